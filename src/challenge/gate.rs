@@ -1,0 +1,149 @@
+//! The gate: issues challenges, sells passes for solutions, and honours passes.
+
+use super::account::Accounts;
+use super::keys::SigningKeys;
+use super::pass::{Pass, PassError};
+use super::puzzle::{Puzzle, RedeemError, two_hold, well_formed};
+use super::settings::ChallengeSettings;
+use super::spent::{Spend, Spent};
+use crate::clock::Timestamp;
+use crate::network::IpNet;
+use serde::Deserialize;
+
+/// What the browser sends to `/.windscreen/verify`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// The challenge string as issued.
+    pub challenge: String,
+    /// Sixteen strictly increasing nonces.
+    pub nonces: Vec<u32>,
+}
+
+/// A solution was accepted.
+#[derive(Debug)]
+pub struct Redeemed {
+    /// The pass that it bought.
+    pub pass: Pass,
+    /// Whether this was the first time, and not a repetition of a submission whose answer was lost.
+    pub first: bool,
+}
+
+/// Everything about challenges and passes that outlives a request.
+pub struct Gate {
+    keys: SigningKeys,
+    settings: ChallengeSettings,
+    spent: Spent,
+    accounts: Accounts,
+}
+
+impl Gate {
+    /// A gate that begins at `now`: passes issued before are worth a tenth, since nobody knows what they have used.
+    pub fn new(keys: SigningKeys, settings: ChallengeSettings, now: Timestamp) -> Self {
+        Gate { keys, settings, spent: Spent::default(), accounts: Accounts::new(now) }
+    }
+
+    /// Issues a challenge. `id` must be random.
+    pub fn issue(&self, site: &str, difficulty: u32, prefix: IpNet, id: [u8; 16], now: Timestamp) -> String {
+        Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix }.seal(&self.keys)
+    }
+
+    /// Takes a solution. Cheap checks come first, the id is spent before any hashing, and a failed try stays spent.
+    /// `random` picks the two nonces that are checked.
+    pub fn redeem(
+        &self,
+        submission: &Submission,
+        accepts_site: impl Fn(&str) -> bool,
+        prefix: IpNet,
+        random: u64,
+        now: Timestamp,
+    ) -> Result<Redeemed, RedeemError> {
+        if !well_formed(&submission.nonces) {
+            return Err(RedeemError::Malformed);
+        }
+        let sealed = &submission.challenge;
+        let puzzle = Puzzle::open(&self.keys, sealed)?;
+        if now < puzzle.issued || now >= puzzle.expires() {
+            return Err(RedeemError::Expired);
+        }
+        if !accepts_site(&puzzle.site) {
+            return Err(RedeemError::Site);
+        }
+        if puzzle.prefix != prefix {
+            return Err(RedeemError::Prefix);
+        }
+        let spend = self.spent.spend(puzzle.id, prefix, puzzle.expires(), now)?;
+        if spend == Spend::First {
+            if !two_hold(sealed, &puzzle, &submission.nonces, random) {
+                return Err(RedeemError::Wrong);
+            }
+            self.spent.solved(puzzle.id, puzzle.expires());
+        }
+        let key = sealed.split('~').nth(1).unwrap_or_default();
+        // All of the pass follows from the challenge, so that a repetition yields the same pass.
+        let pass = Pass {
+            id: Pass::id_for(&self.keys, key, &puzzle.id),
+            site: puzzle.site,
+            difficulty: puzzle.difficulty,
+            expires: puzzle.issued + self.settings.pass.per,
+            first: puzzle.issued,
+        };
+        Ok(Redeemed { pass, first: spend == Spend::First })
+    }
+
+    /// Reads a pass cookie. An expired pass within the grace period is accepted where `may_revive` says so; the caller
+    /// must then [renew](Gate::renew) it.
+    pub fn inspect(&self, cookie: &str, site: &str, may_revive: bool, now: Timestamp) -> Result<Pass, PassError> {
+        let pass = Pass::open(&self.keys, cookie).ok_or(PassError::Forged)?;
+        if pass.site != site {
+            return Err(PassError::Site);
+        }
+        let grace = if may_revive { self.settings.grace } else { std::time::Duration::ZERO };
+        if now >= pass.expires + grace {
+            return Err(PassError::Expired);
+        }
+        Ok(pass)
+    }
+
+    /// Draws one request on the pass.
+    pub fn draw(&self, pass: &Pass, prefix: IpNet, now: Timestamp) -> Result<(), PassError> {
+        self.accounts.draw(pass, prefix, &self.settings.pass, now)
+    }
+
+    /// Charges response bytes to the pass; a negative number gives back.
+    pub fn charge(&self, pass: &Pass, bytes: i64) {
+        self.accounts.charge(&pass.id, bytes);
+    }
+
+    /// The renewed pass, when it is in the second half of its life and has been used modestly.
+    pub fn renew(&self, pass: &Pass, now: Timestamp) -> Option<Pass> {
+        let settings = &self.settings.pass;
+        let last = pass.first + settings.renew_until;
+        let expires = (now + settings.per).min(last.max(pass.expires));
+        let due = pass.expires.since(now) <= settings.per / 2;
+        if !due || expires <= pass.expires || !self.accounts.renew(pass, settings, expires, now) {
+            return None;
+        }
+        Some(Pass { expires, ..pass.clone() })
+    }
+
+    /// The cookie value of a pass.
+    pub fn seal(&self, pass: &Pass) -> String {
+        pass.seal(&self.keys)
+    }
+
+    /// Forgets what has expired. Called now and then.
+    pub fn sweep(&self, now: Timestamp) {
+        self.accounts.sweep(self.settings.grace, now);
+    }
+
+    /// How many passes have an account.
+    pub fn live_passes(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// How many spent challenges are remembered.
+    pub fn spent_challenges(&self) -> usize {
+        self.spent.len()
+    }
+}

@@ -1,0 +1,23 @@
+//! The challenge: a proof of work that buys a pass, and the budget that the pass is worth.
+//!
+//! The puzzle is the toll, the budget is the defence: no proof of work prices out a funded scraper, but a client that
+//! must carry a pass can be metered. See ARCHITECTURE.md for the protocol.
+//!
+//! Pure: time and randomness are arguments.
+
+mod account;
+pub mod cachewalk;
+mod gate;
+mod keys;
+mod page;
+mod pass;
+mod puzzle;
+mod settings;
+mod spent;
+
+pub use gate::{Gate, Redeemed, Submission};
+pub use keys::{KeyError, SigningKeys};
+pub use page::{Page, VERIFY_PATH};
+pub use pass::{Pass, PassError};
+pub use puzzle::{Puzzle, RedeemError};
+pub use settings::{ChallengeSettings, PassSettings};

@@ -1,0 +1,148 @@
+//! One challenge: a signed string that holds everything that decides about it.
+
+use super::cachewalk::Walker;
+use super::keys::{SigningKeys, hex, id_from_hex};
+use crate::clock::Timestamp;
+use crate::network::IpNet;
+use std::time::Duration;
+
+/// How long a challenge may be solved.
+pub const LIFETIME: Duration = Duration::from_secs(120);
+/// Solutions per challenge; sixteen make the waiting time even.
+pub const SOLUTIONS: usize = 16;
+/// Length of the walk.
+pub const ROUNDS: u32 = 4096;
+
+const PURPOSE: &str = "challenge";
+const VERSION: &str = "c1";
+
+/// What a challenge says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Puzzle {
+    /// The site that the pass will be for.
+    pub site: String,
+    /// One in so many nonces is a solution.
+    pub difficulty: u32,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// Sixteen random bytes.
+    pub id: [u8; 16],
+    /// The prefix that it was issued to.
+    pub prefix: IpNet,
+}
+
+/// Why a submission bought no pass. The words are label values of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum RedeemError {
+    /// Not a submission at all, or its nonces are too few, too many or not strictly increasing.
+    #[error("the submission is malformed")]
+    Malformed,
+    /// None of our keys signed the challenge.
+    #[error("the challenge was not issued here")]
+    Forged,
+    /// Older than 120 s, or from the future.
+    #[error("the challenge has expired")]
+    Expired,
+    /// Issued for another site.
+    #[error("the challenge is for another site")]
+    Site,
+    /// Issued to another prefix.
+    #[error("the challenge was issued to another network")]
+    Prefix,
+    /// The prefix has submitted too many.
+    #[error("too many submissions from your network")]
+    Quota,
+    /// Spent already.
+    #[error("the challenge was already used")]
+    Spent,
+    /// The table of spent challenges is full of others'.
+    #[error("too many challenges are being solved at the moment")]
+    Full,
+    /// A nonce is not a solution.
+    #[error("the solution is wrong")]
+    Wrong,
+}
+
+impl RedeemError {
+    /// Every reason.
+    pub const ALL: [RedeemError; 9] = [
+        RedeemError::Malformed,
+        RedeemError::Forged,
+        RedeemError::Expired,
+        RedeemError::Site,
+        RedeemError::Prefix,
+        RedeemError::Quota,
+        RedeemError::Spent,
+        RedeemError::Full,
+        RedeemError::Wrong,
+    ];
+
+    /// The word for it in metrics and the access log.
+    pub fn word(self) -> &'static str {
+        match self {
+            RedeemError::Malformed => "malformed",
+            RedeemError::Forged => "forged",
+            RedeemError::Expired => "expired",
+            RedeemError::Site => "site",
+            RedeemError::Prefix => "prefix",
+            RedeemError::Quota => "quota",
+            RedeemError::Spent => "spent",
+            RedeemError::Full => "full",
+            RedeemError::Wrong => "wrong",
+        }
+    }
+}
+
+impl Puzzle {
+    /// The challenge string that the browser solves and sends back.
+    pub fn seal(&self, keys: &SigningKeys) -> String {
+        let text = format!(
+            "{VERSION}~{}~{}~{}~{}~{}~{}",
+            keys.current(),
+            self.site,
+            self.difficulty,
+            self.issued.0,
+            hex(&self.id),
+            self.prefix,
+        );
+        keys.seal(PURPOSE, &text)
+    }
+
+    /// Reads a challenge string that one of `keys` sealed.
+    pub fn open(keys: &SigningKeys, sealed: &str) -> Result<Self, RedeemError> {
+        let fields = keys.open(PURPOSE, sealed).ok_or(RedeemError::Forged)?;
+        let [VERSION, _, site, difficulty, issued, id, prefix] = fields[..] else {
+            return Err(RedeemError::Forged);
+        };
+        let puzzle = || {
+            Some(Puzzle {
+                site: site.to_owned(),
+                difficulty: difficulty.parse().ok()?,
+                issued: Timestamp(issued.parse().ok()?),
+                id: id_from_hex(id)?,
+                prefix: prefix.parse().ok()?,
+            })
+        };
+        puzzle().ok_or(RedeemError::Forged)
+    }
+
+    /// When it can no longer be submitted.
+    pub fn expires(&self) -> Timestamp {
+        self.issued + LIFETIME
+    }
+}
+
+/// Whether `nonces` have the shape of a solution.
+pub(super) fn well_formed(nonces: &[u32]) -> bool {
+    nonces.len() == SOLUTIONS && nonces.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+/// Checks two of the sixteen nonces, picked by `random`. Cheating with m real ones costs more than solving all.
+pub(super) fn two_hold(sealed: &str, puzzle: &Puzzle, nonces: &[u32], random: u64) -> bool {
+    let count = nonces.len() as u64;
+    let first = (random % count) as usize;
+    let step = 1 + (random >> 32) % (count - 1);
+    let second = ((first as u64 + step) % count) as usize;
+    let mut walker = Walker::default();
+    [first, second].iter().all(|index| walker.solves(sealed, nonces[*index], ROUNDS, puzzle.difficulty))
+}

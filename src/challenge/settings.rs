@@ -1,0 +1,72 @@
+//! The `challenge` section of a policy file.
+
+use crate::document::{Decode, Diagnostics, Node, Spanned, decode_names};
+use crate::quantity::Bytes;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+crate::settings! {
+    /// How hard challenges are and what a pass is worth.
+    pub struct ChallengeSettings {
+        /// Difficulty by tier: 64 to 8192, the expected number of trials per solution. 1024 takes a desktop about half
+        /// a second.
+        tiers: Tiers = Tiers::default(),
+        /// What a pass is worth.
+        pass: PassSettings = PassSettings::default(),
+        /// How long an expired but authentic pass is still renewed on a same-origin fetch (a laptop that slept).
+        grace: Duration = 24 * HOUR,
+    }
+}
+
+crate::settings! {
+    /// What a pass is worth.
+    pub struct PassSettings {
+        /// Requests per pass; only requests that needed it count.
+        requests: u32 = 300,
+        /// Response bytes per pass.
+        bytes: Bytes = Bytes(300_000_000),
+        /// How long a pass lives before it is renewed.
+        per: Duration = HOUR,
+        /// How many address prefixes may use it at a time: roaming, dual stack.
+        prefixes: u32 = 3,
+        /// How long a pass that is used modestly is renewed.
+        renew_until: Duration = 24 * HOUR,
+    }
+}
+
+impl Default for PassSettings {
+    fn default() -> Self {
+        PassSettings { requests: 300, bytes: Bytes(300_000_000), per: HOUR, prefixes: 3, renew_until: 24 * HOUR }
+    }
+}
+
+impl Default for ChallengeSettings {
+    fn default() -> Self {
+        ChallengeSettings { tiers: Tiers::default(), pass: PassSettings::default(), grace: 24 * HOUR }
+    }
+}
+
+/// Difficulties by tier name.
+#[derive(Debug, Clone)]
+pub struct Tiers(pub Vec<(String, u32)>);
+
+impl Default for Tiers {
+    fn default() -> Self {
+        Tiers(vec![("default".into(), 1024), ("hard".into(), 4096)])
+    }
+}
+
+impl Decode for Tiers {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let tiers = decode_names(node, diagnostics, |_, node, diagnostics| {
+            let difficulty = Spanned::<u32>::decode(node, diagnostics)?;
+            if !(64..=8192).contains(&difficulty.value) {
+                let message = format!("a difficulty is from 64 to 8192, not `{}`", difficulty.value);
+                diagnostics.error(difficulty.position, message);
+            }
+            Some(difficulty.value)
+        });
+        tiers.map(Tiers)
+    }
+}

@@ -1,0 +1,74 @@
+//! Which challenges have been submitted: each id has one try.
+
+use super::puzzle::{LIFETIME, RedeemError};
+use crate::clock::Timestamp;
+use crate::network::IpNet;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Ids remembered in one half of a challenge's lifetime. An entry takes about 60 bytes.
+const CAP: usize = 500_000;
+/// Submissions of one prefix in one half of a challenge's lifetime. An office behind one address stays far below.
+const PREFIX_QUOTA: u32 = 120;
+
+#[derive(Default)]
+struct Bucket {
+    ids: HashMap<[u8; 16], bool>,
+    prefixes: HashMap<IpNet, u32>,
+}
+
+/// The spent set, in buckets by expiry so that forgetting costs nothing. One lock makes spending atomic.
+#[derive(Default)]
+pub(super) struct Spent(Mutex<HashMap<u64, Bucket>>);
+
+/// What spending found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Spend {
+    /// The first time: verify, then call [`Spent::solved`].
+    First,
+    /// It was submitted before, and solved: the same pass may be handed out again.
+    Solved,
+}
+
+/// A challenge lives through at most three buckets.
+fn bucket_of(expires: Timestamp) -> u64 {
+    expires.0 / (LIFETIME.as_millis() as u64 / 2)
+}
+
+impl Spent {
+    pub(super) fn spend(
+        &self,
+        id: [u8; 16],
+        prefix: IpNet,
+        expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<Spend, RedeemError> {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.retain(|bucket, _| *bucket >= bucket_of(now));
+        let bucket = buckets.entry(bucket_of(expires)).or_default();
+        if let Some(solved) = bucket.ids.get(&id) {
+            return if *solved { Ok(Spend::Solved) } else { Err(RedeemError::Spent) };
+        }
+        if bucket.prefixes.get(&prefix).is_some_and(|count| *count >= PREFIX_QUOTA) {
+            return Err(RedeemError::Quota);
+        }
+        if bucket.ids.len() >= CAP {
+            return Err(RedeemError::Full);
+        }
+        *bucket.prefixes.entry(prefix).or_default() += 1;
+        bucket.ids.insert(id, false);
+        Ok(Spend::First)
+    }
+
+    pub(super) fn solved(&self, id: [u8; 16], expires: Timestamp) {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(&bucket_of(expires)) {
+            bucket.ids.insert(id, true);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.values().map(|bucket| bucket.ids.len()).sum()
+    }
+}

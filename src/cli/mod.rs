@@ -1,0 +1,112 @@
+//! The command line.
+
+mod check;
+mod demo;
+mod logging;
+mod serve;
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The answer is no: a check failed.
+pub const EXIT_NO: u8 = 1;
+/// It could not run.
+pub const EXIT_FAILED: u8 = 2;
+/// The configuration is bad (`EX_USAGE` of sysexits.h).
+pub const EXIT_BAD_CONFIG: u8 = 64;
+
+/// An edge gateway that shields public S3 buckets from scrapers.
+#[derive(Debug, Parser)]
+#[command(version, about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(ServeArguments),
+    /// Run the gateway over an embedded S3 server with sample buckets.
+    Demo {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// Where the admin listener listens.
+        #[arg(long, default_value = "127.0.0.1:9090")]
+        admin: SocketAddr,
+    },
+    /// Check a gateway file with all that it refers to, or policy files. Exit status 0, or 1 with every mistake.
+    Check(CheckArguments),
+    /// Print a new key for `pass_keys`.
+    Keygen,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false, id = "what")]
+struct What {
+    /// The gateway file.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The URL of a bucket to serve without any file: observe mode, the built-in policy.
+    #[arg(long, value_name = "URL")]
+    origin: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    #[command(flatten)]
+    what: What,
+    /// Where to listen (with --origin).
+    #[arg(long, default_value = "127.0.0.1:8080", conflicts_with = "config")]
+    listen: SocketAddr,
+    /// Where the admin listener listens (with --origin).
+    #[arg(long, default_value = "127.0.0.1:9090", conflicts_with = "config")]
+    admin: SocketAddr,
+    /// The bucket is public: do not sign requests to it (with --origin). Else the standard AWS chain signs.
+    #[arg(long, conflicts_with = "config")]
+    anonymous: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArguments {
+    /// The gateway file.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "policies", required_unless_present = "policies")]
+    config: Option<PathBuf>,
+    /// Policy files.
+    #[arg(value_name = "POLICY")]
+    policies: Vec<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line and says with which status to exit. clap exits by itself with 2 on bad usage.
+pub fn run() -> ExitCode {
+    let status = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Demo { listen, admin } => demo::demo(listen, admin),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Keygen => {
+            println!("{}", crate::challenge::SigningKeys::print(&rand::random()));
+            Ok(0)
+        }
+    };
+    match status {
+        Ok(status) => status.into(),
+        Err(message) => {
+            eprintln!("windscreen: {message}");
+            EXIT_FAILED.into()
+        }
+    }
+}
+
+/// A runtime for everything that serves.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime could not start: {error}"))
+}

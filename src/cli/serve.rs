@@ -1,0 +1,58 @@
+//! `windscreen serve`.
+
+use super::{EXIT_BAD_CONFIG, ServeArguments, logging, runtime};
+use crate::config::{Config, for_origin, load};
+use crate::document::Diagnostics;
+use crate::server::{Server, SystemClock};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Transfers in flight get so long to end after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(3600);
+
+/// Runs the gateway until it is told to stop.
+pub(super) fn serve(arguments: &ServeArguments) -> Result<u8, String> {
+    let mut diagnostics = Diagnostics::default();
+    let config = match (&arguments.what.config, &arguments.what.origin) {
+        (Some(path), _) => load(path, &mut diagnostics)?,
+        (None, Some(url)) => {
+            let (listen, admin) = (arguments.listen.to_string(), arguments.admin.to_string());
+            for_origin(url, &listen, &admin, arguments.anonymous, &mut diagnostics)
+        }
+        (None, None) => None,
+    };
+    eprint!("{diagnostics}");
+    let Some(config) = config else {
+        eprintln!("windscreen: the configuration is refused");
+        return Ok(EXIT_BAD_CONFIG);
+    };
+    let _guard = logging::start(std::io::stdout());
+    runtime()?.block_on(until_stopped(config))
+}
+
+async fn until_stopped(config: Config) -> Result<u8, String> {
+    let mode = config.policy.policy.mode();
+    let server = Server::start(config, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;
+    for address in &server.addresses {
+        tracing::info!(%address, ?mode, "listening");
+    }
+    if let Some(address) = server.admin {
+        tracing::info!(%address, "admin: /metrics, /healthz, /readyz");
+    }
+    let failed = |error| format!("signals cannot be received: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = interrupt.recv() => return Ok(0),
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: no new connections; requests in flight end first");
+    tokio::select! {
+        ended = server.drain(DRAIN) => if !ended {
+            tracing::warn!("some transfers did not end in time and are cut");
+        },
+        _ = interrupt.recv() => tracing::warn!("interrupted: transfers in flight are cut"),
+    }
+    Ok(0)
+}

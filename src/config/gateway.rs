@@ -1,0 +1,103 @@
+//! `gateway.yaml` as written.
+
+use crate::credentials::CredentialsSource;
+use crate::document::{Decode, Diagnostics, Node, Spanned, decode_names};
+use crate::listener::ListenerSettings;
+use crate::origin::OriginSettings;
+use crate::verdict::Mode;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+crate::settings! {
+    /// The whole file.
+    pub struct GatewayFile {
+        /// The version of the format: 1.
+        version: Version,
+        /// Sockets that clients connect to.
+        listeners: Spanned<Vec<ListenerSettings>>,
+        /// The listener for metrics and health. None where absent.
+        admin: Option<AdminSettings> = None,
+        /// Which policy; the built-in one in observe mode where absent.
+        policy: PolicyReference = PolicyReference { file: None, networks: None, mode: None },
+        /// What requests to origins are signed with, by name.
+        credentials: BTreeMap<String, CredentialsSource> = BTreeMap::new(),
+        /// What clients address.
+        sites: Spanned<Named<SiteSettings>>,
+        /// Keys that sign challenges and passes; random at start where absent.
+        pass_keys: Option<PassKeysSettings> = None,
+    }
+}
+
+crate::settings! {
+    /// The admin listener.
+    pub struct AdminSettings {
+        /// Where to listen. Never expose it to the public.
+        address: SocketAddr,
+        /// Host names by which it may be addressed, besides IP addresses and `localhost`.
+        hosts: Vec<String> = Vec::new(),
+    }
+}
+
+crate::settings! {
+    /// Which policy, and what this deployment changes in it.
+    pub struct PolicyReference {
+        /// The policy file; the built-in one where absent.
+        file: Option<Spanned<PathBuf>> = None,
+        /// A file that overrides the policy's networks by name.
+        networks: Option<Spanned<PathBuf>> = None,
+        /// Overrides the policy's mode.
+        mode: Option<Mode> = None,
+    }
+}
+
+crate::settings! {
+    /// Where the signing keys are.
+    pub struct PassKeysSettings {
+        /// A directory with one key per file, as `windscreen keygen` prints them. The last one by name signs, all
+        /// verify.
+        dir: Spanned<PathBuf>,
+    }
+}
+
+crate::settings! {
+    /// One site.
+    pub struct SiteSettings {
+        /// Host names, without ports.
+        hosts: Vec<Spanned<String>> = Vec::new(),
+        /// A path prefix such as `/logs`. Without hosts and prefix the site takes every host.
+        prefix: Option<Spanned<String>> = None,
+        /// Where the objects are: in order, the next one on a miss.
+        origins: Spanned<Vec<OriginSettings>>,
+    }
+}
+
+/// The version of a file's format.
+#[derive(Debug, Clone, Copy)]
+pub struct Version;
+
+impl Decode for Version {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if node.text() == Some("1") {
+            return Some(Version);
+        }
+        diagnostics.error(node.position, format!("expected version `1`, found {}", node.describe()));
+        None
+    }
+}
+
+/// Named entries in the order of the file.
+#[derive(Debug, Clone)]
+pub struct Named<T>(pub Vec<(String, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Named(Vec::new())
+    }
+}
+
+impl<T: Decode> Decode for Named<T> {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        decode_names(node, diagnostics, |_, node, diagnostics| T::decode(node, diagnostics)).map(Named)
+    }
+}

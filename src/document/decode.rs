@@ -1,0 +1,259 @@
+//! From nodes to values, collecting mistakes on the way.
+
+use super::{Diagnostics, Kind, Node, Position};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A type that can be read from a document.
+pub trait Decode: Sized {
+    /// Reads `node`. `None` means that a mistake was recorded in `diagnostics`.
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self>;
+}
+
+/// Records that `node` is not what was `wanted`.
+fn expected<T>(wanted: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
+    diagnostics.error(node.position, format!("expected {wanted}, found {}", node.describe()));
+    None
+}
+
+/// The closest of `words` to `text`, close enough to be what was meant.
+fn nearest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    words
+        .map(|word| (strsim::damerau_levenshtein(text, word), word))
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// `unknown WHAT `text``, with the nearest known word, or all of them when they are few.
+pub fn unknown_word<'a>(what: &str, text: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
+    if let Some(word) = nearest(text, words.clone()) {
+        return format!("unknown {what} `{text}`, did you mean `{word}`?");
+    }
+    let words: Vec<&str> = words.collect();
+    match words.len() {
+        0 => format!("unknown {what} `{text}`: none is defined"),
+        1..=12 => format!("unknown {what} `{text}`, expected one of: {}", words.join(", ")),
+        _ => format!("unknown {what} `{text}`"),
+    }
+}
+
+/// Reads one of a closed set of words.
+pub fn choose<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], diagnostics: &mut Diagnostics) -> Option<T> {
+    let text = match node.text() {
+        Some(text) => text,
+        None => return expected(what, node, diagnostics),
+    };
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    if found.is_none() {
+        let known = words.iter().map(|(word, _)| *word);
+        diagnostics.error(node.position, unknown_word(what, text, known));
+    }
+    found
+}
+
+/// Reads the keys of a mapping by name, then says which ones nobody asked for.
+pub struct MapReader<'a> {
+    entries: &'a [(String, Position, Node)],
+    position: Position,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> MapReader<'a> {
+    /// Begins to read `node`, which must be a mapping. Nothing counts as an empty one.
+    pub fn new(node: &'a Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let entries: &[_] = match &node.kind {
+            Kind::Map(entries) => entries,
+            Kind::Null => &[],
+            _ => return expected("a mapping", node, diagnostics),
+        };
+        Some(MapReader { entries, position: node.position, asked: Vec::new() })
+    }
+
+    /// The node under `key`, if it is there and not null.
+    pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
+        // A field named by a Rust keyword arrives as `r#match`.
+        let key = key.strip_prefix("r#").unwrap_or(key);
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|(name, ..)| name == key);
+        entry.map(|(_, _, node)| node).filter(|node| !matches!(node.kind, Kind::Null))
+    }
+
+    /// The value under `key`; its absence is a mistake.
+    pub fn required<T: Decode>(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<T> {
+        let node = self.node(key);
+        if node.is_none() {
+            diagnostics.error(self.position, format!("missing key `{key}`"));
+        }
+        T::decode(node?, diagnostics)
+    }
+
+    /// The value under `key`, or the default where it is absent. `None` only after a mistake.
+    pub fn optional<T: Decode>(
+        &mut self,
+        key: &'static str,
+        diagnostics: &mut Diagnostics,
+        default: impl FnOnce() -> T,
+    ) -> Option<T> {
+        self.node(key).map_or_else(|| Some(default()), |node| T::decode(node, diagnostics))
+    }
+
+    /// Records the keys that nobody asked for.
+    pub fn finish(self, diagnostics: &mut Diagnostics) {
+        for (name, position, _) in self.entries {
+            if !self.asked.contains(&name.as_str()) {
+                diagnostics.error(*position, unknown_word("key", name, self.asked.iter().copied()));
+            }
+        }
+    }
+}
+
+/// A value with the place where it stood, for checks that come after decoding.
+#[derive(Debug, Clone)]
+pub struct Spanned<T> {
+    /// Where it stood.
+    pub position: Position,
+    /// The value.
+    pub value: T,
+}
+
+impl<T: Decode> Decode for Spanned<T> {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        T::decode(node, diagnostics).map(|value| Spanned { position: node.position, value })
+    }
+}
+
+/// Marks a value that must not be empty text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Required(pub String);
+
+impl Decode for Required {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match String::decode(node, diagnostics)? {
+            text if text.trim().is_empty() => expected("some text", node, diagnostics),
+            text => Some(Required(text)),
+        }
+    }
+}
+
+impl Decode for Node {
+    fn decode(node: &Node, _: &mut Diagnostics) -> Option<Self> {
+        Some(node.clone())
+    }
+}
+
+impl Decode for String {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.text() {
+            Some(text) => Some(text.to_owned()),
+            None => expected("text", node, diagnostics),
+        }
+    }
+}
+
+impl Decode for PathBuf {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        Required::decode(node, diagnostics).map(|Required(text)| text.into())
+    }
+}
+
+impl Decode for bool {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.text() {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => expected("`true` or `false`", node, diagnostics),
+        }
+    }
+}
+
+/// Reads a scalar by `FromStr`.
+macro_rules! decode_from_str {
+    ($($type:ty, $wanted:expr;)*) => {$(
+        impl Decode for $type {
+            fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+                match node.text().and_then(|text| text.parse().ok()) {
+                    Some(value) => Some(value),
+                    None => expected($wanted, node, diagnostics),
+                }
+            }
+        }
+    )*};
+}
+
+decode_from_str! {
+    u16, "a whole number from 0 to 65535";
+    u32, "a whole number from 0 to 4294967295";
+    u64, "a whole number";
+    SocketAddr, "an address with a port such as `0.0.0.0:8080` or `[::]:8080`";
+    IpAddr, "an IP address";
+}
+
+impl Decode for Duration {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.text().and_then(crate::quantity::duration) {
+            Some(value) => Some(value),
+            None => expected("a duration such as `30s`, `5m`, `6h` or `400d`", node, diagnostics),
+        }
+    }
+}
+
+impl<T: Decode> Decode for Option<T> {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.kind {
+            Kind::Null => Some(None),
+            _ => T::decode(node, diagnostics).map(Some),
+        }
+    }
+}
+
+/// A list; a single value stands for a list of one.
+impl<T: Decode> Decode for Vec<T> {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match &node.kind {
+            Kind::Null => Some(Vec::new()),
+            Kind::List(items) => {
+                // Decode all before giving up, so that every bad item is reported.
+                let values: Vec<Option<T>> = items.iter().map(|item| T::decode(item, diagnostics)).collect();
+                values.into_iter().collect()
+            }
+            _ => T::decode(node, diagnostics).map(|value| vec![value]),
+        }
+    }
+}
+
+/// A mapping from names to values.
+impl<T: Decode> Decode for BTreeMap<String, T> {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        decode_names(node, diagnostics, |_, node, diagnostics| T::decode(node, diagnostics))
+            .map(|entries| entries.into_iter().collect())
+    }
+}
+
+/// Reads a mapping from names to values in the order of the file. Names must be usable as metric label values:
+/// letters, digits, `-`, `_` and `.`, at most 64 of them.
+pub fn decode_names<T>(
+    node: &Node,
+    diagnostics: &mut Diagnostics,
+    mut value: impl FnMut(&str, &Node, &mut Diagnostics) -> Option<T>,
+) -> Option<Vec<(String, T)>> {
+    let entries = match &node.kind {
+        Kind::Map(entries) => entries,
+        Kind::Null => return Some(Vec::new()),
+        _ => return expected("a mapping of names", node, diagnostics),
+    };
+    let mut values = Vec::with_capacity(entries.len());
+    for (name, position, node) in entries {
+        let usable = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if name.is_empty() || name.len() > 64 || !usable {
+            diagnostics.error(
+                *position,
+                format!("`{name}` cannot be a name: use letters, digits, `-`, `_` and `.`, at most 64"),
+            );
+        }
+        values.push(value(name, node, diagnostics).map(|value| (name.clone(), value)));
+    }
+    values.into_iter().collect()
+}

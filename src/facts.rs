@@ -1,0 +1,147 @@
+//! What is known about a request when policy decides.
+//!
+//! No network type crosses into policy: the proxy fills in [`Facts`] from a live request, a log reader from a line.
+
+use crate::network::{IpNet, prefix};
+use std::net::IpAddr;
+
+/// One thing that may or may not be known. A log does not record most headers: they are unknown there, not absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// Known, with this value.
+    Present(T),
+    /// Known not to be there.
+    Absent,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl<T> Fact<T> {
+    /// The value, where there is one.
+    pub fn present(self) -> Option<T> {
+        match self {
+            Fact::Present(value) => Some(value),
+            Fact::Absent | Fact::Unknown => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Fact<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Fact::Absent, Fact::Present)
+    }
+}
+
+/// Three-valued truth (Kleene): a match on an unknown fact is neither true nor false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// It hangs on an unknown fact.
+    Undecided,
+}
+
+impl Truth {
+    /// Both.
+    pub fn and(self, other: Truth) -> Truth {
+        match (self, other) {
+            (Truth::False, _) | (_, Truth::False) => Truth::False,
+            (Truth::True, Truth::True) => Truth::True,
+            _ => Truth::Undecided,
+        }
+    }
+}
+
+impl std::ops::Not for Truth {
+    type Output = Truth;
+
+    fn not(self) -> Truth {
+        match self {
+            Truth::True => Truth::False,
+            Truth::False => Truth::True,
+            Truth::Undecided => Truth::Undecided,
+        }
+    }
+}
+
+impl From<bool> for Truth {
+    fn from(holds: bool) -> Self {
+        if holds { Truth::True } else { Truth::False }
+    }
+}
+
+/// Who is asking, by address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// The client's address, IPv4-mapped ones unmapped.
+    pub address: IpAddr,
+    /// The prefix that it is counted by: IPv4 /24, IPv6 /48.
+    pub prefix: IpNet,
+    /// Whether the address may prove anything. It may not when the request bears a forwarding header that no listed
+    /// proxy wrote: then either the header is forged or the peer is a proxy that nobody listed.
+    pub trusted: bool,
+}
+
+impl Client {
+    /// A client at `address`.
+    pub fn new(address: IpAddr, trusted: bool) -> Self {
+        Client { address, prefix: prefix(address), trusted }
+    }
+}
+
+/// How a client proved itself. A network is a proof only where a policy says so, so it is matched by name, not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// Not at all.
+    None,
+    /// By a SigV4 signature that one of the configured access keys made.
+    Signature,
+    /// By a bearer or OIDC token.
+    Token,
+    /// By a pass.
+    Pass,
+}
+
+impl Identity {
+    /// The words of the policy language, with what they mean.
+    pub const WORDS: [(&'static str, Identity); 4] = [
+        ("none", Identity::None),
+        ("signature", Identity::Signature),
+        ("token", Identity::Token),
+        ("pass", Identity::Pass),
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
+/// Looks up request headers, whatever holds them.
+pub trait Headers {
+    /// The first value of the header `name` (lower case). A value that is not text counts as present and empty.
+    fn header(&self, name: &str) -> Fact<&str>;
+}
+
+/// Everything that policy may look at.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// The site that is addressed.
+    pub site: &'a str,
+    /// The method, `GET` or `HEAD` on a site's paths.
+    pub method: &'a str,
+    /// The canonical path, relative to the site.
+    pub path: &'a str,
+    /// The client's address and prefix.
+    pub client: Client,
+    /// How the client proved itself.
+    pub identity: Identity,
+    /// The difficulty of the challenge that the valid pass was bought with.
+    pub pass: Option<u32>,
+    /// The User-Agent.
+    pub user_agent: Fact<&'a str>,
+    /// All other headers.
+    pub headers: &'a dyn Headers,
+}

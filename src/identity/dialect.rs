@@ -1,0 +1,70 @@
+//! Which dialect a client understands.
+
+use crate::verdict::Dialect;
+use http::HeaderMap;
+use http::header::{ACCEPT, AUTHORIZATION, RANGE, USER_AGENT};
+
+/// User-Agents of S3 clients, which read S3's XML and retry `503 SlowDown`. Python's urllib is what image-download uses.
+const S3_CLIENTS: [&str; 9] =
+    ["boto", "aws-cli", "aws-sdk", "s3cmd", "rclone/", "minio", "s3fs", "python-urllib/", "apn/"];
+
+/// Decides how to speak to the client.
+///
+/// Fetch metadata (`Sec-Fetch-*`) says it outright where browsers send it; on plain http they do not, so `Accept`
+/// decides there: a navigation asks for `text/html` by name, a fetch for `*/*`, an image for `image/...`.
+pub fn dialect(method: &str, headers: &HeaderMap, query: &str) -> Dialect {
+    let text = |name: &http::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let agent = text(&USER_AGENT).to_ascii_lowercase();
+    if headers.contains_key(AUTHORIZATION)
+        || headers.keys().any(|name| name.as_str().starts_with("x-amz-"))
+        || query.to_ascii_lowercase().contains("x-amz-")
+        || S3_CLIENTS.iter().any(|client| agent.contains(client))
+    {
+        return Dialect::S3;
+    }
+    if let Some(mode) = named("sec-fetch-mode") {
+        let document = named("sec-fetch-dest").is_none_or(|dest| matches!(dest, "document" | "iframe" | "frame"));
+        return if mode == "navigate" && document && method == "GET" { Dialect::Page } else { Dialect::Fetch };
+    }
+    if headers.contains_key("x-requested-with") {
+        return Dialect::Fetch;
+    }
+    let accept = text(&ACCEPT);
+    if accept.contains("text/html") {
+        return if method == "GET" && !headers.contains_key(RANGE) { Dialect::Page } else { Dialect::Fetch };
+    }
+    if agent.contains("mozilla/") || accept.contains("json") { Dialect::Fetch } else { Dialect::Plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_is_spoken_to_in_its_own_dialect() {
+        let browser = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/156");
+        let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        let cases: [(&str, &[(&str, &str)], &str, Dialect); 15] = [
+            ("GET", &[browser, html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], "", Dialect::Page),
+            ("GET", &[browser, html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "embed")], "", Dialect::Fetch),
+            ("GET", &[browser, ("accept", "*/*"), ("sec-fetch-mode", "cors")], "", Dialect::Fetch),
+            ("GET", &[browser, html], "", Dialect::Page),
+            ("HEAD", &[browser, html], "", Dialect::Fetch),
+            ("GET", &[browser, html, ("range", "bytes=5-")], "", Dialect::Fetch),
+            ("GET", &[browser, ("accept", "*/*")], "", Dialect::Fetch),
+            ("GET", &[browser, ("accept", "image/avif,image/webp,*/*;q=0.8")], "", Dialect::Fetch),
+            ("GET", &[("user-agent", "Lynx/2.9"), ("accept", "text/html, text/plain, */*;q=0.01")], "", Dialect::Page),
+            ("GET", &[("user-agent", "curl/8.0"), ("accept", "*/*")], "", Dialect::Plain),
+            ("GET", &[], "", Dialect::Plain),
+            ("GET", &[("user-agent", "Python-urllib/3.13")], "", Dialect::S3),
+            ("GET", &[("user-agent", "Boto3/1.40 md/Botocore")], "", Dialect::S3),
+            ("GET", &[browser, html, ("authorization", "AWS4-HMAC-SHA256 x")], "", Dialect::S3),
+            ("GET", &[browser, html], "X-Amz-Signature=00", Dialect::S3),
+        ];
+        for (method, sent, query, expected) in cases {
+            let headers = sent.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+            assert_eq!(dialect(method, &headers, query), expected, "{method} {sent:?} {query}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! windscreen: an edge gateway that stands in front of public S3 buckets and shields them from scrapers.
+//!
+//! The modules are stages, in ranks; a file imports only from its own folder and from lower ranks. ARCHITECTURE.md
+//! draws the picture, `tests/gateway/architecture.rs` enforces it.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+// Rank 0: vocabulary, pure.
+pub mod clock;
+pub mod document;
+pub mod facts;
+pub mod network;
+pub mod path;
+pub mod quantity;
+pub mod verdict;
+
+// Rank 1: stages, pure and synchronous; siblings never import one another.
+pub mod challenge;
+pub mod identity;
+pub mod limit;
+pub mod origin;
+pub mod policy;
+
+// Rank 2: bookkeeping, pure.
+pub mod metrics;
+
+// Rank 3: the pingora adapter.
+pub mod proxy;
+
+// Rank 4: the outside world.
+pub mod credentials;
+pub mod listener;
+pub mod resolver;
+
+// Rank 5: composition.
+pub mod admin;
+pub mod config;
+pub mod demo;
+
+// Rank 6: wiring.
+pub mod cli;
+pub mod server;

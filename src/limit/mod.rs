@@ -1,0 +1,112 @@
+//! Limits: how fast one client may ask.
+//!
+//! Each limit is a GCRA (by the `governor` crate) per key over a capped table. Which limits a request is charged to is
+//! the policy's business; this stage only counts.
+
+mod settings;
+mod table;
+
+pub use settings::{KeyBy, LimitSettings};
+
+use crate::clock::Clock;
+use crate::facts::Client;
+use crate::network::IpNet;
+use crate::verdict::LimitId;
+use governor::middleware::NoOpMiddleware;
+use governor::{Quota, RateLimiter};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+use table::Table;
+
+/// Entries per limit unless configured otherwise. An entry takes about 64 bytes of memory.
+pub const DEFAULT_CAP: usize = 500_000;
+
+/// A limit said no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exceeded {
+    /// The limit's name.
+    pub limit: Arc<str>,
+    /// When one more request will be accepted, if no other comes before it.
+    pub retry_after: Duration,
+}
+
+/// Hands the injected clock to governor.
+struct Injected(Arc<dyn Clock>);
+
+impl governor::clock::Clock for Injected {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.now().0)
+    }
+}
+
+struct Limit {
+    name: Arc<str>,
+    key: KeyBy,
+    requests: Option<RateLimiter<IpNet, Table, Injected, NoOpMiddleware<Duration>>>,
+    table: Table,
+    clock: Arc<dyn Clock>,
+    started: Duration,
+}
+
+/// All limits of a policy, by [`LimitId`].
+pub struct Limits(Vec<Limit>);
+
+impl Limits {
+    /// Starts counting at nothing. `cap` bounds the entries of each limit's table.
+    pub fn new(settings: &[(String, LimitSettings)], cap: usize, clock: &Arc<dyn Clock>) -> Self {
+        let limit = |(name, settings): &(String, LimitSettings)| {
+            let table = Table::new(cap);
+            let quota = settings.requests.map(|rate| {
+                let interval = rate.per / rate.count;
+                let burst = settings.burst.and_then(NonZeroU32::new).or(NonZeroU32::new(rate.count));
+                // A rate counts at least 1, so the interval is never longer than the period nor zero.
+                let quota = Quota::with_period(interval.max(Duration::from_nanos(1)));
+                (quota, burst.unwrap_or(NonZeroU32::MIN))
+            });
+            let quota = quota.and_then(|(quota, burst)| quota.map(|quota| quota.allow_burst(burst)));
+            Limit {
+                name: name.as_str().into(),
+                key: settings.key,
+                requests: quota.map(|quota| RateLimiter::new(quota, table.clone(), Injected(clock.clone()))),
+                table,
+                clock: clock.clone(),
+                started: Duration::from_millis(clock.now().0),
+            }
+        };
+        Limits(settings.iter().map(limit).collect())
+    }
+
+    /// Charges one request of `client` to each of `ids`. The first limit that is exceeded answers.
+    pub fn request(&self, ids: &[LimitId], client: &Client) -> Result<(), Exceeded> {
+        for limit in ids.iter().filter_map(|id| self.0.get(*id)) {
+            let key = match limit.key {
+                KeyBy::Address => IpNet::from(client.address),
+                KeyBy::Prefix => client.prefix,
+            };
+            if let Some(requests) = &limit.requests
+                && let Err(until) = requests.check_key(&key)
+            {
+                let now = Duration::from_millis(limit.clock.now().0);
+                let retry_after = until.wait_time_from(now);
+                return Err(Exceeded { limit: limit.name.clone(), retry_after });
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets keys that have been idle for so long that they are as good as new. Called now and then.
+    pub fn sweep(&self) {
+        for limit in &self.0 {
+            let now = Duration::from_millis(limit.clock.now().0);
+            limit.table.sweep(now.saturating_sub(limit.started));
+        }
+    }
+
+    /// The name and the number of table entries of each limit.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.0.iter().map(|limit| (&*limit.name, limit.table.len()))
+    }
+}

@@ -1,0 +1,236 @@
+//! Metrics: every family that the gateway exports, declared in this one place.
+//!
+//! Label values are closed sets: names from the configuration and words from enums. No text that a client sends is ever
+//! a label value.
+
+use crate::challenge::{PassError, RedeemError};
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Seconds; downloads of gigabytes take minutes, a first byte milliseconds.
+const REQUEST_BUCKETS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
+const FIRST_BYTE_BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+/// Where a request's path does not belong to a site, and for the gateway's own pages.
+pub const NO_SITE: &str = "none";
+
+/// Handles on all families.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the HELP text beside each name in `new` is the documentation")]
+pub struct Metrics {
+    registry: Registry,
+    pub requests: IntCounterVec,
+    pub response_bytes: IntCounterVec,
+    pub responses: IntCounterVec,
+    pub would_be: IntCounterVec,
+    pub request_seconds: HistogramVec,
+    pub first_byte_seconds: HistogramVec,
+    pub in_flight: IntGauge,
+    pub limits_hit: IntCounterVec,
+    pub challenges_issued: IntCounterVec,
+    pub challenges_solved: IntCounterVec,
+    pub challenges_failed: IntCounterVec,
+    pub passes_rejected: IntCounterVec,
+    pub passes_renewed: IntCounterVec,
+    pub passes_live: IntGauge,
+    pub table_entries: IntGaugeVec,
+    pub origin_requests: IntCounterVec,
+    pub origin_bytes: IntCounterVec,
+    pub origin_errors: IntCounterVec,
+    pub origin_first_byte_seconds: HistogramVec,
+    pub origin_up: IntGaugeVec,
+    pub malformed_requests: IntCounterVec,
+    pub untrusted_forwarding: IntCounter,
+    pub credentials_refreshes: IntCounterVec,
+    pub credentials_expire: IntGaugeVec,
+    pub resolutions: IntCounterVec,
+    pub connections: IntGauge,
+}
+
+/// Registers families under the `windscreen_` prefix.
+struct Registrar(Registry);
+
+impl Registrar {
+    fn register<C: Collector + Clone + 'static>(&self, collector: Result<C, prometheus::Error>) -> Result<C, prometheus::Error> {
+        let collector = collector?;
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(format!("windscreen_{name}"), help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(format!("windscreen_{name}"), help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(format!("windscreen_{name}"), help))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(format!("windscreen_{name}"), help))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(format!("windscreen_{name}"), help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, labels))
+    }
+}
+
+impl Metrics {
+    /// Declares every family in a registry of its own.
+    ///
+    /// # Errors
+    /// When two families share a name, which a test rules out.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let r = Registrar(Registry::new());
+        let build = r.gauges("build_info", "Always 1; the version is a label.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Metrics {
+            requests: r.counters(
+                "requests_total",
+                "Requests that ended, by site, class, what was done (allow, deny, challenge, limit, refuse, internal) and \
+                 mode (enforce, or observe where a rule was held back).",
+                &["site", "class", "action", "mode"],
+            )?,
+            response_bytes: r.counters(
+                "response_bytes_total",
+                "Bytes of response bodies sent to clients, labelled as requests_total. Exact for completed responses; \
+                 for cancelled ones within the last batch of writes and the socket's buffer.",
+                &["site", "class", "action", "mode"],
+            )?,
+            responses: r.counters("responses_total", "Responses by site and status code.", &["site", "status"])?,
+            would_be: r.counters(
+                "would_be_total",
+                "Requests for which a held-back rule or limit would have acted, by site, class, rule and action.",
+                &["site", "class", "rule", "action"],
+            )?,
+            request_seconds: r.histograms(
+                "request_seconds",
+                "Seconds from the request's header to the end of the response.",
+                &["site"],
+                &REQUEST_BUCKETS,
+            )?,
+            first_byte_seconds: r.histograms(
+                "first_byte_seconds",
+                "Seconds from the request's header to the response's header.",
+                &["site"],
+                &FIRST_BYTE_BUCKETS,
+            )?,
+            in_flight: r.gauge("requests_in_flight", "Requests being answered now.")?,
+            limits_hit: r.counters(
+                "limits_hit_total",
+                "Requests over a limit, by site, limit and mode (enforce, or observe where nothing was refused).",
+                &["site", "limit", "mode"],
+            )?,
+            challenges_issued: r.counters(
+                "challenges_issued_total",
+                "Challenge pages sent, by site and tier.",
+                &["site", "tier"],
+            )?,
+            challenges_solved: r.counters("challenges_solved_total", "Challenges solved for the first time.", &["site"])?,
+            challenges_failed: r.counters(
+                "challenges_failed_total",
+                "Submissions that bought no pass, by reason.",
+                &["reason"],
+            )?,
+            passes_rejected: r.counters(
+                "passes_rejected_total",
+                "Requests whose pass was not honoured, by site and reason.",
+                &["site", "reason"],
+            )?,
+            passes_renewed: r.counters("passes_renewed_total", "Passes renewed, by site.", &["site"])?,
+            passes_live: r.gauge("passes_live", "Passes that have an account.")?,
+            table_entries: r.gauges("table_entries", "Entries of keyed tables. Every table has a cap.", &["table"])?,
+            origin_requests: r.counters(
+                "origin_requests_total",
+                "Requests sent to origins, by site, origin and class of the status (2xx to 5xx).",
+                &["site", "origin", "status_class"],
+            )?,
+            origin_bytes: r.counters(
+                "origin_bytes_total",
+                "Bytes of response bodies received from origins. Read ahead of a client that leaves, so more than was sent.",
+                &["site", "origin"],
+            )?,
+            origin_errors: r.counters(
+                "origin_errors_total",
+                "Requests to origins that failed, by kind (connect, timeout, tls, reset, unresolved, credentials, protocol).",
+                &["site", "origin", "kind"],
+            )?,
+            origin_first_byte_seconds: r.histograms(
+                "origin_first_byte_seconds",
+                "Seconds from sending a request to an origin to its response's header.",
+                &["site", "origin"],
+                &FIRST_BYTE_BUCKETS,
+            )?,
+            origin_up: r.gauges(
+                "origin_up",
+                "1 if the last connection check reached the origin, else 0.",
+                &["site", "origin"],
+            )?,
+            malformed_requests: r.counters(
+                "malformed_requests_total",
+                "Requests refused because they have no reading or two, by reason (target, host, framing, query).",
+                &["reason"],
+            )?,
+            untrusted_forwarding: r.counter(
+                "untrusted_forwarding_total",
+                "Requests that bear a forwarding header from a peer that is not a listed proxy. They match no network.",
+            )?,
+            credentials_refreshes: r.counters(
+                "credentials_refreshes_total",
+                "Attempts to load credentials, by name and result (ok, error). After an error the last ones stay in use.",
+                &["credentials", "result"],
+            )?,
+            credentials_expire: r.gauges(
+                "credentials_expire_timestamp_seconds",
+                "When credentials expire, in seconds since 1970; 0 if they do not.",
+                &["credentials"],
+            )?,
+            resolutions: r.counters(
+                "resolutions_total",
+                "Look-ups of origins' host names, by site, origin and result (ok, error).",
+                &["site", "origin", "result"],
+            )?,
+            connections: r.gauge("connections", "Client connections open now.")?,
+            registry: r.0,
+        };
+        // Families with closed reasons show zeros from the start, so that alerts see the first increase.
+        for reason in RedeemError::ALL {
+            metrics.challenges_failed.with_label_values(&[reason.word()]);
+        }
+        for reason in ["target", "host", "framing", "query"] {
+            metrics.malformed_requests.with_label_values(&[reason]);
+        }
+        Ok(metrics)
+    }
+
+    /// Makes the families of `site` show zeros.
+    pub fn introduce_site(&self, site: &str) {
+        self.challenges_solved.with_label_values(&[site]);
+        self.passes_renewed.with_label_values(&[site]);
+        for reason in PassError::ALL {
+            self.passes_rejected.with_label_values(&[site, reason.word()]);
+        }
+    }
+
+    /// All families in the Prometheus text format.
+    ///
+    /// # Errors
+    /// When a family cannot be encoded.
+    pub fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    /// The names of all families that have been used so far.
+    pub fn names(&self) -> Vec<String> {
+        self.registry.gather().iter().map(|family| family.name().to_owned()).collect()
+    }
+}

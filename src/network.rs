@@ -1,0 +1,138 @@
+//! Address arithmetic: prefixes that clients are counted by, and sets of CIDR blocks.
+
+use crate::document::{Decode, Diagnostics, Node};
+pub use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The address without the IPv4-mapped wrapping (`::ffff:192.0.2.1`) that dual-stack sockets add.
+pub fn unmapped(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// The prefix that stands for one household, office or tenant: /24 of IPv4, /48 of IPv6.
+pub fn prefix(address: IpAddr) -> IpNet {
+    truncated(address, 24, 48)
+}
+
+/// The network around `address` with the given prefix lengths.
+pub fn truncated(address: IpAddr, ipv4_length: u8, ipv6_length: u8) -> IpNet {
+    let length = if address.is_ipv4() { ipv4_length } else { ipv6_length };
+    IpNet::new_assert(address, length.min(if address.is_ipv4() { 32 } else { 128 })).trunc()
+}
+
+/// A set of addresses given as CIDR blocks. Membership is a binary search over disjoint ranges.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CidrSet {
+    // IPv4 lives in its IPv4-mapped range, so that one table serves both families.
+    ranges: Vec<(u128, u128)>,
+}
+
+fn number(address: IpAddr) -> u128 {
+    let v6: Ipv6Addr = match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    v6.to_bits()
+}
+
+impl CidrSet {
+    /// Whether `address` is in one of the blocks.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let number = number(address);
+        let after = self.ranges.partition_point(|(first, _)| *first <= number);
+        after > 0 && number <= self.ranges[after - 1].1
+    }
+
+    /// Whether no address is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+}
+
+impl FromIterator<IpNet> for CidrSet {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(blocks: I) -> Self {
+        let mut ranges: Vec<(u128, u128)> =
+            blocks.into_iter().map(|block| (number(block.network()), number(block.broadcast()))).collect();
+        ranges.sort_unstable();
+        let mut merged: Vec<(u128, u128)> = Vec::with_capacity(ranges.len());
+        for (first, last) in ranges {
+            match merged.last_mut() {
+                Some(previous) if first <= previous.1.saturating_add(1) => previous.1 = previous.1.max(last),
+                _ => merged.push((first, last)),
+            }
+        }
+        CidrSet { ranges: merged }
+    }
+}
+
+/// A CIDR block; a lone address is a block of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cidr(pub IpNet);
+
+impl Decode for Cidr {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let text = node.text().unwrap_or_default();
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(Cidr(unmapped(address).into()));
+        }
+        match text.parse::<IpNet>() {
+            Ok(block) if block.trunc() == block => Some(Cidr(block)),
+            Ok(block) => {
+                diagnostics
+                    .error(node.position, format!("`{text}` has host bits set, did you mean `{}`?", block.trunc()));
+                None
+            }
+            Err(_) => {
+                let found = node.describe();
+                diagnostics
+                    .error(node.position, format!("expected a CIDR block such as `192.0.2.0/24`, found {found}"));
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block() -> impl Strategy<Value = IpNet> {
+        let v4 = (any::<u32>(), 0u8..=32).prop_map(|(bits, length)| {
+            IpNet::new_assert(IpAddr::from(bits.to_be_bytes()), length).trunc()
+        });
+        let v6 = (any::<u128>(), 0u8..=128).prop_map(|(bits, length)| {
+            IpNet::new_assert(IpAddr::from(bits.to_be_bytes()), length).trunc()
+        });
+        prop_oneof![v4, v6]
+    }
+
+    fn is_mapped(address: IpAddr) -> bool {
+        matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some())
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_contains_what_one_of_its_blocks_contains(
+            blocks in prop::collection::vec(block(), 0..12),
+            others in prop::collection::vec(any::<IpAddr>(), 8),
+        ) {
+            let set: CidrSet = blocks.iter().copied().collect();
+            let edges = blocks.iter().flat_map(|b| [b.network(), b.broadcast()]);
+            for address in edges.chain(others).filter(|a| !is_mapped(*a)) {
+                // An IPv6 block that covers the mapped range also covers IPv4, as it does in the kernel.
+                let mapped = match address { IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()), v6 => v6 };
+                let expected = blocks.iter().any(|b| b.contains(&address) || b.contains(&mapped));
+                prop_assert_eq!(set.contains(address), expected, "{}", address);
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_stand_for_neighbourhoods() {
+        let of = |text: &str| prefix(unmapped(text.parse().unwrap())).to_string();
+        assert_eq!(of("192.0.2.77"), "192.0.2.0/24");
+        assert_eq!(of("::ffff:192.0.2.77"), "192.0.2.0/24");
+        assert_eq!(of("2001:db8:1:2::3"), "2001:db8:1::/48");
+    }
+}

@@ -1,0 +1,95 @@
+//! The books: what a request came to, in metrics and as one line of the access log.
+
+use super::Front;
+use super::context::{Context, Done};
+use crate::metrics::NO_SITE;
+use crate::verdict::Class;
+use http::header::{REFERER, USER_AGENT};
+use pingora::Error;
+use pingora::proxy::Session;
+
+/// Client-sent text longer than this is cut in the access log.
+const MAX_LOGGED: usize = 512;
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_LOGGED)]
+}
+
+impl Front {
+    pub(super) fn account(&self, session: &Session, error: Option<&Error>, context: &mut Context) {
+        let metrics = &self.gateway.metrics;
+        let sent = session.body_bytes_sent() as u64;
+        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        let elapsed = context.stopwatch.elapsed();
+        if let Some(pass) = &context.pass {
+            self.gateway.gate.charge(pass, i64::try_from(sent).unwrap_or(i64::MAX) - context.reserved);
+        }
+
+        let site = context.site.as_ref().map_or(NO_SITE, |site| &*site.name);
+        let verdict = context.verdict.as_ref();
+        let class = verdict.map_or(Class::Unknown, |verdict| verdict.class).word();
+        let held_back = verdict.and_then(|verdict| verdict.held_back.as_ref());
+        let limited_in_vain = context.limit.is_some() && context.done != Done::Limit;
+        let mode = if held_back.is_some() || limited_in_vain { "observe" } else { "enforce" };
+        let labels = [site, class, context.done.word(), mode];
+        metrics.requests.with_label_values(&labels).inc();
+        metrics.response_bytes.with_label_values(&labels).inc_by(sent);
+        let code = if status == 0 { "none".into() } else { status.to_string() };
+        metrics.responses.with_label_values(&[site, &code]).inc();
+        metrics.request_seconds.with_label_values(&[site]).observe(elapsed.as_secs_f64());
+        if let Some(first) = context.first_byte {
+            metrics.first_byte_seconds.with_label_values(&[site]).observe(first.as_secs_f64());
+        }
+        if let Some(held) = held_back {
+            metrics.would_be.with_label_values(&[site, class, &*held.rule, held.action.word()]).inc();
+        } else if let (true, Some(verdict)) = (limited_in_vain, verdict) {
+            metrics.would_be.with_label_values(&[site, class, &*verdict.rule, "limit"]).inc();
+        }
+        let origin = context.site.as_ref().filter(|_| context.origin_stopwatch.is_some());
+        let origin = origin.and_then(|site| site.origins.get(context.attempt));
+        if let Some(origin) = origin {
+            metrics.origin_bytes.with_label_values(&[site, &*origin.name]).inc_by(context.origin_bytes);
+        }
+
+        let request = session.req_header();
+        let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).map(cut);
+        // The query is left out: a presigned one is a secret.
+        let path = match &context.path {
+            Some(path) => path.as_str().to_owned(),
+            None => {
+                let target = String::from_utf8_lossy(request.raw_path()).into_owned();
+                target.split('?').next().unwrap_or_default().to_owned()
+            }
+        };
+        let caller = context.caller.as_ref();
+        tracing::info!(
+            target: "access",
+            request_id = context.request_id,
+            site,
+            client = caller.map(|c| tracing::field::display(c.client.address)),
+            prefix = caller.map(|c| tracing::field::display(c.client.prefix)),
+            trusted = caller.map(|c| c.client.trusted),
+            method = cut(request.method.as_str()),
+            path = cut(&path),
+            status,
+            bytes = sent,
+            class,
+            identity = caller.map(|c| c.identity.word()),
+            dialect = caller.map(|c| c.dialect.word()),
+            rule = verdict.map(|v| &*v.rule),
+            action = context.done.word(),
+            mode,
+            reason = context.reason,
+            would_rule = held_back.map(|held| &*held.rule),
+            would_action = held_back.map(|held| held.action.word()),
+            limit = context.limit.as_deref(),
+            origin = origin.map(|origin| &*origin.name),
+            origin_bytes = context.origin_bytes,
+            error = error.map(|error| error.etype().as_str()),
+            seconds = elapsed.as_secs_f64(),
+            first_byte_seconds = context.first_byte.map(|first| first.as_secs_f64()),
+            user_agent = header(USER_AGENT),
+            referer = header(REFERER).map(|referer| referer.split('?').next().unwrap_or_default()),
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! What the gateway remembers of one request while it is being answered.
+
+use super::site::Site;
+use crate::challenge::Pass;
+use crate::clock::Timestamp;
+use crate::facts::{Client, Identity};
+use crate::path::CanonicalPath;
+use crate::verdict::{Dialect, Verdict};
+use prometheus::IntGauge;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Measures how long things take. The one place in this folder that reads the monotonic clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[allow(clippy::disallowed_methods, reason = "latencies are measured, not decided upon")]
+    pub fn start() -> Self {
+        Stopwatch(Instant::now())
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "latencies are measured, not decided upon")]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Counts a request as in flight until it is dropped, a panic included.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+impl InFlight {
+    pub fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        InFlight(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// What was done with a request, in the words of metrics and the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Passed to the origin.
+    Allow,
+    /// Refused by a deny rule.
+    Deny,
+    /// Asked for a pass.
+    Challenge,
+    /// Refused by a limit.
+    Limit,
+    /// Refused because it is malformed, writes, lists or addresses nothing.
+    Refuse,
+    /// One of the gateway's own pages.
+    Internal,
+}
+
+impl Done {
+    pub fn word(self) -> &'static str {
+        match self {
+            Done::Allow => "allow",
+            Done::Deny => "deny",
+            Done::Challenge => "challenge",
+            Done::Limit => "limit",
+            Done::Refuse => "refuse",
+            Done::Internal => "internal",
+        }
+    }
+}
+
+/// The client as far as the connection and its headers tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    pub client: Client,
+    /// Whether the client's side speaks TLS.
+    pub secure: bool,
+    pub dialect: Dialect,
+    pub identity: Identity,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Context {
+    pub request_id: String,
+    pub now: Timestamp,
+    pub stopwatch: Stopwatch,
+    pub in_flight: InFlight,
+    pub caller: Option<Caller>,
+    pub site: Option<Arc<Site>>,
+    pub path: Option<CanonicalPath>,
+    /// What of the query is sent on.
+    pub query: String,
+    pub verdict: Option<Verdict>,
+    pub done: Done,
+    /// A short word that says why: a refusal's reason, a pass's fault.
+    pub reason: Option<&'static str>,
+    /// A limit that was exceeded, enforced or not.
+    pub limit: Option<Arc<str>>,
+    /// The pass that the request draws on, and the bytes reserved on it.
+    pub pass: Option<Pass>,
+    pub reserved: i64,
+    /// A cookie to set on the response.
+    pub cookie: Option<String>,
+    /// Which of the site's origins is being asked.
+    pub attempt: usize,
+    pub origin_stopwatch: Option<Stopwatch>,
+    pub origin_bytes: u64,
+    pub first_byte: Option<Duration>,
+}
+
+impl Context {
+    pub fn new(request_id: String, now: Timestamp, in_flight: InFlight) -> Self {
+        Context {
+            request_id,
+            now,
+            stopwatch: Stopwatch::start(),
+            in_flight,
+            caller: None,
+            site: None,
+            path: None,
+            query: String::new(),
+            verdict: None,
+            done: Done::Refuse,
+            reason: None,
+            limit: None,
+            pass: None,
+            reserved: 0,
+            cookie: None,
+            attempt: 0,
+            origin_stopwatch: None,
+            origin_bytes: 0,
+            first_byte: None,
+        }
+    }
+
+    /// How to speak to the client.
+    pub fn dialect(&self) -> Dialect {
+        self.caller.map_or(Dialect::Plain, |caller| caller.dialect)
+    }
+}

@@ -1,0 +1,273 @@
+//! The stages in order: identity, policy, then limits or the challenge.
+
+use super::Front;
+use super::context::{Caller, Context, Done};
+use super::intake::{self, Intake, RequestLine};
+use super::refusal::{Refusal, Reply};
+use super::site::{NoSite, Site};
+use super::verify::{cookie_name, cookie_values, set_cookie};
+use crate::challenge::{Pass, PassError, VERIFY_PATH};
+use crate::facts::{Fact, Facts, Headers, Identity};
+use crate::identity::{Claim, claim, client, dialect};
+use crate::origin::allowed_query;
+use crate::verdict::{Action, Dialect, Verdict};
+use http::header::{self, HeaderMap};
+use http::{Method, StatusCode};
+use pingora::proxy::Session;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Paths of the gateway's own pages begin so.
+const OWN: &str = "/.windscreen/";
+const ALLOWED_METHODS: &str = "GET, HEAD";
+
+/// What to do next.
+pub enum Decision {
+    /// Ask the origin.
+    Forward,
+    /// Take a solution.
+    Verify,
+    /// Answer with this.
+    Reply(Box<Reply>),
+    /// Refuse.
+    Refuse(Box<Refusal>),
+}
+
+/// Headers of a live request: all of them are known.
+struct Live<'a>(&'a HeaderMap);
+
+impl Headers for Live<'_> {
+    fn header(&self, name: &str) -> Fact<&str> {
+        self.0.get(name).map(|value| value.to_str().unwrap_or_default()).into()
+    }
+}
+
+fn refuse(refusal: Refusal) -> Decision {
+    Decision::Refuse(Box::new(refusal))
+}
+
+impl Front {
+    /// Runs the stages over the request in `session` and notes in `context` what came out.
+    pub(super) fn decide(&self, session: &Session, context: &mut Context) -> Decision {
+        let request = session.req_header();
+        let headers = &request.headers;
+        let metrics = &self.gateway.metrics;
+
+        let query = request.uri.query().unwrap_or_default();
+        let dialect = dialect(request.method.as_str(), headers, query);
+        // A Unix socket has no address; whoever may open it is on this machine.
+        let socket = session.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
+        let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let (client, secure) = client(&self.peer, socket.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), tls, headers);
+        let caller = context.caller.insert(Caller { client, secure, dialect, identity: Identity::None });
+        let caller = *caller;
+        if !client.trusted {
+            metrics.untrusted_forwarding.inc();
+        }
+
+        let line = RequestLine { method: &request.method, target: request.raw_path(), version: request.version, headers };
+        let Intake { host, path, query } = match intake::read(line) {
+            Ok(intake) => intake,
+            Err((reason, refusal)) => {
+                context.reason = Some(reason);
+                metrics.malformed_requests.with_label_values(&[reason]).inc();
+                return refuse(refusal);
+            }
+        };
+        if path.as_str().starts_with(OWN) {
+            context.done = Done::Internal;
+            let method = &request.method;
+            return match path.as_str() {
+                VERIFY_PATH if method == Method::POST => Decision::Verify,
+                VERIFY_PATH => refuse(Refusal::method_not_allowed("POST")),
+                _ => refuse(Refusal::not_found()),
+            };
+        }
+        let (site, path) = match self.gateway.sites.find(&host, &path) {
+            Ok(found) => found,
+            Err(NoSite::Host) => return refuse(Refusal::misdirected()),
+            Err(NoSite::Path) => return refuse(Refusal::not_found()),
+        };
+        context.site = Some(site.clone());
+        context.path = Some(path.clone());
+        if request.method != Method::GET && request.method != Method::HEAD {
+            context.reason = Some("method");
+            return refuse(Refusal::method_not_allowed(ALLOWED_METHODS));
+        }
+        if claim(headers, &query) == Claim::Signature {
+            // No client keys can be configured, so every signature is by an unknown one. Never treated as anonymous.
+            context.reason = Some("unknown-key");
+            return refuse(Refusal::unknown_access_key());
+        }
+        match allowed_query(&query, false) {
+            Ok(query) => context.query = query,
+            Err(error) => {
+                context.reason = Some("query");
+                metrics.malformed_requests.with_label_values(&["query"]).inc();
+                return refuse(Refusal::bad_request(&error.to_string()));
+            }
+        }
+
+        let verdict = self.judge(request.method.as_str(), headers, &host, &site, caller, context);
+        let decision = match &verdict.action {
+            Action::Deny { status, reason } => {
+                context.done = Done::Deny;
+                refuse(Refusal::denied(*status, reason))
+            }
+            Action::Challenge { tier, difficulty } => {
+                context.done = Done::Challenge;
+                self.challenge(&site, caller, tier, *difficulty, context)
+            }
+            Action::Allow => {
+                context.done = Done::Allow;
+                self.admit(&verdict, &site, caller, context)
+            }
+        };
+        context.verdict = Some(verdict);
+        decision
+    }
+
+    /// Asks the policy, with the pass that the request bears. Where that pass turns out to have no budget left, asks
+    /// again without it.
+    fn judge(
+        &self,
+        method: &str,
+        headers: &HeaderMap,
+        host: &str,
+        site: &Site,
+        caller: Caller,
+        context: &mut Context,
+    ) -> Verdict {
+        let mut pass = self.pass(headers, host, site, caller, context);
+        let path = context.path.as_ref().map_or("/", |path| path.as_str()).to_owned();
+        let live = Live(headers);
+        loop {
+            let identity = if pass.is_some() { Identity::Pass } else { Identity::None };
+            let facts = Facts {
+                site: &site.name,
+                method,
+                path: &path,
+                client: caller.client,
+                identity,
+                pass: pass.as_ref().map(|pass| pass.difficulty),
+                user_agent: live.header("user-agent"),
+                headers: &live,
+            };
+            let verdict = self.gateway.policy.decide(&facts);
+            if let Some(caller) = &mut context.caller {
+                caller.identity = identity;
+            }
+            let Some(bearer) = pass.take() else { return verdict };
+            if verdict.draws_on_pass {
+                if let Err(error) = self.gateway.gate.draw(&bearer, caller.client.prefix, context.now) {
+                    self.reject(site, error, context);
+                    continue;
+                }
+                self.renew(&bearer, site, caller, context);
+                context.pass = Some(bearer);
+            }
+            if let Action::Challenge { .. } = verdict.action {
+                self.reject(site, PassError::Tier, context);
+            }
+            return verdict;
+        }
+    }
+
+    /// The pass in the request's cookies, if it is honoured so far.
+    fn pass(
+        &self,
+        headers: &HeaderMap,
+        host: &str,
+        site: &Site,
+        caller: Caller,
+        context: &mut Context,
+    ) -> Option<Pass> {
+        let may_revive = caller.dialect == Dialect::Fetch && is_same_origin(headers, host);
+        let name = cookie_name(&site.name, caller.secure);
+        let mut fault = None;
+        for value in cookie_values(headers, &name) {
+            match self.gateway.gate.inspect(value, &site.name, may_revive, context.now) {
+                Ok(pass) => return Some(pass),
+                Err(error) => fault = Some(error),
+            }
+        }
+        if let Some(error) = fault {
+            self.reject(site, error, context);
+        }
+        None
+    }
+
+    fn reject(&self, site: &Site, error: PassError, context: &mut Context) {
+        context.reason = Some(error.word());
+        self.gateway.metrics.passes_rejected.with_label_values(&[&*site.name, error.word()]).inc();
+    }
+
+    fn renew(&self, pass: &Pass, site: &Site, caller: Caller, context: &mut Context) {
+        if let Some(renewed) = self.gateway.gate.renew(pass, context.now) {
+            let value = self.gateway.gate.seal(&renewed);
+            context.cookie = Some(set_cookie(&site.name, caller.secure, &value));
+            self.gateway.metrics.passes_renewed.with_label_values(&[&*site.name]).inc();
+        }
+    }
+
+    /// A navigation gets the page; whoever cannot be shown one is told what to do instead.
+    fn challenge(
+        &self,
+        site: &Site,
+        caller: Caller,
+        tier: &str,
+        difficulty: u32,
+        context: &mut Context,
+    ) -> Decision {
+        if caller.dialect != Dialect::Page {
+            return refuse(Refusal::pass_needed());
+        }
+        let gateway = &self.gateway;
+        gateway.metrics.challenges_issued.with_label_values(&[&*site.name, tier]).inc();
+        let challenge =
+            gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
+        let page = gateway.page.render(&challenge, difficulty, &site.name, &context.request_id);
+        let reply = Reply::new(StatusCode::FORBIDDEN, "text/html; charset=utf-8", page, &context.request_id);
+        let policy = gateway.page.content_security_policy();
+        let reply = reply.and_then(|mut reply| {
+            reply.header.insert_header(header::CONTENT_SECURITY_POLICY, policy)?;
+            reply.header.insert_header(header::REFERRER_POLICY, "same-origin")?;
+            Ok(reply)
+        });
+        match reply {
+            Ok(reply) => Decision::Reply(Box::new(reply)),
+            Err(_) => refuse(Refusal::internal()),
+        }
+    }
+
+    /// Charges the limits of an allowed request, then sends it on.
+    fn admit(&self, verdict: &Verdict, site: &Site, caller: Caller, context: &mut Context) -> Decision {
+        if let Err(exceeded) = self.gateway.limits.request(&verdict.limits, &caller.client) {
+            let mode = if verdict.enforced { "enforce" } else { "observe" };
+            self.gateway.metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, mode]).inc();
+            context.limit = Some(exceeded.limit);
+            if verdict.enforced {
+                context.done = Done::Limit;
+                return refuse(Refusal::slow_down(caller.dialect, exceeded.retry_after));
+            }
+        }
+        if context.path.as_ref().is_none_or(|path| path.key().is_empty()) {
+            context.done = Done::Refuse;
+            context.reason = Some("listing");
+            return refuse(Refusal::listing());
+        }
+        Decision::Forward
+    }
+}
+
+/// Whether a fetch comes from a page of the same origin: by fetch metadata, or by the Referer where a browser on plain
+/// http sends none.
+fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => {
+            let referer = text("referer").and_then(|referer| referer.parse::<http::Uri>().ok());
+            referer.is_some_and(|uri| uri.host().is_some_and(|name| name.eq_ignore_ascii_case(host)))
+        }
+    }
+}

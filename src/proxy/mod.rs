@@ -1,0 +1,224 @@
+//! The pingora adapter: the one place where the stages are put in order.
+//!
+//! [`Front`] is what pingora calls, one per listener. Its hooks are thin: `intake` reads the request, `decide` runs
+//! identity, policy, limits and the challenge, `upstream` asks the origin, `refusal` speaks, `account` keeps the books.
+
+mod account;
+mod context;
+mod decide;
+mod intake;
+mod refusal;
+mod site;
+mod upstream;
+mod verify;
+
+pub use refusal::{Refusal, speak};
+pub use site::{NoSite, Site, Sites};
+
+use crate::challenge::{Gate, Page};
+use crate::clock::Clock;
+use crate::identity::Peer;
+use crate::limit::Limits;
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use async_trait::async_trait;
+use context::{Context, InFlight};
+use http::header;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, Result};
+use refusal::Reply;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that requests share, whatever listener they came through.
+pub struct Gateway {
+    /// What may be addressed.
+    pub sites: Sites,
+    /// What is decided.
+    pub policy: Policy,
+    /// How fast clients may ask.
+    pub limits: Limits,
+    /// Challenges and passes.
+    pub gate: Gate,
+    /// The challenge page.
+    pub page: Page,
+    /// The numbers.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The gateway behind one listener.
+pub struct Front {
+    gateway: Arc<Gateway>,
+    /// Whom this listener believes about client addresses.
+    peer: Peer,
+}
+
+impl Front {
+    /// The gateway as seen through a listener whose proxies are `peer`.
+    pub fn new(gateway: Arc<Gateway>, peer: Peer) -> Self {
+        Front { gateway, peer }
+    }
+
+    /// Sends a response that the gateway made itself.
+    async fn reply(&self, session: &mut Session, context: &mut Context, reply: Reply) -> Result<()> {
+        let mut header = reply.header;
+        if let Some(cookie) = context.cookie.take() {
+            header.insert_header(header::SET_COOKIE, cookie)?;
+        }
+        context.first_byte = Some(context.stopwatch.elapsed());
+        let empty = reply.body.is_empty() || session.req_header().method == http::Method::HEAD;
+        session.write_response_header(header, empty).await?;
+        if !empty {
+            session.write_response_body(Some(reply.body.into()), true).await?;
+        }
+        Ok(())
+    }
+
+    async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> Result<()> {
+        let reply = speak(refusal, context.dialect(), &context.request_id)?;
+        self.reply(session, context, reply).await
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Front {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        let request_id = format!("{:016x}", rand::random::<u64>());
+        Context::new(request_id, self.gateway.clock.now(), InFlight::new(&self.gateway.metrics.in_flight))
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        // A client that closes its sending side still wants the answer.
+        session.set_abort_on_close(false);
+        let answer = match self.decide(session, context) {
+            decide::Decision::Forward => return Ok(false),
+            decide::Decision::Verify => self.verify(session, context).await?,
+            decide::Decision::Reply(reply) => *reply,
+            decide::Decision::Refuse(refusal) => {
+                if refusal.status == http::StatusCode::BAD_REQUEST {
+                    // Whoever sent this may have more to come that would be read differently.
+                    session.set_keepalive(None);
+                }
+                speak(&refusal, context.dialect(), &context.request_id)?
+            }
+        };
+        self.reply(session, context, answer).await?;
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        self.choose_peer(context)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        self.write_request(&session.req_header().headers, request, context)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        self.judge_response(response, context)
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        self.dress_response(response, context)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<bytes::Bytes>,
+        _end: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        context.origin_bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(None)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        self.count_origin_error(&error, context);
+        error.set_retry(context.try_next_origin());
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        if session.response_written().is_some() {
+            // A retry now would splice two objects into one body.
+            error.set_retry(false);
+            return error;
+        }
+        error.retry.decide_reuse(client_reused);
+        if *error.esource() == ErrorSource::Upstream && !upstream::is_decided(&error) {
+            self.count_origin_error(&error, context);
+            if !error.retry() {
+                error.set_retry(context.try_next_origin());
+            }
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        let refusal = upstream::refusal_for(error);
+        let written = session.response_written().is_some();
+        if let Some(refusal) = refusal.filter(|_| !written) {
+            let status = refusal.status.as_u16();
+            context.reason.get_or_insert("origin");
+            session.set_keepalive(None);
+            if self.refuse(session, context, &refusal).await.is_ok() {
+                return FailToProxy { error_code: status, can_reuse_downstream: false };
+            }
+        }
+        FailToProxy { error_code: 0, can_reuse_downstream: false }
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        // The access log has a line for every request, failed ones included.
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Context,
+        _: &Error,
+        _: pingora::proxy::ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        self.account(session, error, context);
+    }
+}

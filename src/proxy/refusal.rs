@@ -1,0 +1,199 @@
+//! Refusals, and the one function that speaks them in the client's dialect.
+
+use crate::verdict::Dialect;
+use http::{HeaderValue, StatusCode, header};
+use pingora::http::ResponseHeader;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Why a request does not get its object. Everything here may be shown to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// S3's error code.
+    pub code: &'static str,
+    /// One sentence: what happened, and what to do.
+    pub detail: String,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+    /// Which methods are allowed (405).
+    pub allow: Option<&'static str>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Refusal { status, code, detail: detail.into(), retry_after: None, allow: None }
+    }
+
+    /// 400: the request has no reading or two.
+    pub fn bad_request(detail: &str) -> Self {
+        Refusal::new(StatusCode::BAD_REQUEST, "InvalidRequest", format!("The request is malformed: {detail}."))
+    }
+
+    /// 405: the gateway reads and never writes.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("This gateway is read-only; allowed methods: {allow}. Write to the bucket itself.");
+        Refusal { allow: Some(allow), ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", detail) }
+    }
+
+    /// 421: no site has this host name.
+    pub fn misdirected() -> Self {
+        let detail = "No site with this host name is served here. Check the URL.";
+        Refusal::new(StatusCode::MISDIRECTED_REQUEST, "NoSuchBucket", detail)
+    }
+
+    /// 404: no site has this path prefix, or the gateway has no such page.
+    pub fn not_found() -> Self {
+        Refusal::new(StatusCode::NOT_FOUND, "NoSuchBucket", "Nothing is served at this path. Check the URL.")
+    }
+
+    /// A deny rule's answer, with the rule's public reason.
+    pub fn denied(status: u16, reason: &str) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+        Refusal::new(status, "AccessDenied", format!("Access denied: {reason}."))
+    }
+
+    /// 403: listings of a bucket.
+    pub fn listing() -> Self {
+        let detail = "Access denied: the contents of this bucket are not listed. Ask for an object by its name.";
+        Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail)
+    }
+
+    /// 403: a signature by a key that is not configured here. S3 clients then try their next store.
+    pub fn unknown_access_key() -> Self {
+        let detail = "The access key of the signature is not known here. Send the request unsigned, or sign it with a \
+                      key that this gateway accepts.";
+        Refusal::new(StatusCode::FORBIDDEN, "InvalidAccessKeyId", detail)
+    }
+
+    /// 403: a challenge for a client that cannot be shown one.
+    pub fn pass_needed() -> Self {
+        let detail = "A pass is needed here. Open the page in a browser first, which gets one by a short calculation; \
+                      programs ask the operator for an allowed network, a token or a key to sign with.";
+        Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail)
+    }
+
+    /// Over a limit. S3 clients and image-download retry 503 SlowDown, browsers and tools know 429.
+    pub fn slow_down(dialect: Dialect, retry_after: Duration) -> Self {
+        let status = match dialect {
+            Dialect::S3 => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::TOO_MANY_REQUESTS,
+        };
+        let seconds = whole_seconds(retry_after);
+        let detail = format!("Too many requests from your network. Try again in {seconds} s, and more slowly.");
+        Refusal { retry_after: Some(retry_after), ..Refusal::new(status, "SlowDown", detail) }
+    }
+
+    /// 502 or 504: the origin cannot be reached.
+    pub fn origin_failed(timeout: bool) -> Self {
+        let status = if timeout { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+        let detail = "The storage behind this gateway cannot be reached at the moment. Try again later.";
+        Refusal { retry_after: Some(Duration::from_secs(10)), ..Refusal::new(status, "ServiceUnavailable", detail) }
+    }
+
+    /// 500: a mistake of ours. Nothing that a client sends leads here.
+    pub fn internal() -> Self {
+        let detail = "The gateway failed to answer. The operator finds the request by its id in the log.";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", detail)
+    }
+
+    /// 403: a submission that bought no pass.
+    pub fn not_redeemed(reason: &str) -> Self {
+        Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", format!("{reason}. Reload the page for a new one."))
+    }
+}
+
+/// Rounded up, at least one: `Retry-After: 0` invites a busy loop.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
+}
+
+/// A response that the gateway makes itself.
+#[derive(Debug)]
+pub struct Reply {
+    /// Status and headers; Content-Length is set.
+    pub header: Box<ResponseHeader>,
+    /// The body.
+    pub body: String,
+}
+
+impl Reply {
+    /// A response that nobody may store.
+    pub fn new(
+        status: StatusCode,
+        content_type: &'static str,
+        body: String,
+        request_id: &str,
+    ) -> pingora::Result<Self> {
+        let mut header = Box::new(ResponseHeader::build(status, Some(8))?);
+        if status != StatusCode::NO_CONTENT {
+            header.insert_header(header::CONTENT_TYPE, content_type)?;
+            header.insert_header(header::CONTENT_LENGTH, body.len())?;
+        }
+        header.insert_header(header::CACHE_CONTROL, "no-store")?;
+        header.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
+        header.insert_header("X-Request-Id", request_id)?;
+        Ok(Reply { header, body })
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+}
+
+/// Speaks a refusal in the client's dialect.
+pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::Result<Reply> {
+    let title = refusal.status.canonical_reason().unwrap_or("Refused");
+    let detail = refusal.detail.as_str();
+    let (content_type, body) = match dialect {
+        Dialect::Page => ("text/html; charset=utf-8", page(title, detail, request_id)),
+        Dialect::Fetch => {
+            let status = refusal.status.as_u16();
+            let problem = Problem { title, status, detail, code: refusal.code, request_id };
+            ("application/problem+json", serde_json::to_string(&problem).unwrap_or_default())
+        }
+        Dialect::S3 => {
+            let (code, message) = (refusal.code, escaped(detail));
+            let body = format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
+                 <RequestId>{request_id}</RequestId></Error>"
+            );
+            ("application/xml", body)
+        }
+        Dialect::Plain => ("text/plain; charset=utf-8", format!("{detail}\nRequest id: {request_id}\n")),
+    };
+    let mut reply = Reply::new(refusal.status, content_type, body, request_id)?;
+    if dialect == Dialect::Page {
+        let policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        reply.header.insert_header(header::CONTENT_SECURITY_POLICY, policy)?;
+    }
+    if let Some(after) = refusal.retry_after {
+        reply.header.insert_header(header::RETRY_AFTER, whole_seconds(after))?;
+    }
+    if let Some(allow) = refusal.allow {
+        reply.header.insert_header(header::ALLOW, HeaderValue::from_static(allow))?;
+    }
+    Ok(reply)
+}
+
+fn page(title: &str, detail: &str, request_id: &str) -> String {
+    let (title, detail) = (escaped(title), escaped(detail));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"robots\" content=\"noindex\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{detail}</p>\n\
+         <p><small>Request id: <code>{request_id}</code></small></p>\n</main>\n</body>\n</html>\n"
+    )
+}
+
+/// Escapes text for XML and HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}

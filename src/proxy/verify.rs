@@ -1,0 +1,107 @@
+//! The gateway's own endpoint: a solution comes in, a pass goes out. And how a pass travels as a cookie.
+
+use super::Front;
+use super::context::Context;
+use super::intake::{self, RequestLine};
+use super::refusal::{Refusal, Reply, speak};
+use crate::challenge::{RedeemError, Redeemed, Submission};
+use crate::verdict::Dialect;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, COOKIE, HeaderMap};
+use pingora::Result;
+use pingora::proxy::Session;
+
+/// A submission is a challenge string and sixteen numbers: under 600 bytes.
+const MAX_BODY: usize = 4096;
+/// Cookies of one name that are tried; a browser sends one, two at most when a parent domain set another.
+const MAX_COOKIES: usize = 4;
+/// Seconds that browsers keep a pass: its authenticity outlives its validity, so that a page on a laptop that slept can
+/// have it renewed.
+const COOKIE_MAX_AGE: u32 = 48 * 3600;
+
+impl Front {
+    /// Takes a solution and answers 204 with the pass, or says why not.
+    pub(super) async fn verify(&self, session: &mut Session, context: &mut Context) -> Result<Reply> {
+        let metrics = &self.gateway.metrics;
+        match self.redeem(session, context).await {
+            Ok((site, secure, redeemed)) => {
+                if redeemed.first {
+                    metrics.challenges_solved.with_label_values(&[&site]).inc();
+                }
+                let value = self.gateway.gate.seal(&redeemed.pass);
+                context.cookie = Some(set_cookie(&site, secure, &value));
+                Reply::new(StatusCode::NO_CONTENT, "", String::new(), &context.request_id)
+            }
+            Err(error) => {
+                metrics.challenges_failed.with_label_values(&[error.word()]).inc();
+                context.reason = Some(error.word());
+                session.set_keepalive(None);
+                let refusal = match error {
+                    RedeemError::Malformed => Refusal::bad_request(&error.to_string()),
+                    _ => Refusal::not_redeemed(&error.to_string()),
+                };
+                speak(&refusal, Dialect::Fetch, &context.request_id)
+            }
+        }
+    }
+
+    async fn redeem(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> std::result::Result<(String, bool, Redeemed), RedeemError> {
+        let request = session.req_header();
+        // Another site's page cannot send this type without asking first, so that it cannot plant a pass.
+        let json = request.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+        let line = RequestLine {
+            method: &request.method,
+            target: request.raw_path(),
+            version: request.version,
+            headers: &request.headers,
+        };
+        let host = intake::read(line).map_err(|_| RedeemError::Malformed)?.host;
+        let caller = context.caller.filter(|_| json).ok_or(RedeemError::Malformed)?;
+
+        let mut body = Vec::new();
+        while let Some(chunk) = session.read_request_body().await.map_err(|_| RedeemError::Malformed)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(RedeemError::Malformed);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let submission: Submission = serde_json::from_slice(&body).map_err(|_| RedeemError::Malformed)?;
+        let redeemed = self.gateway.gate.redeem(
+            &submission,
+            |site| self.gateway.sites.is_at(&host, site),
+            caller.client.prefix,
+            rand::random(),
+            context.now,
+        )?;
+        Ok((redeemed.pass.site.clone(), caller.secure, redeemed))
+    }
+}
+
+/// One cookie per site, so that sites on one host do not fight over it. The `__Host-` prefix keeps subdomains from
+/// planting one where TLS allows it.
+pub fn cookie_name(site: &str, secure: bool) -> String {
+    let prefix = if secure { "__Host-" } else { "" };
+    format!("{prefix}windscreen-{site}")
+}
+
+/// The `Set-Cookie` value for a pass.
+pub fn set_cookie(site: &str, secure: bool, value: &str) -> String {
+    let name = cookie_name(site, secure);
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/; Max-Age={COOKIE_MAX_AGE}; HttpOnly; SameSite=Lax{secure}")
+}
+
+/// The values of the cookies called `name`.
+pub fn cookie_values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+        .take(MAX_COOKIES)
+}

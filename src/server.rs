@@ -1,0 +1,184 @@
+//! Wiring: from a checked configuration to a running gateway.
+
+#![allow(clippy::disallowed_methods, reason = "rank 6: owns the wall clock and the sockets")]
+
+use crate::admin::Admin;
+use crate::challenge::{Gate, Page, SigningKeys};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::credentials::{self, CredentialsSource};
+use crate::limit::{DEFAULT_CAP, Limits};
+use crate::listener::Listener;
+use crate::metrics::Metrics;
+use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
+use crate::proxy::{Front, Gateway, Site, Sites};
+use crate::resolver;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Tables are swept so often.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The wall clock.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken, or not this machine's.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(SocketAddr, std::io::Error),
+    /// Two metrics share a name: a mistake of ours.
+    #[error("metrics could not be declared: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A running gateway.
+pub struct Server {
+    /// Where it listens, in the order of the configuration.
+    pub addresses: Vec<SocketAddr>,
+    /// Where the admin listener listens.
+    pub admin: Option<SocketAddr>,
+    /// What requests share.
+    pub gateway: Arc<Gateway>,
+    shutdown: watch::Sender<bool>,
+    background: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Server {
+    /// Binds everything, then starts. What the configuration says has been checked before.
+    ///
+    /// # Errors
+    /// When an address cannot be bound.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Server, StartError> {
+        let metrics = Metrics::new()?;
+        let background = CancellationToken::new();
+        let sites = Sites::new(sites(&config, &metrics, &background).await);
+        let keys = match config.pass_keys.split_first() {
+            Some((newest, older)) => SigningKeys::new(*newest, older.iter().copied()),
+            None => {
+                tracing::warn!("no pass_keys are configured: passes end with this process and hold on no other replica");
+                SigningKeys::new(rand::random(), [])
+            }
+        };
+        for site in sites.iter() {
+            metrics.introduce_site(&site.name);
+        }
+        let limits = Limits::new(&config.policy.limits, DEFAULT_CAP, &clock);
+        let gate = Gate::new(keys, config.policy.challenge, clock.now());
+        let gateway = Arc::new(Gateway {
+            sites,
+            policy: config.policy.policy,
+            limits,
+            gate,
+            page: Page::default(),
+            metrics: metrics.clone(),
+            clock,
+        });
+
+        let (shutdown, stopping) = watch::channel(false);
+        let connections = TaskTracker::new();
+        let mut addresses = Vec::new();
+        let mut listeners = Vec::new();
+        for settings in &config.file.listeners.value {
+            let bind_error = |error| StartError::Bind(settings.address, error);
+            let front = Front::new(gateway.clone(), settings.peer());
+            let listener = Listener::bind(settings.address, front, &metrics).await.map_err(bind_error)?;
+            addresses.push(listener.address().map_err(bind_error)?);
+            listeners.push(listener);
+        }
+        let mut admin = None;
+        if let Some(settings) = &config.file.admin {
+            let bind_error = |error| StartError::Bind(settings.address, error);
+            let socket = TcpListener::bind(settings.address).await.map_err(bind_error)?;
+            admin = Some(socket.local_addr().map_err(bind_error)?);
+            let page = Arc::new(Admin::new(gateway.clone(), &settings.hosts));
+            tokio::spawn(page.serve(socket, background.clone()));
+        }
+        for listener in listeners {
+            connections.spawn(listener.serve(stopping.clone(), connections.clone()));
+        }
+        tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone())));
+        Ok(Server { addresses, admin, gateway, shutdown, background, connections })
+    }
+
+    /// Stops accepting, lets requests in flight end for at most `limit`, then stops everything. Says whether all ended.
+    pub async fn drain(self, limit: Duration) -> bool {
+        self.shutdown.send_replace(true);
+        self.connections.close();
+        let ended = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
+        self.background.cancel();
+        ended
+    }
+}
+
+async fn sweep(gateway: Arc<Gateway>) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        gateway.limits.sweep();
+        gateway.gate.sweep(gateway.clock.now());
+    }
+}
+
+/// Makes the sites, with their credentials and addresses being kept in the background.
+async fn sites(config: &Config, metrics: &Metrics, background: &CancellationToken) -> Vec<Site> {
+    let mut cells: BTreeMap<&str, CredentialsCell> = BTreeMap::new();
+    let mut sites = Vec::new();
+    for (name, settings) in &config.file.sites.value.0 {
+        let mut origins = Vec::new();
+        for origin in &settings.origins.value {
+            let named = origin.credentials.as_ref().map_or("chain", |name| name.value.as_str());
+            let signer = match named {
+                "anonymous" => Signer::Anonymous,
+                _ => {
+                    if !cells.contains_key(named) {
+                        let source = config.file.credentials.get(named).cloned().unwrap_or(CredentialsSource::Chain);
+                        let cell = CredentialsCell::default();
+                        let (metrics, stop) = (metrics.clone(), background.clone());
+                        credentials::start(named.to_owned(), source, cell.clone(), metrics, stop).await;
+                        cells.insert(named, cell);
+                    }
+                    Signer::Credentials(cells[named].clone())
+                }
+            };
+            let region = origin.region.clone().or_else(|| origin.url.region().map(str::to_owned));
+            origins.push(Arc::new(Origin {
+                name: origin.name.value.as_str().into(),
+                url: origin.url.clone(),
+                region: region.unwrap_or_else(|| "us-east-1".into()),
+                signer,
+                addresses: Arc::new(Addresses::default()),
+                ca: origin.ca.as_ref().and_then(|path| config.authorities.get(path).cloned()),
+                settings: origin.clone(),
+            }));
+        }
+        for origin in &origins {
+            resolver::start(name.as_str().into(), origin.clone(), metrics.clone(), background.clone()).await;
+        }
+        sites.push(Site {
+            name: name.as_str().into(),
+            hosts: settings
+                .hosts
+                .iter()
+                .map(|host| host.value.trim_end_matches('.').to_ascii_lowercase())
+                .collect(),
+            prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
+            origins,
+        });
+    }
+    sites
+}

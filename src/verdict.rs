@@ -1,0 +1,162 @@
+//! What a policy decides, in words that reports, metrics and the access log share.
+
+use crate::document::{Decode, Diagnostics, Node, choose};
+use std::sync::Arc;
+
+/// What a client is for the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// Continuous integration: must never meet a challenge.
+    Ci,
+    /// A person in a browser.
+    Human,
+    /// A crawler that says what it is.
+    DeclaredBot,
+    /// A command-line tool or library.
+    Tool,
+    /// Claims to be what it is not.
+    Suspect,
+    /// None of these.
+    Unknown,
+}
+
+impl Class {
+    /// Every class with its word.
+    pub const WORDS: [(&'static str, Class); 6] = [
+        ("ci", Class::Ci),
+        ("human", Class::Human),
+        ("declared-bot", Class::DeclaredBot),
+        ("tool", Class::Tool),
+        ("suspect", Class::Suspect),
+        ("unknown", Class::Unknown),
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
+/// Whether rules are enforced or only recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Record what would happen.
+    Observe,
+    /// Do it.
+    Enforce,
+    /// Enforce while the evidence says so. Read as `Enforce` until evidence is collected.
+    Auto,
+}
+
+impl Mode {
+    /// Every mode with its word.
+    pub const WORDS: [(&'static str, Mode); 3] =
+        [("observe", Mode::Observe), ("enforce", Mode::Enforce), ("auto", Mode::Auto)];
+}
+
+/// Implements `Decode` for an enum with a `WORDS` table.
+macro_rules! decode_words {
+    ($($type:ty, $what:expr;)*) => {$(
+        impl Decode for $type {
+            fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+                choose(node, $what, &<$type>::WORDS, diagnostics)
+            }
+        }
+    )*};
+}
+
+decode_words! {
+    Class, "class";
+    Mode, "mode";
+    crate::facts::Identity, "identity";
+}
+
+/// What to do with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Pass it to the origin.
+    Allow,
+    /// Refuse it.
+    Deny {
+        /// The HTTP status, 400 to 499.
+        status: u16,
+        /// What the client is told.
+        reason: Arc<str>,
+    },
+    /// Ask for a pass.
+    Challenge {
+        /// The tier's name.
+        tier: Arc<str>,
+        /// The tier's difficulty : expected trials per solution.
+        difficulty: u32,
+    },
+}
+
+impl Action {
+    /// The word for it in metrics, logs and reports.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Action::Allow => "allow",
+            Action::Deny { .. } => "deny",
+            Action::Challenge { .. } => "challenge",
+        }
+    }
+}
+
+/// The index of a limit in the policy's list of limits.
+pub type LimitId = usize;
+
+/// A rule that would have ended the evaluation had it not been held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The rule.
+    pub rule: Arc<str>,
+    /// What it would have done.
+    pub action: Action,
+}
+
+/// What the policy decided for one request, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What the client is for the books.
+    pub class: Class,
+    /// What to do.
+    pub action: Action,
+    /// The rule that decided, or `default`.
+    pub rule: Arc<str>,
+    /// Whether limits that the deciding rule names are enforced, or only recorded.
+    pub enforced: bool,
+    /// The limits that the request is charged to.
+    pub limits: Arc<[LimitId]>,
+    /// Whether a challenge rule was met, so that the request draws on its pass.
+    pub draws_on_pass: bool,
+    /// The first held-back rule.
+    pub held_back: Option<HeldBack>,
+    /// Whether some rule hung on an unknown fact.
+    pub undecided: bool,
+}
+
+/// How a refusal is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// A navigation in a browser: an HTML page.
+    Page,
+    /// A fetch, XHR or subresource of a page: `application/problem+json` (RFC 9457).
+    Fetch,
+    /// An S3 client: S3's XML error document.
+    S3,
+    /// Everyone else: one paragraph of plain text.
+    Plain,
+}
+
+impl Dialect {
+    /// The word for it in metrics and logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Dialect::Page => "page",
+            Dialect::Fetch => "fetch",
+            Dialect::S3 => "s3",
+            Dialect::Plain => "plain",
+        }
+    }
+}
