@@ -101,9 +101,8 @@ impl Loader {
             CredentialsSource::Profile(profile) => Some(profile),
             CredentialsSource::Chain => None,
         };
-        let client = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+        let client =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client);
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);

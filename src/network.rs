@@ -98,12 +98,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn block() -> impl Strategy<Value = IpNet> {
-        let v4 = (any::<u32>(), 0u8..=32).prop_map(|(bits, length)| {
-            IpNet::new_assert(IpAddr::from(bits.to_be_bytes()), length).trunc()
-        });
-        let v6 = (any::<u128>(), 0u8..=128).prop_map(|(bits, length)| {
-            IpNet::new_assert(IpAddr::from(bits.to_be_bytes()), length).trunc()
-        });
+        let v4 = (any::<u32>(), 0u8..=32)
+            .prop_map(|(bits, length)| IpNet::new_assert(IpAddr::from(bits.to_be_bytes()), length).trunc());
+        let v6 = (any::<u128>(), 0u8..=128)
+            .prop_map(|(bits, length)| IpNet::new_assert(IpAddr::from(bits.to_be_bytes()), length).trunc());
         prop_oneof![v4, v6]
     }
 

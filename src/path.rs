@@ -7,8 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 /// What S3 signs literally: unreserved characters and the separator. Everything else is encoded.
 /// Source: AWS "Signature Version 4", `UriEncode`.
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// S3 keys are at most 1024 bytes of UTF-8; a site's prefix may come on top.
 const MAX_BYTES: usize = 1024 + 256;

@@ -71,7 +71,9 @@ impl Server {
         let keys = match config.pass_keys.split_first() {
             Some((newest, older)) => SigningKeys::new(*newest, older.iter().copied()),
             None => {
-                tracing::warn!("no pass_keys are configured: passes end with this process and hold on no other replica");
+                tracing::warn!(
+                    "no pass_keys are configured: passes end with this process and hold on no other replica"
+                );
                 SigningKeys::new(rand::random(), [])
             }
         };
@@ -171,11 +173,7 @@ async fn sites(config: &Config, metrics: &Metrics, background: &CancellationToke
         }
         sites.push(Site {
             name: name.as_str().into(),
-            hosts: settings
-                .hosts
-                .iter()
-                .map(|host| host.value.trim_end_matches('.').to_ascii_lowercase())
-                .collect(),
+            hosts: settings.hosts.iter().map(|host| host.value.trim_end_matches('.').to_ascii_lowercase()).collect(),
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
             origins,
         });

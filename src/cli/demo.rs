@@ -46,13 +46,9 @@ pub(super) fn demo(listen: SocketAddr, admin: SocketAddr) -> Result<u8, String> 
     Ok(0)
 }
 
-async fn until_interrupted(
-    directory: &Path,
-    log: &Path,
-    listen: SocketAddr,
-    admin: SocketAddr,
-) -> Result<(), String> {
-    let demo = Demo::start(directory, listen, admin).await.map_err(|error| format!("the demo cannot start: {error}"))?;
+async fn until_interrupted(directory: &Path, log: &Path, listen: SocketAddr, admin: SocketAddr) -> Result<(), String> {
+    let demo =
+        Demo::start(directory, listen, admin).await.map_err(|error| format!("the demo cannot start: {error}"))?;
     let mut diagnostics = Diagnostics::default();
     let config = load(&demo.gateway, &mut diagnostics)?.ok_or_else(|| diagnostics.to_string())?;
     let server = Server::start(config, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;

@@ -57,7 +57,13 @@ pub fn load(path: &Path, diagnostics: &mut Diagnostics) -> Result<Option<Config>
 /// The configuration of `serve --origin URL`: one site for every host, the built-in policy in observe mode.
 ///
 /// Requests are signed where the AWS chain has credentials, and anonymous where `anonymous` says so.
-pub fn for_origin(url: &str, listen: &str, admin: &str, anonymous: bool, diagnostics: &mut Diagnostics) -> Option<Config> {
+pub fn for_origin(
+    url: &str,
+    listen: &str,
+    admin: &str,
+    anonymous: bool,
+    diagnostics: &mut Diagnostics,
+) -> Option<Config> {
     let credentials = if anonymous { "anonymous" } else { "chain" };
     let text = format!(
         "{{version: 1, listeners: [{{address: {listen:?}}}], admin: {{address: {admin:?}}}, \

@@ -2,9 +2,16 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: an embedded server, with files and sockets of its own")]
 
-pub mod objects;
+mod addressing;
+mod body;
+mod conditions;
+mod connections;
+mod files;
+mod headers;
+mod objects;
 pub mod samples;
 pub mod store;
+mod test_run;
 pub mod traffic;
 
 use samples::Samples;
@@ -54,10 +61,7 @@ impl Demo {
         let second = Store::start(loopback, &second_root, None).await?;
 
         std::fs::write(directory.join("s3-key"), format!("{access} {secret}\n"))?;
-        std::fs::write(
-            directory.join("networks.yaml"),
-            "internal: [203.0.113.0/24]\nci: [198.51.100.0/24]\n",
-        )?;
+        std::fs::write(directory.join("networks.yaml"), "internal: [203.0.113.0/24]\nci: [198.51.100.0/24]\n")?;
         let gateway = directory.join("gateway.yaml");
         let (one, two) = (first.address, second.address);
         std::fs::write(

@@ -130,11 +130,7 @@ impl<'a> Builder<'a, '_> {
             }
             Event::Scalar(text, style, _, _) => {
                 let plain = style == ScalarStyle::Plain;
-                if plain && matches!(&*text, "" | "~" | "null") {
-                    Kind::Null
-                } else {
-                    Kind::Scalar(text.into_owned())
-                }
+                if plain && matches!(&*text, "" | "~" | "null") { Kind::Null } else { Kind::Scalar(text.into_owned()) }
             }
             Event::SequenceStart(..) => Kind::List(self.list(depth)?),
             Event::MappingStart(..) => Kind::Map(self.map(depth)?),

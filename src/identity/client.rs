@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn the_rightmost_unlisted_hop_is_the_client() {
         // socket, headers, client, trusted, secure
-        let cases: [(&str, &[(&str, &str)], &str, bool, bool); 14] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, bool, bool);
+        let cases: [Case; 14] = [
             ("192.0.2.1", &[], "192.0.2.1", true, false),
             ("::ffff:192.0.2.1", &[], "192.0.2.1", true, false),
             ("192.0.2.1", &[("x-forwarded-for", "10.1.1.1")], "192.0.2.1", false, false),
@@ -87,10 +88,22 @@ mod tests {
             ("10.0.0.9", &[], "10.0.0.9", true, false),
             ("10.0.0.9", &[("x-forwarded-for", "192.0.2.7")], "192.0.2.7", true, false),
             ("10.0.0.9", &[("x-forwarded-for", "10.5.5.5, 192.0.2.7, 10.0.0.8")], "192.0.2.7", true, false),
-            ("10.0.0.9", &[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-for", "198.51.100.2")], "198.51.100.2", true, false),
+            (
+                "10.0.0.9",
+                &[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-for", "198.51.100.2")],
+                "198.51.100.2",
+                true,
+                false,
+            ),
             ("10.0.0.9", &[("x-forwarded-for", "192.0.2.7, nonsense, 10.0.0.8")], "10.0.0.8", false, false),
             ("10.0.0.9", &[("x-forwarded-for", "[2001:db8::1]:55")], "2001:db8::1", true, false),
-            ("10.0.0.9", &[("x-forwarded-for", "192.0.2.7:99"), ("x-forwarded-proto", "https")], "192.0.2.7", true, true),
+            (
+                "10.0.0.9",
+                &[("x-forwarded-for", "192.0.2.7:99"), ("x-forwarded-proto", "https")],
+                "192.0.2.7",
+                true,
+                true,
+            ),
             ("2001:db8:ffff::1", &[("x-forwarded-for", "::ffff:192.0.2.7")], "192.0.2.7", true, false),
         ];
         for (socket, sent, expected, trusted, secure) in cases {

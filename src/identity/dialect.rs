@@ -45,8 +45,14 @@ mod tests {
     fn each_client_is_spoken_to_in_its_own_dialect() {
         let browser = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/156");
         let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-        let cases: [(&str, &[(&str, &str)], &str, Dialect); 15] = [
-            ("GET", &[browser, html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], "", Dialect::Page),
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Dialect);
+        let cases: [Case; 15] = [
+            (
+                "GET",
+                &[browser, html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+                "",
+                Dialect::Page,
+            ),
             ("GET", &[browser, html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "embed")], "", Dialect::Fetch),
             ("GET", &[browser, ("accept", "*/*"), ("sec-fetch-mode", "cors")], "", Dialect::Fetch),
             ("GET", &[browser, html], "", Dialect::Page),

@@ -3,6 +3,8 @@
 //! An own accept loop instead of pingora's server: it starts and stops within a test, says which port it got, and counts
 //! its connections.
 
+#![allow(clippy::disallowed_methods, reason = "rank 4: owns the sockets")]
+
 mod settings;
 
 pub use settings::ListenerSettings;

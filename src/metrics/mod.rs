@@ -6,8 +6,7 @@
 use crate::challenge::{PassError, RedeemError};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Seconds; downloads of gigabytes take minutes, a first byte milliseconds.
@@ -54,7 +53,10 @@ pub struct Metrics {
 struct Registrar(Registry);
 
 impl Registrar {
-    fn register<C: Collector + Clone + 'static>(&self, collector: Result<C, prometheus::Error>) -> Result<C, prometheus::Error> {
+    fn register<C: Collector + Clone + 'static>(
+        &self,
+        collector: Result<C, prometheus::Error>,
+    ) -> Result<C, prometheus::Error> {
         let collector = collector?;
         self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
@@ -76,7 +78,13 @@ impl Registrar {
         self.register(IntCounter::new(format!("windscreen_{name}"), help))
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, prometheus::Error> {
         let options = HistogramOpts::new(format!("windscreen_{name}"), help).buckets(buckets.to_vec());
         self.register(HistogramVec::new(options, labels))
     }

@@ -22,12 +22,51 @@ const SIGNED_QUERY: [&str; 2] = ["partNumber", "versionId"];
 /// rather than answered with the wrong thing; other parameters (`?v=3` of a web page) mean nothing to S3 and are
 /// dropped. Source: the S3 API reference, GetObject and the sub-resources of a bucket and an object.
 const SUBRESOURCES: [&str; 45] = [
-    "accelerate", "acl", "analytics", "annotation", "attributes", "continuation-token", "cors", "delete", "delimiter", "encoding-type",
-    "encryption", "fetch-owner", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "list-type",
-    "location", "logging", "marker", "max-keys", "metadataconfiguration", "metadatatable", "metrics", "notification", "object-lock",
-    "ownershipcontrols", "partnumber", "policy", "policystatus", "prefix", "publicaccessblock", "replication",
-    "requestpayment", "restore", "retention", "select", "session", "start-after", "tagging", "torrent", "uploadid", "uploads",
-    "versionid", "versions",
+    "accelerate",
+    "acl",
+    "analytics",
+    "annotation",
+    "attributes",
+    "continuation-token",
+    "cors",
+    "delete",
+    "delimiter",
+    "encoding-type",
+    "encryption",
+    "fetch-owner",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "list-type",
+    "location",
+    "logging",
+    "marker",
+    "max-keys",
+    "metadataconfiguration",
+    "metadatatable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipcontrols",
+    "partnumber",
+    "policy",
+    "policystatus",
+    "prefix",
+    "publicaccessblock",
+    "replication",
+    "requestpayment",
+    "restore",
+    "retention",
+    "select",
+    "session",
+    "start-after",
+    "tagging",
+    "torrent",
+    "uploadid",
+    "uploads",
+    "versionid",
+    "versions",
 ];
 
 /// Why a query is refused with 400.
@@ -46,7 +85,10 @@ pub fn allowed_query(raw: &str, signed: bool) -> Result<String, QueryError> {
         let name = percent_decode_str(name).decode_utf8_lossy();
         if signed && SIGNED_QUERY.contains(&&*name) {
             let value = percent_decode_str(value).decode_utf8_lossy();
-            kept.push(format!("{name}={}", percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC)));
+            kept.push(format!(
+                "{name}={}",
+                percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC)
+            ));
             continue;
         }
         let lower = name.to_ascii_lowercase();

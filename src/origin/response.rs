@@ -39,10 +39,31 @@ mod tests {
 
     #[test]
     fn headers_about_the_account_are_removed() {
-        let kept = ["etag", "last-modified", "content-type", "content-encoding", "accept-ranges", "content-range",
-            "x-amz-meta-mtime", "x-amz-checksum-sha256", "x-amz-version-id", "cache-control", "access-control-allow-origin"];
-        let removed = ["x-amz-request-id", "x-amz-id-2", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-expiration",
-            "x-amz-replication-status", "x-amz-storage-class", "x-amz-bucket-region", "set-cookie", "server", "alt-svc"];
+        let kept = [
+            "etag",
+            "last-modified",
+            "content-type",
+            "content-encoding",
+            "accept-ranges",
+            "content-range",
+            "x-amz-meta-mtime",
+            "x-amz-checksum-sha256",
+            "x-amz-version-id",
+            "cache-control",
+            "access-control-allow-origin",
+        ];
+        let removed = [
+            "x-amz-request-id",
+            "x-amz-id-2",
+            "x-amz-server-side-encryption-aws-kms-key-id",
+            "x-amz-expiration",
+            "x-amz-replication-status",
+            "x-amz-storage-class",
+            "x-amz-bucket-region",
+            "set-cookie",
+            "server",
+            "alt-svc",
+        ];
         for name in kept {
             assert!(keeps_header(&HeaderName::from_static(name)), "{name}");
         }

@@ -97,7 +97,12 @@ mod tests {
     fn urls_say_style_authority_and_region() {
         let cases = [
             ("https://logs.s3.us-east-1.amazonaws.com/", "logs.s3.us-east-1.amazonaws.com", "", Some("us-east-1")),
-            ("https://s3.dualstack.eu-central-1.amazonaws.com/b", "s3.dualstack.eu-central-1.amazonaws.com", "/b", Some("eu-central-1")),
+            (
+                "https://s3.dualstack.eu-central-1.amazonaws.com/b",
+                "s3.dualstack.eu-central-1.amazonaws.com",
+                "/b",
+                Some("eu-central-1"),
+            ),
             ("https://b.s3.amazonaws.com", "b.s3.amazonaws.com", "", None),
             ("http://127.0.0.1:9000/my%20bucket/", "127.0.0.1:9000", "/my%20bucket", None),
             ("https://[2001:db8::1]/b/c/", "[2001:db8::1]", "/b/c", None),
@@ -107,7 +112,8 @@ mod tests {
             let url = OriginUrl::parse(text).unwrap();
             assert_eq!((&*url.authority(), &*url.base, url.region()), (authority, base, region), "{text}");
         }
-        for bad in ["", "logs", "ftp://x/", "https://", "https://key:secret@host/", "https://h/?x", "https://h/a/../b"] {
+        for bad in ["", "logs", "ftp://x/", "https://", "https://key:secret@host/", "https://h/?x", "https://h/a/../b"]
+        {
             assert!(OriginUrl::parse(bad).is_err(), "{bad}");
         }
     }

@@ -143,7 +143,8 @@ impl RuleSettings {
             Word::Deny => {
                 let status = self.status.as_ref().map_or(403, |status| status.value);
                 if let Some(given) = self.status.as_ref().filter(|s| !(400..500).contains(&s.value)) {
-                    diagnostics.error(given.position, format!("a refusal has a status from 400 to 499, not `{status}`"));
+                    diagnostics
+                        .error(given.position, format!("a refusal has a status from 400 to 499, not `{status}`"));
                 }
                 let reason = self.reason.as_ref().map_or("access is not allowed", |reason| &reason.value);
                 Action::Deny { status, reason: reason.into() }

@@ -52,18 +52,14 @@ impl Matcher {
     /// Whether it holds for `facts` of a client of `class`.
     pub fn matches(&self, facts: &Facts<'_>, class: Class) -> Truth {
         match self {
-            Matcher::All(parts) => {
-                parts.iter().fold(Truth::True, |truth, part| match truth {
-                    Truth::False => Truth::False,
-                    _ => truth.and(part.matches(facts, class)),
-                })
-            }
-            Matcher::Any(parts) => {
-                !parts.iter().fold(Truth::True, |none, part| match none {
-                    Truth::False => Truth::False,
-                    _ => none.and(!part.matches(facts, class)),
-                })
-            }
+            Matcher::All(parts) => parts.iter().fold(Truth::True, |truth, part| match truth {
+                Truth::False => Truth::False,
+                _ => truth.and(part.matches(facts, class)),
+            }),
+            Matcher::Any(parts) => !parts.iter().fold(Truth::True, |none, part| match none {
+                Truth::False => Truth::False,
+                _ => none.and(!part.matches(facts, class)),
+            }),
             Matcher::Not(part) => !part.matches(facts, class),
             Matcher::Site(sites) => sites.iter().any(|site| site == facts.site).into(),
             Matcher::Method(methods) => methods.iter().any(|method| method == facts.method).into(),

@@ -64,7 +64,8 @@ impl Front {
             metrics.untrusted_forwarding.inc();
         }
 
-        let line = RequestLine { method: &request.method, target: request.raw_path(), version: request.version, headers };
+        let line =
+            RequestLine { method: &request.method, target: request.raw_path(), version: request.version, headers };
         let Intake { host, path, query } = match intake::read(line) {
             Ok(intake) => intake,
             Err((reason, refusal)) => {
@@ -210,21 +211,13 @@ impl Front {
     }
 
     /// A navigation gets the page; whoever cannot be shown one is told what to do instead.
-    fn challenge(
-        &self,
-        site: &Site,
-        caller: Caller,
-        tier: &str,
-        difficulty: u32,
-        context: &mut Context,
-    ) -> Decision {
+    fn challenge(&self, site: &Site, caller: Caller, tier: &str, difficulty: u32, context: &mut Context) -> Decision {
         if caller.dialect != Dialect::Page {
             return refuse(Refusal::pass_needed());
         }
         let gateway = &self.gateway;
         gateway.metrics.challenges_issued.with_label_values(&[&*site.name, tier]).inc();
-        let challenge =
-            gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
+        let challenge = gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
         let page = gateway.page.render(&challenge, difficulty, &site.name, &context.request_id);
         let reply = Reply::new(StatusCode::FORBIDDEN, "text/html; charset=utf-8", page, &context.request_id);
         let policy = gateway.page.content_security_policy();

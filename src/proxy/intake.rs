@@ -33,11 +33,10 @@ pub struct RequestLine<'a> {
 pub fn read(request: RequestLine<'_>) -> Result<Intake, (&'static str, Refusal)> {
     framing(request).map_err(|detail| ("framing", Refusal::bad_request(detail)))?;
     let host = host(request).map_err(|detail| ("host", Refusal::bad_request(detail)))?;
-    let target = std::str::from_utf8(request.target)
-        .map_err(|_| ("target", Refusal::bad_request("the path is not UTF-8")))?;
+    let target =
+        std::str::from_utf8(request.target).map_err(|_| ("target", Refusal::bad_request("the path is not UTF-8")))?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let path =
-        CanonicalPath::parse(path).map_err(|error| ("target", Refusal::bad_request(&error.to_string())))?;
+    let path = CanonicalPath::parse(path).map_err(|error| ("target", Refusal::bad_request(&error.to_string())))?;
     Ok(Intake { host, path, query: query.to_owned() })
 }
 
@@ -88,7 +87,12 @@ fn host(RequestLine { version, headers, .. }: RequestLine<'_>) -> Result<String,
 mod tests {
     use super::*;
 
-    fn outcome(method: Method, target: &str, version: Version, headers: &[(&str, &str)]) -> Result<String, &'static str> {
+    fn outcome(
+        method: Method,
+        target: &str,
+        version: Version,
+        headers: &[(&str, &str)],
+    ) -> Result<String, &'static str> {
         let headers = headers.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap()));
         let headers = headers.fold(HeaderMap::new(), |mut map: HeaderMap, (name, value): (http::HeaderName, _)| {
             map.append(name, value);

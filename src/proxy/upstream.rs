@@ -182,7 +182,9 @@ fn error_kind(error: &Error) -> &'static str {
 pub(super) fn refusal_for(error: &Error) -> Option<Refusal> {
     match error.esource() {
         ErrorSource::Downstream => match error.etype() {
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::WriteTimedout => None,
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::WriteTimedout => {
+                None
+            }
             _ => Some(Refusal::bad_request("it could not be read")),
         },
         ErrorSource::Upstream => Some(Refusal::origin_failed(error_kind(error) == "timeout")),

@@ -1,0 +1,96 @@
+//! A bad configuration is refused whole, with every mistake at its place and the nearest valid word. Each file under
+//! tests/config/bad stands beside the exact messages; each under tests/config/good is accepted.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn corpus(kind: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(kind);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// Runs the program as an operator would, in the file's directory.
+fn check(path: &Path) -> (Option<i32>, String) {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windscreen"));
+    command.current_dir(path.parent().unwrap()).arg("check");
+    if name.starts_with("gateway") {
+        command.arg("-c");
+    }
+    let output = command.arg(name).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn every_mistake_has_its_place() {
+    let update = std::env::var_os("WINDSCREEN_UPDATE_SNAPSHOTS").is_some();
+    for path in corpus("bad") {
+        let (status, found) = check(&path);
+        assert_eq!(status, Some(1), "{}: {found}", path.display());
+        let snapshot = path.with_extension("txt");
+        if update {
+            std::fs::write(&snapshot, &found).unwrap();
+        }
+        let expected = std::fs::read_to_string(&snapshot).unwrap_or_default();
+        assert_eq!(found, expected, "{}", path.display());
+    }
+}
+
+#[test]
+fn good_files_are_accepted() {
+    for path in corpus("good") {
+        let (status, found) = check(&path);
+        assert_eq!((status, found.as_str()), (Some(0), "ok\n"), "{}", path.display());
+    }
+}
+
+#[test]
+fn what_we_ship_is_accepted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["deploy/gateway.yaml", "policies/cockpit.yaml"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windscreen"));
+        command.current_dir(root).arg("check");
+        if file.starts_with("deploy") {
+            command.arg("-c");
+        }
+        let output = command.arg(file).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "ok\n", "{file}");
+    }
+}
+
+#[test]
+fn serve_refuses_to_start_with_status_64() {
+    for path in corpus("bad").iter().filter(|path| path.to_string_lossy().contains("gateway")) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windscreen"));
+        let name = path.file_name().unwrap();
+        let output = command.current_dir(path.parent().unwrap()).args(["serve", "-c"]).arg(name).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{}", path.display());
+    }
+}
+
+#[test]
+fn usage_and_unreadable_files_exit_with_2() {
+    let cases: [&[&str]; 5] =
+        [&["check"], &["serve"], &["check", "-c", "/nonexistent.yaml"], &["serve", "-c", "/nonexistent.yaml"], &["fly"]];
+    for arguments in cases {
+        let output = Command::new(env!("CARGO_BIN_EXE_windscreen")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn findings_are_json_for_machines() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/bad/policy-unknown-keys.yaml");
+    let output = Command::new(env!("CARGO_BIN_EXE_windscreen")).arg("check").arg(path).arg("--json").output().unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["ok"], false);
+    assert!(found["findings"][0]["line"].is_u64());
+}

@@ -1,0 +1,340 @@
+//! A challenge is bound to site, tier and prefix, is spent once, and buys a pass that is worth its budget and no more.
+
+use crate::harness::{Answer, BROWSER, STRANGER, Setup, World, manual_clock, metric_in};
+use serde_json::{Value, json};
+use std::time::Duration;
+use windscreen::challenge::cachewalk;
+
+/// Easy puzzles and a small budget.
+const POLICY: &str = "version: 1\nmode: enforce\n\
+    rules:\n  - {name: hard, match: {path: /hard}, action: challenge, tier: hard}\n  - {name: all, action: challenge}\n\
+    default: {action: allow}\n\
+    challenge: {tiers: {default: 64, hard: 128}, pass: {requests: 10, bytes: 10 kB, per: 1h, prefixes: 2, renew_until: 3h}, grace: 2h}\n";
+
+const VERIFY: &str = "/.windscreen/verify";
+
+/// The challenge in a page.
+fn challenge(page: &Answer) -> String {
+    assert_eq!((page.status, page.header("content-type")), (403, Some("text/html; charset=utf-8")));
+    let text = page.text();
+    let data = text.split("id=\"windscreen-challenge\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: Value = serde_json::from_str(data).unwrap();
+    assert_eq!((&data["count"], &data["rounds"], &data["verify"]), (&json!(16), &json!(4096), &json!(VERIFY)));
+    data["challenge"].as_str().unwrap().to_owned()
+}
+
+async fn issue(world: &World, address: &str, path: &str) -> String {
+    challenge(&world.client(address).navigating().get(path).await)
+}
+
+async fn submit(world: &World, address: &str, challenge: &str, nonces: &[u32]) -> Answer {
+    let body = json!({"challenge": challenge, "nonces": nonces}).to_string();
+    let client = world.client(address).header("User-Agent", BROWSER).header("Content-Type", "application/json");
+    client.send_body("POST", VERIFY, body.as_bytes()).await
+}
+
+fn solve(challenge: &str, difficulty: u32) -> Vec<u32> {
+    cachewalk::solve(challenge, 16, 4096, difficulty)
+}
+
+async fn pass(world: &World, address: &str, path: &str, difficulty: u32) -> String {
+    let challenge = issue(world, address, path).await;
+    let answer = submit(world, address, &challenge, &solve(&challenge, difficulty)).await;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    answer.cookie().unwrap()
+}
+
+async fn with_pass(world: &World, address: &str, cookie: &str, path: &str) -> Answer {
+    world.client(address).navigating().header("Cookie", cookie).get(path).await
+}
+
+async fn failed(world: &World, reason: &str) -> f64 {
+    world.metric(&format!("windscreen_challenges_failed_total{{reason=\"{reason}\"}}")).await
+}
+
+async fn world() -> World {
+    let world = Setup::new().policy(POLICY).start().await;
+    for key in ["a", "b", "hard"] {
+        world.put("logs", key, b"object");
+        world.put("images", key, b"object");
+    }
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_solution_buys_a_pass_and_the_pass_opens_the_site() {
+    let world = world().await;
+    let challenge = issue(&world, STRANGER, "/logs/a").await;
+    let answer = submit(&world, STRANGER, &challenge, &solve(&challenge, 64)).await;
+    assert_eq!(answer.status, 204);
+    let cookie = answer.header("set-cookie").unwrap();
+    for attribute in ["windscreen-logs=", "; Path=/", "; HttpOnly", "; SameSite=Lax"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure") && !cookie.contains("Domain"), "plain http, this host only: {cookie}");
+    let answer = with_pass(&world, STRANGER, &answer.cookie().unwrap(), "/logs/a").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "object"));
+    assert_eq!(answer.header("cache-control"), Some("private"));
+    assert_eq!(world.metric("windscreen_challenges_solved_total{site=\"logs\"}").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cookie_is_secure_where_the_client_speaks_tls() {
+    let world = world().await;
+    let challenge = issue(&world, STRANGER, "/logs/a").await;
+    let body = json!({"challenge": challenge, "nonces": solve(&challenge, 64)}).to_string();
+    let client = world.client(STRANGER).header("Content-Type", "application/json").header("X-Forwarded-Proto", "https");
+    let answer = client.send_body("POST", VERIFY, body.as_bytes()).await;
+    let cookie = answer.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-windscreen-logs=") && cookie.ends_with("; Secure"), "{cookie}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_submission_yields_the_same_pass_and_no_second_budget() {
+    let world = world().await;
+    let challenge = issue(&world, STRANGER, "/logs/a").await;
+    let nonces = solve(&challenge, 64);
+    let mut passes = std::collections::BTreeSet::new();
+    let mut statuses = Vec::new();
+    let submissions: Vec<_> = (0..50).map(|_| submit(&world, STRANGER, &challenge, &nonces)).collect();
+    for submission in submissions {
+        let answer = submission.await;
+        statuses.push(answer.status);
+        passes.extend(answer.cookie());
+    }
+    assert!(statuses.iter().all(|status| *status == 204), "{statuses:?}");
+    assert_eq!(passes.len(), 1);
+    assert_eq!(world.metric("windscreen_challenges_solved_total{site=\"logs\"}").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_submissions_yield_one_pass() {
+    let world = std::sync::Arc::new(world().await);
+    let challenge = issue(&world, STRANGER, "/logs/a").await;
+    let nonces = solve(&challenge, 64);
+    let tasks: Vec<_> = (0..200)
+        .map(|_| {
+            let (world, challenge, nonces) = (world.clone(), challenge.clone(), nonces.clone());
+            tokio::spawn(async move { submit(&world, STRANGER, &challenge, &nonces).await })
+        })
+        .collect();
+    let mut passes = std::collections::BTreeSet::new();
+    for task in tasks {
+        passes.extend(task.await.unwrap().cookie());
+    }
+    assert_eq!(passes.len(), 1);
+    assert_eq!(world.metric("windscreen_challenges_solved_total{site=\"logs\"}").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_foreign_and_wrong_solutions_buy_nothing() {
+    let world = world().await;
+    let challenge = issue(&world, STRANGER, "/logs/a").await;
+    let nonces = solve(&challenge, 64);
+
+    // Each field tampered with, one by one.
+    let fields: Vec<&str> = challenge.split('~').collect();
+    for index in 0..fields.len() {
+        let mut changed: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+        let digit = if changed[index].ends_with('1') { "2" } else { "1" };
+        changed[index].pop();
+        changed[index].push_str(digit);
+        let answer = submit(&world, STRANGER, &changed.join("~"), &nonces).await;
+        assert_eq!(answer.status, 403, "field {index}");
+        assert_eq!(answer.cookie(), None, "field {index}");
+    }
+    assert_eq!(failed(&world, "forged").await, fields.len() as f64);
+
+    // Not a solution's shape.
+    let mut duplicated = nonces.clone();
+    duplicated[1] = duplicated[0];
+    let mut unsorted = nonces.clone();
+    unsorted.swap(0, 1);
+    for shape in [&nonces[..15], &duplicated, &unsorted, &[]] {
+        assert_eq!(submit(&world, STRANGER, &challenge, shape).await.status, 400);
+    }
+    let bodies = ["", "{}", "null", "[]", "{\"challenge\":1,\"nonces\":[]}", "{\"challenge\":\"\",\"nonces\":[-1]}"];
+    let client = world.client(STRANGER).header("Content-Type", "application/json");
+    for body in bodies {
+        assert_eq!(client.send_body("POST", VERIFY, body.as_bytes()).await.status, 400, "{body}");
+    }
+    assert_eq!(client.send_body("POST", VERIFY, &vec![b'x'; 100_000]).await.status, 400);
+    let plain = world.client(STRANGER).header("Content-Type", "text/plain");
+    let body = json!({"challenge": challenge, "nonces": nonces}).to_string();
+    assert_eq!(plain.send_body("POST", VERIFY, body.as_bytes()).await.status, 400, "another site's form");
+    assert_eq!(failed(&world, "malformed").await, 12.0);
+
+    // Another prefix than it was issued to; the try does not spend it.
+    assert_eq!(submit(&world, "198.51.100.1", &challenge, &nonces).await.status, 403);
+    assert_eq!(failed(&world, "prefix").await, 1.0);
+    assert_eq!(submit(&world, STRANGER, &challenge, &nonces).await.status, 204);
+
+    // A wrong solution; and then the right one comes too late.
+    let challenge = issue(&world, STRANGER, "/logs/a").await;
+    let wrong: Vec<u32> = (4_000_000_000..4_000_000_016).collect();
+    assert_eq!(submit(&world, STRANGER, &challenge, &wrong).await.status, 403);
+    assert_eq!(submit(&world, STRANGER, &challenge, &solve(&challenge, 64)).await.status, 403);
+    assert_eq!((failed(&world, "wrong").await, failed(&world, "spent").await), (1.0, 1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_expires_and_one_prefix_cannot_submit_without_end() {
+    let clock = manual_clock();
+    let world = Setup::new().policy(POLICY).clock(clock.clone()).start().await;
+    let challenge = issue(&world, STRANGER, "/logs/a").await;
+    let nonces = solve(&challenge, 64);
+    clock.advance(Duration::from_secs(121));
+    assert_eq!(submit(&world, STRANGER, &challenge, &nonces).await.status, 403);
+    assert_eq!(failed(&world, "expired").await, 1.0);
+    let wrong: Vec<u32> = (0..16).collect();
+    for _ in 0..130 {
+        let challenge = issue(&world, STRANGER, "/logs/a").await;
+        submit(&world, STRANGER, &challenge, &wrong).await;
+    }
+    assert!(failed(&world, "quota").await >= 1.0);
+    let challenge = issue(&world, "198.51.100.1", "/logs/a").await;
+    assert_eq!(submit(&world, "198.51.100.1", &challenge, &solve(&challenge, 64)).await.status, 204, "others go on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_opens_only_its_site_and_tier() {
+    let world = world().await;
+    let easy = pass(&world, STRANGER, "/logs/a", 64).await;
+    assert_eq!(with_pass(&world, STRANGER, &easy, "/logs/hard").await.status, 403, "an easy pass at a hard rule");
+    assert_eq!(world.metric("windscreen_passes_rejected_total{reason=\"tier\",site=\"logs\"}").await, 1.0);
+    let hard = pass(&world, STRANGER, "/logs/hard", 128).await;
+    assert_eq!(with_pass(&world, STRANGER, &hard, "/logs/hard").await.status, 200);
+    assert_eq!(with_pass(&world, STRANGER, &hard, "/logs/a").await.status, 200, "a hard pass at an easy rule");
+
+    let moved = hard.replace("windscreen-logs=", "windscreen-images=");
+    assert_eq!(with_pass(&world, STRANGER, &moved, "/images/a").await.status, 403);
+    assert_eq!(world.metric("windscreen_passes_rejected_total{reason=\"site\",site=\"images\"}").await, 1.0);
+
+    let mut forged = easy.clone();
+    let last = forged.pop().unwrap();
+    forged.push(if last == '0' { '1' } else { '0' });
+    assert_eq!(with_pass(&world, STRANGER, &forged, "/logs/a").await.status, 403);
+    assert_eq!(world.metric("windscreen_passes_rejected_total{reason=\"forged\",site=\"logs\"}").await, 1.0);
+    let both = format!("{forged}; {easy}");
+    assert_eq!(with_pass(&world, STRANGER, &both, "/logs/a").await.status, 200, "a planted cookie does not shut out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sharing_a_pass_gains_nothing() {
+    let world = world().await;
+    let cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+    let mut good = 0;
+    for host in 0..40 {
+        let address = format!("192.0.2.{host}");
+        good += usize::from(with_pass(&world, &address, &cookie, "/logs/a").await.status == 200);
+    }
+    assert_eq!(good, 10, "the budget of one pass");
+    assert_eq!(world.metric("windscreen_passes_rejected_total{reason=\"budget\",site=\"logs\"}").await, 30.0);
+
+    let cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+    let statuses = [
+        with_pass(&world, "192.0.2.1", &cookie, "/logs/a").await.status,
+        with_pass(&world, "198.51.100.1", &cookie, "/logs/a").await.status,
+        with_pass(&world, "203.0.113.1", &cookie, "/logs/a").await.status,
+        with_pass(&world, "192.0.2.1", &cookie, "/logs/a").await.status,
+    ];
+    assert_eq!(statuses, [200, 200, 403, 200], "two prefixes at a time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_count_too_and_are_charged_before_they_are_sent() {
+    let world = world().await;
+    world.put("logs", "large", &vec![b'x'; 6000]);
+    let cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+    assert_eq!(with_pass(&world, STRANGER, &cookie, "/logs/large").await.status, 200);
+    let head = world.client(STRANGER).header("User-Agent", BROWSER).header("Cookie", &cookie);
+    assert_eq!(head.send("HEAD", "/logs/large").await.status, 200, "a HEAD takes no bytes");
+    assert_eq!(with_pass(&world, STRANGER, &cookie, "/logs/large").await.status, 200, "budget is left, so one more");
+    assert_eq!(with_pass(&world, STRANGER, &cookie, "/logs/a").await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_used_modestly_renews_itself_until_its_end() {
+    let clock = manual_clock();
+    let world = Setup::new().policy(POLICY).clock(clock.clone()).sites(SECOND).start().await;
+    world.put_second("logs", "a", b"object");
+    let mut cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+    let mut renewals = 0;
+    let start = cookie.clone();
+    // One request every 29 minutes: never without a pass, until three hours after the first issue.
+    let mut last = 0;
+    for step in 1..=10 {
+        clock.advance(Duration::from_secs(29 * 60));
+        let answer = with_pass(&world, STRANGER, &cookie, "/logs/a").await;
+        if answer.status != 200 {
+            last = step;
+            break;
+        }
+        if let Some(renewed) = answer.cookie() {
+            assert_eq!(answer.header("cache-control"), Some("private"));
+            cookie = renewed;
+            renewals += 1;
+        }
+    }
+    let id = |cookie: &str| cookie.split('~').nth(2).unwrap().to_owned();
+    assert_eq!(id(&start), id(&cookie), "the account stays");
+    assert!(renewals >= 3, "{renewals}");
+    assert_eq!(last, 7, "203 minutes are over three hours");
+    assert_eq!(metric_in(&world.metrics().await, "windscreen_passes_renewed_total{site=\"logs\"}"), f64::from(renewals));
+}
+
+/// The second store takes unsigned requests, whatever the clock says.
+const SECOND: &str = "  logs:\n    prefix: /logs\n    origins: [{name: second, url: 'http://{second}/logs', credentials: anonymous}]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greedy_pass_is_not_renewed_and_a_sleeping_laptop_is_woken() {
+    let clock = manual_clock();
+    let world = Setup::new().policy(POLICY).clock(clock.clone()).sites(SECOND).start().await;
+    world.put_second("logs", "a", b"object");
+    let greedy = pass(&world, STRANGER, "/logs/a", 64).await;
+    for _ in 0..8 {
+        with_pass(&world, STRANGER, &greedy, "/logs/a").await;
+    }
+    let modest = pass(&world, STRANGER, "/logs/a", 64).await;
+    clock.advance(Duration::from_secs(40 * 60));
+    assert_eq!(with_pass(&world, STRANGER, &greedy, "/logs/a").await.cookie(), None, "not renewed");
+
+    // The modest one sleeps past its end.
+    clock.advance(Duration::from_secs(60 * 60));
+    assert_eq!(with_pass(&world, STRANGER, &modest, "/logs/a").await.status, 403, "a navigation is asked again");
+    let foreign = world.client(STRANGER).header("User-Agent", BROWSER).header("Cookie", &modest);
+    let foreign = foreign.header("Referer", "http://elsewhere.example/").header("Accept", "*/*");
+    assert_eq!(foreign.get("/logs/a").await.status, 403, "another site's fetch is not");
+    let own = world.client(STRANGER).fetching("/logs/log.html").header("Cookie", &modest).get("/logs/a").await;
+    assert_eq!(own.status, 200, "a fetch of an open page goes on");
+    let renewed = own.cookie().expect("and renews the pass");
+    assert_eq!(with_pass(&world, STRANGER, &renewed, "/logs/a").await.status, 200);
+
+    clock.advance(Duration::from_secs(4 * 3600));
+    let late = world.client(STRANGER).fetching("/logs/log.html").header("Cookie", &modest).get("/logs/a").await;
+    assert_eq!(late.status, 403, "the grace has an end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_does_not_refill_budgets() {
+    let clock = manual_clock();
+    let before = Setup::new().policy(POLICY).clock(clock.clone()).fixed_pass_keys().start().await;
+    let cookie = pass(&before, STRANGER, "/logs/a", 64).await;
+    drop(before);
+    clock.advance(Duration::from_secs(60));
+    let world = Setup::new().policy(POLICY).clock(clock.clone()).fixed_pass_keys().start().await;
+    world.put("logs", "a", b"object");
+    let mut good = 0;
+    for _ in 0..10 {
+        good += usize::from(with_pass(&world, STRANGER, &cookie, "/logs/a").await.status == 200);
+    }
+    assert_eq!(good, 1, "a pass from before is worth a tenth");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_of_other_keys_are_not_honoured() {
+    let one = world().await;
+    let other = world().await;
+    let cookie = pass(&one, STRANGER, "/logs/a", 64).await;
+    assert_eq!(with_pass(&other, STRANGER, &cookie, "/logs/a").await.status, 403);
+}

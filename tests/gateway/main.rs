@@ -1,0 +1,20 @@
+//! What the gateway promises, one file per promise, through a real pingora server and a real S3 server.
+
+mod harness;
+
+mod addresses_are_believed_from_proxies_only;
+mod architecture;
+mod bad_configuration_is_refused;
+// mod browsers_pass_and_read;
+mod challenges_are_bound_and_spent;
+mod credentials_come_from_files_and_chain;
+mod limits_bound_one_client;
+mod numbers_add_up;
+mod objects_arrive_as_the_origin_sends_them;
+mod origins_fail_over_and_fail_honestly;
+mod paths_have_one_reading;
+mod private_stays_private;
+mod refusals_speak_the_clients_dialect;
+mod sites_are_addressed_by_host_and_prefix;
+mod the_reference_policy;
+mod urllib_downloads_images;
