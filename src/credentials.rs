@@ -47,10 +47,10 @@ pub enum CredentialsSource {
 impl Decode for CredentialsSource {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut map = MapReader::new(node, diagnostics)?;
-        let access_key: Option<PathBuf> = map.optional("access_key_file", diagnostics, || None)?;
-        let secret_key: Option<PathBuf> = map.optional("secret_key_file", diagnostics, || None)?;
-        let key_file: Option<PathBuf> = map.optional("key_file", diagnostics, || None)?;
-        let profile: Option<String> = map.optional("profile", diagnostics, || None)?;
+        let access_key: Option<PathBuf> = map.optional("access_key_file", diagnostics, || None);
+        let secret_key: Option<PathBuf> = map.optional("secret_key_file", diagnostics, || None);
+        let key_file: Option<PathBuf> = map.optional("key_file", diagnostics, || None);
+        let profile: Option<String> = map.optional("profile", diagnostics, || None);
         map.finish(diagnostics);
         match (access_key, secret_key, key_file, profile) {
             (Some(access_key), Some(secret_key), None, None) => Some(Self::Files { access_key, secret_key }),

@@ -96,7 +96,7 @@ impl Server {
         let connections = TaskTracker::new();
         let mut addresses = Vec::new();
         let mut listeners = Vec::new();
-        for settings in &config.file.listeners.value {
+        for settings in &config.file.listeners.0 {
             let bind_error = |error| StartError::Bind(settings.address, error);
             let front = Front::new(gateway.clone(), settings.peer());
             let listener = Listener::bind(settings.address, front, &metrics).await.map_err(bind_error)?;
@@ -142,7 +142,7 @@ async fn sites(config: &Config, metrics: &Metrics, background: &CancellationToke
     let mut sites = Vec::new();
     for (name, settings) in &config.file.sites.value.0 {
         let mut origins = Vec::new();
-        for origin in &settings.origins.value {
+        for origin in &settings.origins.0 {
             let named = origin.credentials.as_ref().map_or("chain", |name| name.value.as_str());
             let signer = match named {
                 "anonymous" => Signer::Anonymous,

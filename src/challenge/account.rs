@@ -54,12 +54,7 @@ impl Accounts {
         Accounts { table: DashMap::new(), count: AtomicUsize::new(0), began: now }
     }
 
-    fn with<R>(
-        &self,
-        pass: &Pass,
-        now: Timestamp,
-        act: impl FnOnce(&mut Account) -> Result<R, PassError>,
-    ) -> Result<R, PassError> {
+    fn with<R>(&self, pass: &Pass, act: impl FnOnce(&mut Account) -> Result<R, PassError>) -> Result<R, PassError> {
         match self.table.entry(pass.id) {
             Entry::Occupied(mut entry) => act(entry.get_mut()),
             Entry::Vacant(entry) => {
@@ -73,7 +68,7 @@ impl Accounts {
                     bytes: 0,
                     tenths,
                     renewals: 0,
-                    renewed: now,
+                    renewed: pass.first,
                     expires: pass.expires,
                     prefixes: Vec::with_capacity(1),
                 };
@@ -90,7 +85,7 @@ impl Accounts {
         settings: &PassSettings,
         now: Timestamp,
     ) -> Result<(), PassError> {
-        self.with(pass, now, |account| {
+        self.with(pass, |account| {
             if !account.has_budget(settings) {
                 return Err(PassError::Budget);
             }
@@ -116,7 +111,7 @@ impl Accounts {
     /// Whether the pass may be renewed until `expires`. The bonus is given once per half lifetime, however many
     /// requests ask at once.
     pub(super) fn renew(&self, pass: &Pass, settings: &PassSettings, expires: Timestamp, now: Timestamp) -> bool {
-        let renewed = self.with(pass, now, |account| {
+        let renewed = self.with(pass, |account| {
             if !account.is_modest(settings) {
                 return Ok(false);
             }

@@ -9,8 +9,8 @@ use tracing_subscriber::{Layer, fmt};
 
 /// The target of access log lines.
 const ACCESS: &str = "access";
-/// Libraries log what concerns their authors; WINDSCREEN_LOG shows it.
-const DEFAULT_FILTER: &str = "info,pingora_core=error,pingora_proxy=error,hickory_resolver=error,s3s=off,s3s_fs=off";
+/// Libraries log what concerns their authors, pingora even each client that leaves; WINDSCREEN_LOG shows it.
+const DEFAULT_FILTER: &str = "info,pingora_core=off,pingora_proxy=off,hickory_resolver=error,s3s=off,s3s_fs=off";
 /// Lines that wait for a slow reader before further ones are dropped. Requests never wait for the log.
 const BUFFERED_LINES: usize = 65_536;
 

@@ -1,7 +1,7 @@
 //! `gateway.yaml` as written.
 
 use crate::credentials::CredentialsSource;
-use crate::document::{Decode, Diagnostics, Node, Spanned, decode_names};
+use crate::document::{Decode, Diagnostics, Node, NonEmpty, Spanned, decode_names};
 use crate::listener::ListenerSettings;
 use crate::origin::OriginSettings;
 use crate::verdict::Mode;
@@ -15,7 +15,7 @@ crate::settings! {
         /// The version of the format: 1.
         version: Version,
         /// Sockets that clients connect to.
-        listeners: Spanned<Vec<ListenerSettings>>,
+        listeners: NonEmpty<ListenerSettings>,
         /// The listener for metrics and health. None where absent.
         admin: Option<AdminSettings> = None,
         /// Which policy; the built-in one in observe mode where absent.
@@ -68,7 +68,7 @@ crate::settings! {
         /// A path prefix such as `/logs`. Without hosts and prefix the site takes every host.
         prefix: Option<Spanned<String>> = None,
         /// Where the objects are: in order, the next one on a miss.
-        origins: Spanned<Vec<OriginSettings>>,
+        origins: NonEmpty<OriginSettings>,
     }
 }
 
@@ -78,11 +78,11 @@ pub struct Version;
 
 impl Decode for Version {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        if node.text() == Some("1") {
-            return Some(Version);
+        if node.text() != Some("1") {
+            diagnostics.error(node.position, format!("expected version `1`, found {}", node.describe()));
         }
-        diagnostics.error(node.position, format!("expected version `1`, found {}", node.describe()));
-        None
+        // The rest is read as version 1, to find its mistakes too.
+        Some(Version)
     }
 }
 

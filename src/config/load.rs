@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
-use super::gateway::{GatewayFile, PolicyReference, SiteSettings};
+use super::gateway::{GatewayFile, Named, PolicyReference, SiteSettings};
 use super::policy::{BUILT_IN, ListFile, PolicyFile};
 use crate::challenge::{ChallengeSettings, SigningKeys};
 use crate::document::{Diagnostics, Position, Spanned, read, unknown_word};
@@ -75,16 +75,14 @@ pub fn for_origin(
 
 fn compose(text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Option<Config> {
     let file: GatewayFile = read(text, diagnostics)?;
-    if file.listeners.value.is_empty() {
-        diagnostics.error(file.listeners.position, "expected at least one listener");
-    }
-    check_sites(&file.sites.value.0, file.sites.position, diagnostics);
+    check_sites(&file.sites, diagnostics);
     let mut authorities = BTreeMap::new();
     for (_, site) in &file.sites.value.0 {
-        for origin in &site.origins.value {
+        for origin in &site.origins.0 {
             if let Some(name) = &origin.credentials
                 && !matches!(name.value.as_str(), "chain" | "anonymous")
                 && !file.credentials.contains_key(&name.value)
+                && !diagnostics.is_broken(&name.value)
             {
                 let known = file.credentials.keys().map(String::as_str).chain(["chain", "anonymous"]);
                 diagnostics.error(name.position, unknown_word("credentials", &name.value, known));
@@ -109,15 +107,12 @@ fn compose(text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Optio
     (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys })
 }
 
-fn check_sites(sites: &[(String, SiteSettings)], position: Position, diagnostics: &mut Diagnostics) {
-    if sites.is_empty() {
-        diagnostics.error(position, "expected at least one site");
+fn check_sites(sites: &Spanned<Named<SiteSettings>>, diagnostics: &mut Diagnostics) {
+    if sites.value.0.is_empty() && diagnostics.error_count() == 0 {
+        diagnostics.error(sites.position, "expected at least one site");
     }
     let mut taken: Vec<(String, &str)> = Vec::new();
-    for (name, site) in sites {
-        if site.origins.value.is_empty() {
-            diagnostics.error(site.origins.position, format!("the site `{name}` has no origin"));
-        }
+    for (name, site) in &sites.value.0 {
         let prefix = site.prefix.as_ref().map_or("", |prefix| prefix.value.as_str());
         if let Some(given) = &site.prefix {
             let canonical = CanonicalPath::parse(&given.value).is_ok_and(|path| path.as_str() == given.value);
@@ -126,7 +121,7 @@ fn check_sites(sites: &[(String, SiteSettings)], position: Position, diagnostics
                 diagnostics.error(given.position, message);
             }
         }
-        let everywhere = [Spanned { position: site.origins.position, value: String::new() }];
+        let everywhere = [Spanned { position: sites.position, value: String::new() }];
         let hosts = if site.hosts.is_empty() { &everywhere[..] } else { &site.hosts };
         for host in hosts {
             let bare = host.value.trim_matches(['[', ']']);

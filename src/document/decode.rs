@@ -90,14 +90,15 @@ impl<'a> MapReader<'a> {
         T::decode(node?, diagnostics)
     }
 
-    /// The value under `key`, or the default where it is absent. `None` only after a mistake.
+    /// The value under `key`, or the default where it is absent or wrong. The caller refuses the file for the mistake,
+    /// and with a stand-in for the value the checks that follow find the other ones.
     pub fn optional<T: Decode>(
         &mut self,
         key: &'static str,
         diagnostics: &mut Diagnostics,
         default: impl FnOnce() -> T,
-    ) -> Option<T> {
-        self.node(key).map_or_else(|| Some(default()), |node| T::decode(node, diagnostics))
+    ) -> T {
+        self.node(key).and_then(|node| T::decode(node, diagnostics)).unwrap_or_else(default)
     }
 
     /// Records the keys that nobody asked for.
@@ -209,18 +210,27 @@ impl<T: Decode> Decode for Option<T> {
     }
 }
 
-/// A list; a single value stands for a list of one.
+/// A list; a single value stands for a list of one. Wrong items are reported and left out.
 impl<T: Decode> Decode for Vec<T> {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         match &node.kind {
             Kind::Null => Some(Vec::new()),
-            Kind::List(items) => {
-                // Decode all before giving up, so that every bad item is reported.
-                let values: Vec<Option<T>> = items.iter().map(|item| T::decode(item, diagnostics)).collect();
-                values.into_iter().collect()
-            }
+            Kind::List(items) => Some(items.iter().filter_map(|item| T::decode(item, diagnostics)).collect()),
             _ => T::decode(node, diagnostics).map(|value| vec![value]),
         }
+    }
+}
+
+/// A list with at least one item.
+#[derive(Debug, Clone)]
+pub struct NonEmpty<T>(pub Vec<T>);
+
+impl<T: Decode> Decode for NonEmpty<T> {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+            diagnostics.error(node.position, "expected at least one item");
+        }
+        Vec::decode(node, diagnostics).map(NonEmpty)
     }
 }
 
@@ -233,7 +243,8 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
 }
 
 /// Reads a mapping from names to values in the order of the file. Names must be usable as metric label values:
-/// letters, digits, `-`, `_` and `.`, at most 64 of them.
+/// letters, digits, `-`, `_` and `.`, at most 64 of them. Wrong values are reported and left out, their names noted as
+/// broken.
 pub fn decode_names<T>(
     node: &Node,
     diagnostics: &mut Diagnostics,
@@ -253,7 +264,10 @@ pub fn decode_names<T>(
                 format!("`{name}` cannot be a name: use letters, digits, `-`, `_` and `.`, at most 64"),
             );
         }
-        values.push(value(name, node, diagnostics).map(|value| (name.clone(), value)));
+        match value(name, node, diagnostics) {
+            Some(value) => values.push((name.clone(), value)),
+            None => diagnostics.set_broken(name),
+        }
     }
-    values.into_iter().collect()
+    Some(values)
 }

@@ -41,12 +41,13 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics {
     file: String,
     found: Vec<Diagnostic>,
+    broken: Vec<String>,
 }
 
 impl Diagnostics {
     /// Starts with no findings, in the file of the given name.
     pub fn new(file: impl Into<String>) -> Self {
-        Diagnostics { file: file.into(), found: Vec::new() }
+        Diagnostics { file: file.into(), ..Diagnostics::default() }
     }
 
     /// Findings from now on belong to `file`. Returns the file before it.
@@ -66,6 +67,16 @@ impl Diagnostics {
 
     fn push(&mut self, position: Position, severity: Severity, message: String) {
         self.found.push(Diagnostic { file: self.file.clone(), position, severity, message });
+    }
+
+    /// Notes that `name` is defined, but wrongly: that it is not known elsewhere is no second mistake.
+    pub fn set_broken(&mut self, name: &str) {
+        self.broken.push(name.to_owned());
+    }
+
+    /// Whether `name` is defined, but wrongly.
+    pub fn is_broken(&self, name: &str) -> bool {
+        self.broken.iter().any(|broken| broken == name)
     }
 
     /// How many mistakes were found.

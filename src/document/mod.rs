@@ -11,16 +11,17 @@ mod decode;
 mod diagnostics;
 mod node;
 
-pub use decode::{Decode, MapReader, Required, Spanned, choose, decode_names, unknown_word};
+pub use decode::{Decode, MapReader, NonEmpty, Required, Spanned, choose, decode_names, unknown_word};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use node::{Kind, Node, Position};
 
-/// Parses `text` and decodes it as one `T`. All mistakes go to `diagnostics`; `None` means that at least one was found.
+/// Parses `text` and decodes it as one `T`. All mistakes go to `diagnostics`.
+///
+/// A value may come back although mistakes were found: it serves to find the other ones. Only a caller that sees no
+/// error in `diagnostics` may use it for anything else.
 pub fn read<T: Decode>(text: &str, diagnostics: &mut Diagnostics) -> Option<T> {
     let node = Node::parse(text, diagnostics)?;
-    let before = diagnostics.error_count();
-    let value = T::decode(&node, diagnostics);
-    value.filter(|_| diagnostics.error_count() == before)
+    T::decode(&node, diagnostics)
 }
 
 /// Declares a settings struct together with its decoder.
@@ -71,6 +72,6 @@ macro_rules! settings {
         $map.required::<$type>(stringify!($field), $diagnostics)
     };
     (@field $map:ident, $diagnostics:ident, $field:ident, $type:ty, $default:expr) => {
-        $map.optional::<$type>(stringify!($field), $diagnostics, || $default)
+        Some($map.optional::<$type>(stringify!($field), $diagnostics, || $default))
     };
 }

@@ -57,7 +57,7 @@ impl Names<'_> {
             .iter()
             .map(|name| {
                 let id = self.limits.iter().position(|limit| *limit == name.value);
-                if id.is_none() {
+                if id.is_none() && !diagnostics.is_broken(&name.value) {
                     let what = unknown_word("limit", &name.value, self.limits.iter().copied());
                     diagnostics.error(name.position, what);
                 }
@@ -75,7 +75,7 @@ fn look_up<'n, T>(
     diagnostics: &mut Diagnostics,
 ) -> Option<&'n T> {
     let found = known.get(&name.value);
-    if found.is_none() {
+    if found.is_none() && !diagnostics.is_broken(&name.value) {
         diagnostics.error(name.position, unknown_word(what, &name.value, known.keys().map(String::as_str)));
     }
     found

@@ -131,7 +131,9 @@ impl Front {
         response.insert_header("X-Request-Id", &context.request_id)?;
         let cookie = context.cookie.take();
         if context.pass.is_some() || cookie.is_some() {
-            response.insert_header(header::CACHE_CONTROL, "private")?;
+            let theirs = response.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+            let ours = private(theirs.unwrap_or_default());
+            response.insert_header(header::CACHE_CONTROL, ours)?;
         }
         if let Some(cookie) = cookie {
             response.insert_header(header::SET_COOKIE, cookie)?;
@@ -151,6 +153,15 @@ impl Front {
         let kind = error_kind(error);
         self.gateway.metrics.origin_errors.with_label_values(&[&*site.name, &*origin.name, kind]).inc();
     }
+}
+
+/// What the origin says about caching, but for one client only: shared caches must not hold what a pass released.
+fn private(directives: &str) -> String {
+    let kept = directives.split(',').map(str::trim).filter(|directive| {
+        let name = directive.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        !matches!(name.as_str(), "" | "public" | "private" | "s-maxage" | "proxy-revalidate")
+    });
+    std::iter::once("private").chain(kept).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the error is one of ours that says already whether to try again.

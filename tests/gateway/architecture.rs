@@ -88,7 +88,9 @@ fn the_core_knows_no_network_library() {
         if rank(&module).is_some_and(|rank| rank < 3) {
             for library in ["pingora", "tokio", "hyper", "reqwest"] {
                 let import = format!("use {library}");
-                let named = text.lines().any(|line| line.trim_start().starts_with(&import) || line.contains(&format!("{library}::")));
+                let named = text
+                    .lines()
+                    .any(|line| line.trim_start().starts_with(&import) || line.contains(&format!("{library}::")));
                 assert!(!named, "{} names {library}", path.display());
             }
             let opts_out = text.contains("allow(clippy::disallowed_methods");

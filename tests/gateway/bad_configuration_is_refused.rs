@@ -77,8 +77,13 @@ fn serve_refuses_to_start_with_status_64() {
 
 #[test]
 fn usage_and_unreadable_files_exit_with_2() {
-    let cases: [&[&str]; 5] =
-        [&["check"], &["serve"], &["check", "-c", "/nonexistent.yaml"], &["serve", "-c", "/nonexistent.yaml"], &["fly"]];
+    let cases: [&[&str]; 5] = [
+        &["check"],
+        &["serve"],
+        &["check", "-c", "/nonexistent.yaml"],
+        &["serve", "-c", "/nonexistent.yaml"],
+        &["fly"],
+    ];
     for arguments in cases {
         let output = Command::new(env!("CARGO_BIN_EXE_windscreen")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -4,6 +4,7 @@ use crate::harness::{Answer, BROWSER, STRANGER, Setup, World, manual_clock, metr
 use serde_json::{Value, json};
 use std::time::Duration;
 use windscreen::challenge::cachewalk;
+use windscreen::demo::samples::Attributes;
 
 /// Easy puzzles and a small budget.
 const POLICY: &str = "version: 1\nmode: enforce\n\
@@ -76,6 +77,12 @@ async fn a_solution_buys_a_pass_and_the_pass_opens_the_site() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "object"));
     assert_eq!(answer.header("cache-control"), Some("private"));
     assert_eq!(world.metric("windscreen_challenges_solved_total{site=\"logs\"}").await, 1.0);
+    // The origin's own words on caching stay, but for shared caches.
+    let attributes = Attributes::of("text/plain").with("cache_control", "public, no-cache, s-maxage=9");
+    world.put_with("logs", "mutable", b"object", &attributes);
+    let cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+    let answer = with_pass(&world, STRANGER, &cookie, "/logs/mutable").await;
+    assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,11 +287,15 @@ async fn a_pass_used_modestly_renews_itself_until_its_end() {
     assert_eq!(id(&start), id(&cookie), "the account stays");
     assert!(renewals >= 3, "{renewals}");
     assert_eq!(last, 7, "203 minutes are over three hours");
-    assert_eq!(metric_in(&world.metrics().await, "windscreen_passes_renewed_total{site=\"logs\"}"), f64::from(renewals));
+    assert_eq!(
+        metric_in(&world.metrics().await, "windscreen_passes_renewed_total{site=\"logs\"}"),
+        f64::from(renewals)
+    );
 }
 
 /// The second store takes unsigned requests, whatever the clock says.
-const SECOND: &str = "  logs:\n    prefix: /logs\n    origins: [{name: second, url: 'http://{second}/logs', credentials: anonymous}]\n";
+const SECOND: &str =
+    "  logs:\n    prefix: /logs\n    origins: [{name: second, url: 'http://{second}/logs', credentials: anonymous}]\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_greedy_pass_is_not_renewed_and_a_sleeping_laptop_is_woken() {

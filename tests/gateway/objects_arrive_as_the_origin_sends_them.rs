@@ -120,8 +120,7 @@ async fn only_headers_that_select_a_representation_reach_the_origin() {
     assert_eq!(received.target, "/logs/a/log");
     let mut names: Vec<&str> = received.headers.keys().map(|name| name.as_str()).collect();
     names.sort_unstable();
-    let expected =
-        ["authorization", "host", "range", "user-agent", "x-amz-content-sha256", "x-amz-date"];
+    let expected = ["authorization", "host", "range", "user-agent", "x-amz-content-sha256", "x-amz-date"];
     assert_eq!(names, expected);
 }
 

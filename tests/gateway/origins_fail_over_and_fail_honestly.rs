@@ -78,7 +78,11 @@ async fn the_next_origin_is_asked_on_a_failure() {
         if !kind.is_empty() {
             let label = format!("kind=\"{kind}\"");
             let metrics = world.metrics().await;
-            assert_eq!(sum_in(&metrics, "windscreen_origin_errors_total", &["broken", &label]), 1.0, "{kind}\n{metrics}");
+            assert_eq!(
+                sum_in(&metrics, "windscreen_origin_errors_total", &["broken", &label]),
+                1.0,
+                "{kind}\n{metrics}"
+            );
         }
     }
 }
@@ -109,7 +113,10 @@ async fn when_none_is_left_the_client_hears_it_in_time() {
 async fn an_answer_that_breaks_off_is_never_continued_from_another_origin() {
     let half = broken("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nfrom", false).await;
     let world = world(&[origin("half", &half.to_string()), origin("second", "{second}")]).await;
-    let raw = world.client(CI).raw(format!("GET /images/object HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {CI}\r\n\r\n").as_bytes()).await;
+    let raw = world
+        .client(CI)
+        .raw(format!("GET /images/object HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {CI}\r\n\r\n").as_bytes())
+        .await;
     let text = String::from_utf8_lossy(&raw);
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     assert!(text.ends_with("\r\n\r\nfrom"), "cut where the origin cut it: {text}");

@@ -39,7 +39,8 @@ async fn a_signature_by_an_unknown_key_opens_nothing() {
     let world = Setup::new().start().await;
     world.put("images", "rhel-9", b"private");
     world.put("images", "open", b"public");
-    let authorization = "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00";
+    let authorization =
+        "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00";
     for path in ["/images/rhel-9", "/images/open"] {
         let answer = world.client(STRANGER).header("Authorization", authorization).get(path).await;
         assert_eq!(answer.status, 403, "{path}");

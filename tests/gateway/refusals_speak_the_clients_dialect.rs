@@ -21,7 +21,11 @@ async fn nobody_without_a_pass_gets_html_with_a_200() {
             |c| c.header("User-Agent", BROWSER).header("Accept", HTML).header("Sec-Fetch-Mode", "cors"),
             "application/problem+json",
         ),
-        ("an image", |c| c.header("User-Agent", BROWSER).header("Accept", "image/avif,*/*"), "application/problem+json"),
+        (
+            "an image",
+            |c| c.header("User-Agent", BROWSER).header("Accept", "image/avif,*/*"),
+            "application/problem+json",
+        ),
         ("a program without a name", |c| c, "text/plain; charset=utf-8"),
         ("a program with a token", |c| c.header("Authorization", "Bearer x"), "application/xml"),
     ];

@@ -18,9 +18,33 @@ async fn decides_for_each_kind_of_client() {
         ("a tool reads a log", STRANGER, |c| c.curl(), "/logs/run/log", 200, 200, "tool"),
         ("a browser opens a log", STRANGER, |c| c.navigating(), "/logs/run/log", 403, 200, "human"),
         ("a program without a name", STRANGER, |c| c, "/logs/run/log", 403, 200, "unknown"),
-        ("a declared crawler", STRANGER, |c| c.header("User-Agent", "GPTBot/1.2"), "/logs/run/log", 403, 200, "declared-bot"),
-        ("a live viewer polls", STRANGER, |c| c.header("User-Agent", BROWSER), "/logs/run/log.chunks", 200, 200, "human"),
-        ("Prometheus scrapes", STRANGER, |c| c.header("User-Agent", "Prometheus/3.0"), "/logs/prometheus", 200, 200, "tool"),
+        (
+            "a declared crawler",
+            STRANGER,
+            |c| c.header("User-Agent", "GPTBot/1.2"),
+            "/logs/run/log",
+            403,
+            200,
+            "declared-bot",
+        ),
+        (
+            "a live viewer polls",
+            STRANGER,
+            |c| c.header("User-Agent", BROWSER),
+            "/logs/run/log.chunks",
+            200,
+            200,
+            "human",
+        ),
+        (
+            "Prometheus scrapes",
+            STRANGER,
+            |c| c.header("User-Agent", "Prometheus/3.0"),
+            "/logs/prometheus",
+            200,
+            200,
+            "tool",
+        ),
     ];
     for mode in ["enforce", "auto", "observe"] {
         let world = Setup::new().mode(mode).start().await;

@@ -146,7 +146,9 @@ fn content_length(head: &str) -> Option<usize> {
 fn is_complete(answer: &[u8], to_head: bool) -> bool {
     let Some((head, body)) = split(answer) else { return false };
     let head = String::from_utf8_lossy(head);
-    to_head || content_length(&head).is_some_and(|length| body.len() >= length)
+    let bodiless = to_head || ["204", "304"].contains(&head.split(' ').nth(1).unwrap_or_default());
+    let ended = body.ends_with(b"0\r\n\r\n") && head.to_ascii_lowercase().contains("chunked");
+    bodiless || ended || content_length(&head).is_some_and(|length| body.len() >= length)
 }
 
 fn parse(answer: &[u8], to_head: bool) -> Option<Answer> {

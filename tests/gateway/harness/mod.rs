@@ -1,6 +1,6 @@
 //! A gateway in front of two S3 servers, all in this process, each on a port of its own.
 
-// pub mod browser;
+pub mod browser;
 pub mod client;
 
 pub use client::{Answer, Client};
@@ -132,9 +132,8 @@ impl Setup {
                 origins.join(", ")
             )
         });
-        let sites = sites
-            .replace("{first}", &first.address.to_string())
-            .replace("{second}", &second.address.to_string());
+        let sites =
+            sites.replace("{first}", &first.address.to_string()).replace("{second}", &second.address.to_string());
         let key = directory.path().join("s3-key");
         let gateway = format!(
             "version: 1\nlisteners:\n  - {{address: '127.0.0.1:0', trusted_proxies: [127.0.0.1]}}\n\
@@ -146,7 +145,7 @@ impl Setup {
         let config = load(&directory.path().join("gateway.yaml"), &mut diagnostics).unwrap();
         let Some(config) = config else { panic!("the test configuration is refused:\n{diagnostics}\n{gateway}") };
         let server = Server::start(config, self.clock).await.unwrap();
-        World { directory, first, second, server }
+        World { directory, first, _second: second, server }
     }
 }
 
@@ -154,7 +153,8 @@ impl Setup {
 pub struct World {
     pub directory: TempDir,
     pub first: Store,
-    pub second: Store,
+    /// Lives as long as the world.
+    pub _second: Store,
     pub server: Server,
 }
 
