@@ -103,7 +103,7 @@ impl Metrics {
             requests: r.counters(
                 "requests_total",
                 "Requests that ended, by site, class, what was done (allow, deny, challenge, limit, refuse, internal) and \
-                 mode (enforce, or observe where a rule was held back).",
+                 mode (observe where the deciding rule is not enforced or another was held back, else enforce).",
                 &["site", "class", "action", "mode"],
             )?,
             response_bytes: r.counters(

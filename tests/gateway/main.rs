@@ -18,6 +18,7 @@ mod origins_fail_over_and_fail_honestly;
 mod paths_have_one_reading;
 mod private_stays_private;
 mod refusals_speak_the_clients_dialect;
+mod serving_needs_no_file;
 mod sites_are_addressed_by_host_and_prefix;
 mod the_reference_policy;
 mod urllib_downloads_images;

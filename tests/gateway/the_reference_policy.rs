@@ -1,6 +1,6 @@
 //! What policies/cockpit.yaml decides for the clients that it is written for, in all modes.
 
-use crate::harness::{BROWSER, CI, Client, INTERNAL, STRANGER, Setup, sum_in};
+use crate::harness::{BROWSER, CI, Client, INTERNAL, STRANGER, Setup, eventually, sum_in};
 
 type Dress = fn(Client) -> Client;
 
@@ -57,9 +57,12 @@ async fn decides_for_each_kind_of_client() {
             let answer = dress(world.client(from)).get(path).await;
             let expected = if mode == "observe" { observed } else { enforced };
             assert_eq!(answer.status, expected, "{mode}: {who}");
+            // A response is booked after its last byte is sent.
+            eventually("the request is booked", async || {
+                sum_in(&world.metrics().await, "windscreen_requests_total", &[]) as usize == index + 1
+            })
+            .await;
             let metrics = world.metrics().await;
-            let total = sum_in(&metrics, "windscreen_requests_total", &[]) as usize;
-            assert_eq!(total, index + 1, "{mode}: {who}");
             let label = format!("class=\"{class}\"");
             assert!(sum_in(&metrics, "windscreen_requests_total", &[&label]) > 0.0, "{mode}: {who}: {metrics}");
         }

@@ -25,13 +25,16 @@ const ARGUMENTS: [&str; 11] = [
 pub struct Browser {
     pub page: Client,
     driver: Child,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+        // The driver leaves its browser behind.
+        let pattern = format!("user-data-dir={}", self.profile.path().display());
+        let _ = Command::new("pkill").args(["-KILL", "-f", &pattern]).status();
     }
 }
 
@@ -55,7 +58,7 @@ impl Browser {
         let mut error = None;
         for _ in 0..100 {
             match builder.connect(&format!("http://127.0.0.1:{port}")).await {
-                Ok(page) => return Browser { page, driver, _profile: profile },
+                Ok(page) => return Browser { page, driver, profile },
                 Err(failed) => error = Some(failed),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,0 +1,31 @@
+# `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
+# names it.
+.PHONY: demo test lint bench tools-build tools-test tools-bench
+
+APT_BUILD = cmake gcc g++ make pkg-config
+APT_TEST = chromium chromium-driver procps python3
+APT_BENCH = nginx wrk util-linux
+
+demo: tools-build
+	cargo run -- demo
+
+test: tools-build tools-test
+	cargo test
+
+lint: tools-build
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
+
+bench: tools-build tools-bench
+	cargo build --release
+	cargo bench --bench proxy
+
+tools-build:
+	@sh tests/tools.sh 'cmake cc c++' '$(APT_BUILD)'
+
+tools-test:
+	@sh tests/tools.sh 'chromium chromedriver pkill python3' '$(APT_TEST)'
+
+tools-bench:
+	@sh tests/tools.sh 'nginx wrk taskset' '$(APT_BENCH)'

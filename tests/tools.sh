@@ -1,0 +1,19 @@
+#!/bin/sh
+# tools.sh 'PROGRAM...' 'PACKAGE...': installs the Debian packages when one of the programs is missing, or names them.
+set -eu
+PATH=$PATH:/usr/sbin
+missing=
+for program in $1; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "installing for:$missing"
+    apt-get update -qq
+    # shellcheck disable=SC2086 # the packages are a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $2 >/dev/null
+else
+    echo "missing:$missing"
+    echo "install them first, on Debian: apt-get install $2"
+    exit 1
+fi
