@@ -110,3 +110,52 @@ impl Limits {
         self.0.iter().map(|limit| (&*limit.name, limit.table.len()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::quantity::Rate;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    fn limits(cap: usize) -> (Limits, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
+        let rate = Rate { count: 1, per: Duration::from_secs(1) };
+        let settings = LimitSettings { key: KeyBy::Address, requests: Some(rate), burst: Some(3) };
+        let shared: Arc<dyn Clock> = clock.clone();
+        (Limits::new(&[("x".into(), settings)], cap, &shared), clock)
+    }
+
+    fn good(limits: &Limits, address: IpAddr, requests: usize) -> usize {
+        (0..requests).filter(|_| limits.request(&[0], &Client::new(address, true)).is_ok()).count()
+    }
+
+    #[test]
+    fn a_full_table_judges_new_keys_by_their_neighbourhood_and_known_ones_exactly() {
+        let (limits, _) = limits(100);
+        let known = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+        assert_eq!(good(&limits, known, 1), 1);
+        for host in 0..10_000u128 {
+            good(&limits, Ipv6Addr::from_bits((0x2001_0db8 << 96) + (host << 64)).into(), 1);
+        }
+        let size = limits.sizes().next().map(|(_, size)| size);
+        assert!(size.is_some_and(|size| size <= 102), "{size:?}");
+        assert_eq!(good(&limits, known, 9), 2, "the rest of its own burst");
+        let stranger = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
+        assert_eq!(good(&limits, stranger, 9), 3, "another neighbourhood is not refused");
+        let neighbour = Ipv6Addr::from_bits((0x2001_0db8 << 96) + (1 << 90)).into();
+        assert_eq!(good(&limits, neighbour, 9), 0, "the flooding neighbourhood shares one budget");
+    }
+
+    #[test]
+    fn idle_keys_are_forgotten_and_nobody_gains_by_it() {
+        let (limits, clock) = limits(100);
+        let (idle, busy) = (IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::from(Ipv4Addr::new(192, 0, 2, 2)));
+        assert_eq!((good(&limits, idle, 1), good(&limits, busy, 9)), (1, 3));
+        clock.advance(Duration::from_millis(1500));
+        limits.sweep();
+        let size = limits.sizes().next().map(|(_, size)| size);
+        assert_eq!(size, Some(1), "one request at one per second is forgotten after a second");
+        assert_eq!(good(&limits, busy, 9), 1, "the busy one gets its rate, not its burst");
+    }
+}

@@ -57,11 +57,12 @@ impl Front {
         // A Unix socket has no address; whoever may open it is on this machine.
         let socket = session.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
         let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-        let (client, secure) = client(&self.peer, socket.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), tls, headers);
+        let socket = socket.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (client, secure) = client(&self.peer, socket, tls, headers);
         let caller = context.caller.insert(Caller { client, secure, dialect, identity: Identity::None });
         let caller = *caller;
         if !client.trusted {
-            metrics.untrusted_forwarding.inc();
+            self.distrust(socket, context.now);
         }
 
         let line =

@@ -16,7 +16,7 @@ pub use refusal::{Refusal, speak};
 pub use site::{NoSite, Site, Sites};
 
 use crate::challenge::{Gate, Page};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::identity::Peer;
 use crate::limit::Limits;
 use crate::metrics::Metrics;
@@ -29,7 +29,9 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
 use refusal::Reply;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Everything that requests share, whatever listener they came through.
@@ -55,12 +57,31 @@ pub struct Front {
     gateway: Arc<Gateway>,
     /// Whom this listener believes about client addresses.
     peer: Peer,
+    /// When somebody was last warned about who is not believed.
+    warned: AtomicU64,
 }
+
+/// A proxy that nobody listed would warn on every request; once in a while is enough.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Front {
     /// The gateway as seen through a listener whose proxies are `peer`.
     pub fn new(gateway: Arc<Gateway>, peer: Peer) -> Self {
-        Front { gateway, peer }
+        Front { gateway, peer, warned: AtomicU64::new(0) }
+    }
+
+    /// Counts a forwarding header from a peer that is not listed, and warns about it now and then.
+    fn distrust(&self, socket: IpAddr, now: Timestamp) {
+        self.gateway.metrics.untrusted_forwarding.inc();
+        let last = self.warned.load(Ordering::Relaxed);
+        let due = now.since(Timestamp(last)) >= WARN_INTERVAL;
+        if due && self.warned.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            tracing::warn!(
+                peer = %socket,
+                "a forwarding header from a peer that is not in trusted_proxies: its clients match no network; list the \
+                 peer if it is your proxy"
+            );
+        }
     }
 
     /// Sends a response that the gateway made itself.

@@ -144,6 +144,55 @@ async fn profiles_two_files_and_nobody_at_all() {
     assert_eq!(world.first.requests(), before + 1);
 }
 
+/// A service on loopback that answers as the container and the instance metadata services of AWS do.
+async fn metadata() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            let count = stream.read(&mut buffer).await.unwrap_or(0);
+            let request = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            let keys = format!(
+                "{{\"Code\":\"Success\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":\"{ACCESS}\",\"SecretAccessKey\":\"{SECRET}\",\
+                 \"Token\":\"token\",\"Expiration\":\"2099-01-01T00:00:00Z\",\"LastUpdated\":\"2026-01-01T00:00:00Z\"}}"
+            );
+            let with_token = request.to_ascii_lowercase().contains("x-aws-ec2-metadata-token: sesame");
+            let (status, body) = match request.split(' ').take(2).collect::<Vec<_>>()[..] {
+                ["GET", "/container"] => (200, keys),
+                ["PUT", "/latest/api/token"] => (200, "sesame".into()),
+                ["GET", path] if with_token && path.ends_with("/security-credentials/") => (200, "role".into()),
+                ["GET", path] if with_token && path.ends_with("/security-credentials/role") => (200, keys),
+                _ => (404, String::new()),
+            };
+            let ttl = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600\r\nContent-Type: application/json\r\n";
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\n{ttl}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_and_instances_find_their_role() {
+    let world = world().await;
+    let service = metadata().await;
+    let (container, instance) = (format!("http://{service}/container"), format!("http://{service}"));
+    let environments = [
+        vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.as_str())],
+        vec![("AWS_EC2_METADATA_DISABLED", "false"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", instance.as_str())],
+    ];
+    for environment in environments {
+        let program = Program::origin(&world, &[], &environment);
+        assert_eq!(program.get("/run/log").await.text(), "the log", "{environment:?}");
+        let received = world.first.recent().pop().unwrap();
+        assert_eq!(received.headers.get("x-amz-security-token").unwrap(), "token");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_in_flight_outlives_the_signal_to_stop() {
     let world = world().await;
