@@ -44,8 +44,11 @@ impl From<SystemTime> for Timestamp {
 
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// The time now. It may jump: clocks are set.
     fn now(&self) -> Timestamp;
+
+    /// The time since some moment in the past. It never goes back.
+    fn elapsed(&self) -> Duration;
 }
 
 /// A clock that stands still until it is moved. For tests and simulations.
@@ -68,5 +71,9 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.now().0)
     }
 }

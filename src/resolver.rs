@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// No record is asked for again sooner, or believed longer, whatever its TTL.
@@ -16,6 +17,8 @@ const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(300);
 /// How often a connection is tried, for readiness.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// Addresses of one name that are checked; S3 answers with eight.
+const MAX_CHECKED: usize = 16;
 /// The first look-up is waited for so long at start.
 const FIRST: Duration = Duration::from_secs(5);
 
@@ -68,15 +71,15 @@ async fn resolve(site: &str, origin: &Origin, metrics: &Metrics, resolver: &mut 
     }
 }
 
-/// Connects and hangs up.
+/// Connects to each address and hangs up. A host without IPv6 connects to none of the AAAA records, for example.
 async fn check(site: &str, origin: &Origin, metrics: &Metrics) {
-    let reachable = match origin.addresses.next() {
-        Some(address) => {
-            let connecting = tokio::time::timeout(origin.settings.connect_timeout, TcpStream::connect(address));
-            matches!(connecting.await, Ok(Ok(_)))
-        }
-        None => false,
-    };
-    origin.addresses.set_reachable(reachable);
-    metrics.origin_up.with_label_values(&[site, &*origin.name]).set(reachable.into());
+    let mut attempts = JoinSet::new();
+    for address in origin.addresses.resolved().iter().take(MAX_CHECKED).copied() {
+        let connecting = tokio::time::timeout(origin.settings.connect_timeout, TcpStream::connect(address));
+        attempts.spawn(async move { matches!(connecting.await, Ok(Ok(_))).then_some(address) });
+    }
+    let mut connected: Vec<SocketAddr> = attempts.join_all().await.into_iter().flatten().collect();
+    connected.sort_unstable();
+    metrics.origin_up.with_label_values(&[site, &*origin.name]).set((!connected.is_empty()).into());
+    origin.addresses.set_connected(connected);
 }

@@ -11,27 +11,38 @@ use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
-use crate::proxy::{Front, Gateway, Site, Sites};
+use crate::proxy::{Front, Gateway, Site, Sites, authorities};
 use crate::resolver;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 /// Tables are swept so often.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The wall clock.
-#[derive(Debug, Default)]
-pub struct SystemClock;
+#[derive(Debug)]
+pub struct SystemClock(Instant);
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        SystemClock(Instant::now())
+    }
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 
@@ -55,7 +66,7 @@ pub struct Server {
     /// What requests share.
     pub gateway: Arc<Gateway>,
     shutdown: watch::Sender<bool>,
-    background: CancellationToken,
+    background: DropGuard,
     connections: TaskTracker,
 }
 
@@ -67,7 +78,10 @@ impl Server {
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Server, StartError> {
         let metrics = Metrics::new()?;
         let background = CancellationToken::new();
-        let sites = Sites::new(sites(&config, &metrics, &background).await);
+        // Whatever ends this function early also ends what runs in the background.
+        let guard = background.clone().drop_guard();
+        let mut first_looks = JoinSet::new();
+        let sites = Sites::new(sites(&config, &metrics, &background, &mut first_looks));
         let keys = match config.pass_keys.split_first() {
             Some((newest, older)) => SigningKeys::new(*newest, older.iter().copied()),
             None => {
@@ -111,11 +125,13 @@ impl Server {
             let page = Arc::new(Admin::new(gateway.clone(), &settings.hosts));
             tokio::spawn(page.serve(socket, background.clone()));
         }
+        // The first requests should find credentials and addresses, but not wait for those that do not come.
+        first_looks.join_all().await;
         for listener in listeners {
             connections.spawn(listener.serve(stopping.clone(), connections.clone()));
         }
         tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone())));
-        Ok(Server { addresses, admin, gateway, shutdown, background, connections })
+        Ok(Server { addresses, admin, gateway, shutdown, background: guard, connections })
     }
 
     /// Stops accepting, lets requests in flight end for at most `limit`, then stops everything. Says whether all ended.
@@ -123,7 +139,7 @@ impl Server {
         self.shutdown.send_replace(true);
         self.connections.close();
         let ended = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
-        self.background.cancel();
+        drop(self.background);
         ended
     }
 }
@@ -136,8 +152,14 @@ async fn sweep(gateway: Arc<Gateway>) {
     }
 }
 
-/// Makes the sites, with their credentials and addresses being kept in the background.
-async fn sites(config: &Config, metrics: &Metrics, background: &CancellationToken) -> Vec<Site> {
+/// Makes the sites, with their credentials and addresses being kept in the background. The first looks at these end on
+/// `first_looks`.
+fn sites(
+    config: &Config,
+    metrics: &Metrics,
+    background: &CancellationToken,
+    first_looks: &mut JoinSet<()>,
+) -> Vec<Site> {
     let mut cells: BTreeMap<&str, CredentialsCell> = BTreeMap::new();
     let mut sites = Vec::new();
     for (name, settings) in &config.file.sites.value.0 {
@@ -151,7 +173,7 @@ async fn sites(config: &Config, metrics: &Metrics, background: &CancellationToke
                         let source = config.file.credentials.get(named).cloned().unwrap_or(CredentialsSource::Chain);
                         let cell = CredentialsCell::default();
                         let (metrics, stop) = (metrics.clone(), background.clone());
-                        credentials::start(named.to_owned(), source, cell.clone(), metrics, stop).await;
+                        first_looks.spawn(credentials::start(named.to_owned(), source, cell.clone(), metrics, stop));
                         cells.insert(named, cell);
                     }
                     Signer::Credentials(cells[named].clone())
@@ -164,17 +186,19 @@ async fn sites(config: &Config, metrics: &Metrics, background: &CancellationToke
                 region: region.unwrap_or_else(|| "us-east-1".into()),
                 signer,
                 addresses: Arc::new(Addresses::default()),
-                ca: origin.ca.as_ref().and_then(|path| config.authorities.get(path).cloned()),
                 settings: origin.clone(),
             }));
         }
         for origin in &origins {
-            resolver::start(name.as_str().into(), origin.clone(), metrics.clone(), background.clone()).await;
+            let (metrics, stop) = (metrics.clone(), background.clone());
+            first_looks.spawn(resolver::start(name.as_str().into(), origin.clone(), metrics, stop));
         }
+        let pem = |origin: &Arc<Origin>| origin.settings.ca.as_ref().and_then(|path| config.authorities.get(path));
         sites.push(Site {
             name: name.as_str().into(),
             hosts: settings.hosts.iter().map(|host| host.value.trim_end_matches('.').to_ascii_lowercase()).collect(),
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
+            authorities: origins.iter().map(|origin| pem(origin).map(|pem| authorities(pem))).collect(),
             origins,
         });
     }

@@ -5,7 +5,7 @@ use super::settings::PassSettings;
 use crate::clock::Timestamp;
 use crate::network::IpNet;
 use dashmap::{DashMap, Entry};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Accounts kept. One takes about 200 bytes.
@@ -22,6 +22,7 @@ struct Account {
     tenths: u64,
     renewals: u64,
     renewed: Timestamp,
+    first: Timestamp,
     expires: Timestamp,
     prefixes: Vec<(IpNet, Timestamp)>,
 }
@@ -33,12 +34,13 @@ impl Account {
     }
 
     fn has_budget(&self, settings: &PassSettings) -> bool {
-        self.requests < self.allowed(settings.requests.into()) && self.bytes < self.allowed(settings.bytes.0)
+        self.requests < self.allowed(settings.requests.get().into()) && self.bytes < self.allowed(settings.bytes.0)
     }
 
     /// Whether at most half of the budget is used.
     fn is_modest(&self, settings: &PassSettings) -> bool {
-        2 * self.requests <= self.allowed(settings.requests.into()) && 2 * self.bytes <= self.allowed(settings.bytes.0)
+        2 * self.requests <= self.allowed(settings.requests.get().into())
+            && 2 * self.bytes <= self.allowed(settings.bytes.0)
     }
 }
 
@@ -46,12 +48,14 @@ impl Account {
 pub(super) struct Accounts {
     table: DashMap<[u8; 16], Account>,
     count: AtomicUsize,
-    began: Timestamp,
+    /// Passes first issued before this are unknown for what they have used: at first the start, later also the newest
+    /// account that had to be forgotten before its time.
+    began: AtomicU64,
 }
 
 impl Accounts {
     pub(super) fn new(now: Timestamp) -> Self {
-        Accounts { table: DashMap::new(), count: AtomicUsize::new(0), began: now }
+        Accounts { table: DashMap::new(), count: AtomicUsize::new(0), began: AtomicU64::new(now.0) }
     }
 
     fn with<R>(&self, pass: &Pass, act: impl FnOnce(&mut Account) -> Result<R, PassError>) -> Result<R, PassError> {
@@ -62,13 +66,14 @@ impl Accounts {
                     self.count.fetch_sub(1, Ordering::Relaxed);
                     return Err(PassError::Full);
                 }
-                let tenths = if pass.first < self.began { 1 } else { 10 };
+                let tenths = if pass.first.0 < self.began.load(Ordering::Relaxed) { 1 } else { 10 };
                 let account = Account {
                     requests: 0,
                     bytes: 0,
                     tenths,
                     renewals: 0,
                     renewed: pass.first,
+                    first: pass.first,
                     expires: pass.expires,
                     prefixes: Vec::with_capacity(1),
                 };
@@ -90,7 +95,7 @@ impl Accounts {
                 return Err(PassError::Budget);
             }
             account.prefixes.retain(|(_, seen)| now.since(*seen) < PREFIX_LEAVES);
-            let full = account.prefixes.len() >= settings.prefixes as usize;
+            let full = account.prefixes.len() >= settings.prefixes.get() as usize;
             match account.prefixes.iter_mut().find(|(known, _)| *known == prefix) {
                 Some((_, seen)) => *seen = now,
                 None if full => return Err(PassError::Prefixes),
@@ -99,6 +104,17 @@ impl Accounts {
             account.requests += 1;
             Ok(())
         })
+    }
+
+    /// Reserves the bytes of a response that is about to be sent. Fails where the budget is spent already, so that
+    /// many transfers at once overdraw a pass by one response at most.
+    pub(super) fn reserve(&self, id: &[u8; 16], bytes: u64, settings: &PassSettings) -> bool {
+        let Some(mut account) = self.table.get_mut(id) else { return true };
+        let left = account.bytes < account.allowed(settings.bytes.0);
+        if left {
+            account.bytes = account.bytes.saturating_add(bytes);
+        }
+        left
     }
 
     /// Charges response bytes; a negative number gives back what an aborted transfer did not take.
@@ -125,12 +141,17 @@ impl Accounts {
         renewed.unwrap_or(false)
     }
 
-    /// Forgets accounts whose pass can no longer be used or renewed.
+    /// Forgets accounts whose pass can no longer be used or renewed. In a table that is nearly full also those whose
+    /// pass has expired but could still be renewed: such a pass is then worth a tenth.
     pub(super) fn sweep(&self, grace: Duration, now: Timestamp) {
+        let grace = if self.len() > CAP / 10 * 9 { Duration::ZERO } else { grace };
         self.table.retain(|_, account| {
             let keep = account.expires + grace >= now;
             if !keep {
                 self.count.fetch_sub(1, Ordering::Relaxed);
+                if grace.is_zero() {
+                    self.began.fetch_max(account.first.0, Ordering::Relaxed);
+                }
             }
             keep
         });

@@ -91,8 +91,8 @@ impl Gate {
         Ok(Redeemed { pass, first: spend == Spend::First })
     }
 
-    /// Reads a pass cookie. An expired pass within the grace period is accepted where `may_revive` says so; the caller
-    /// must then [renew](Gate::renew) it.
+    /// Reads a pass cookie. An expired pass within the grace period is accepted where `may_revive` says so; it is worth
+    /// nothing until it has been [renewed](Gate::renew).
     pub fn inspect(&self, cookie: &str, site: &str, may_revive: bool, now: Timestamp) -> Result<Pass, PassError> {
         let pass = Pass::open(&self.keys, cookie).ok_or(PassError::Forged)?;
         if pass.site != site {
@@ -108,6 +108,11 @@ impl Gate {
     /// Draws one request on the pass.
     pub fn draw(&self, pass: &Pass, prefix: IpNet, now: Timestamp) -> Result<(), PassError> {
         self.accounts.draw(pass, prefix, &self.settings.pass, now)
+    }
+
+    /// Reserves the bytes of a response on the pass. False where its bytes are used up.
+    pub fn reserve(&self, pass: &Pass, bytes: u64) -> bool {
+        self.accounts.reserve(&pass.id, bytes, &self.settings.pass)
     }
 
     /// Charges response bytes to the pass; a negative number gives back.

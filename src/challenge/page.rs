@@ -40,7 +40,7 @@ impl Default for Page {
         let script = SCRIPT.replace("\"{{solver}}\"", &solver);
         let policy = format!(
             "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; worker-src blob:; connect-src 'self'; \
-             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
             hash(&script),
             hash(STYLE),
         );

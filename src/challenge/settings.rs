@@ -2,9 +2,12 @@
 
 use crate::document::{Decode, Diagnostics, Node, Spanned, decode_names};
 use crate::quantity::Bytes;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
+const REQUESTS: NonZeroU32 = NonZeroU32::new(300).unwrap();
+const PREFIXES: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
 crate::settings! {
     /// How hard challenges are and what a pass is worth.
@@ -23,13 +26,13 @@ crate::settings! {
     /// What a pass is worth.
     pub struct PassSettings {
         /// Requests per pass; only requests that needed it count.
-        requests: u32 = 300,
+        requests: NonZeroU32 = REQUESTS,
         /// Response bytes per pass.
         bytes: Bytes = Bytes(300_000_000),
         /// How long a pass lives before it is renewed.
         per: Duration = HOUR,
         /// How many address prefixes may use it at a time: roaming, dual stack.
-        prefixes: u32 = 3,
+        prefixes: NonZeroU32 = PREFIXES,
         /// How long a pass that is used modestly is renewed.
         renew_until: Duration = 24 * HOUR,
     }
@@ -37,7 +40,13 @@ crate::settings! {
 
 impl Default for PassSettings {
     fn default() -> Self {
-        PassSettings { requests: 300, bytes: Bytes(300_000_000), per: HOUR, prefixes: 3, renew_until: 24 * HOUR }
+        PassSettings {
+            requests: REQUESTS,
+            bytes: Bytes(300_000_000),
+            per: HOUR,
+            prefixes: PREFIXES,
+            renew_until: 24 * HOUR,
+        }
     }
 }
 

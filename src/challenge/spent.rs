@@ -52,7 +52,9 @@ impl Spent {
         if bucket.prefixes.get(&prefix).is_some_and(|count| *count >= PREFIX_QUOTA) {
             return Err(RedeemError::Quota);
         }
-        if bucket.ids.len() >= CAP {
+        // At the cap those who come for the first time still find a place; those who fill the set do not.
+        let again = bucket.prefixes.contains_key(&prefix);
+        if bucket.ids.len() >= if again { CAP } else { CAP + CAP / 4 } {
             return Err(RedeemError::Full);
         }
         *bucket.prefixes.entry(prefix).or_default() += 1;

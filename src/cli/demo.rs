@@ -51,7 +51,7 @@ async fn until_interrupted(directory: &Path, log: &Path, listen: SocketAddr, adm
         Demo::start(directory, listen, admin).await.map_err(|error| format!("the demo cannot start: {error}"))?;
     let mut diagnostics = Diagnostics::default();
     let config = load(&demo.gateway, &mut diagnostics)?.ok_or_else(|| diagnostics.to_string())?;
-    let server = Server::start(config, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;
+    let server = Server::start(config, Arc::new(SystemClock::default())).await.map_err(|error| error.to_string())?;
     let address = server.addresses.first().copied().unwrap_or(listen);
     println!(
         "windscreen demo: {address} in front of two S3 servers ({} signed, {} public)\n\

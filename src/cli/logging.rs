@@ -1,6 +1,7 @@
 //! Where lines go: the access log to one writer as JSON, everything else to standard error.
 
 use std::io::{IsTerminal, Write};
+use tracing::Level;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterFn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -44,6 +45,11 @@ trait AndNotAccess<S> {
 impl<S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>> AndNotAccess<S> for EnvFilter {
     fn and_not_access(self) -> impl tracing_subscriber::layer::Filter<S> + 'static {
         use tracing_subscriber::filter::FilterExt;
-        self.and(FilterFn::new(|metadata| metadata.target() != ACCESS))
+        self.and(FilterFn::new(|metadata| {
+            let target = metadata.target();
+            // Below warnings these libraries print headers and signatures, secrets among them.
+            let talks = ["pingora", "aws_", "hyper", "h2"].iter().any(|library| target.starts_with(library));
+            target != ACCESS && (!talks || *metadata.level() <= Level::WARN)
+        }))
     }
 }

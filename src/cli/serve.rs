@@ -33,7 +33,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> Result<u8, String> {
 
 async fn until_stopped(config: Config) -> Result<u8, String> {
     let mode = config.policy.policy.mode();
-    let server = Server::start(config, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;
+    let server = Server::start(config, Arc::new(SystemClock::default())).await.map_err(|error| error.to_string())?;
     for address in &server.addresses {
         tracing::info!(%address, ?mode, "listening");
     }

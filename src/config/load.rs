@@ -7,6 +7,7 @@ use super::policy::{BUILT_IN, ListFile, PolicyFile};
 use crate::challenge::{ChallengeSettings, SigningKeys};
 use crate::document::{Diagnostics, Position, Spanned, read, unknown_word};
 use crate::limit::LimitSettings;
+use crate::metrics::NO_SITE;
 use crate::network::Cidr;
 use crate::path::CanonicalPath;
 use crate::policy::{Names, Policy, UserAgentList};
@@ -16,8 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A gateway's configuration, checked.
-#[derive(Debug)]
+/// A gateway's configuration, checked. It holds signing keys and has no Debug output.
 pub struct Config {
     /// The gateway file.
     pub file: GatewayFile,
@@ -39,6 +39,9 @@ pub struct LoadedPolicy {
     /// Challenges and passes.
     pub challenge: ChallengeSettings,
 }
+
+/// More would take longer to fail than clients wait.
+const MAX_ORIGINS: usize = 8;
 
 fn read_file(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
@@ -113,6 +116,18 @@ fn check_sites(sites: &Spanned<Named<SiteSettings>>, diagnostics: &mut Diagnosti
     }
     let mut taken: Vec<(String, &str)> = Vec::new();
     for (name, site) in &sites.value.0 {
+        if name == NO_SITE {
+            diagnostics
+                .error(sites.position, format!("`{NO_SITE}` cannot be a site's name: it means no site in metrics"));
+        }
+        if let Some(origin) = site.origins.0.get(MAX_ORIGINS) {
+            diagnostics.error(origin.name.position, format!("a site has at most {MAX_ORIGINS} origins"));
+        }
+        for (index, origin) in site.origins.0.iter().enumerate() {
+            if site.origins.0[..index].iter().any(|other| other.name.value == origin.name.value) {
+                diagnostics.error(origin.name.position, format!("a second origin named `{}`", origin.name.value));
+            }
+        }
         let prefix = site.prefix.as_ref().map_or("", |prefix| prefix.value.as_str());
         if let Some(given) = &site.prefix {
             let canonical = CanonicalPath::parse(&given.value).is_ok_and(|path| path.as_str() == given.value);
@@ -124,11 +139,16 @@ fn check_sites(sites: &Spanned<Named<SiteSettings>>, diagnostics: &mut Diagnosti
         let everywhere = [Spanned { position: sites.position, value: String::new() }];
         let hosts = if site.hosts.is_empty() { &everywhere[..] } else { &site.hosts };
         for host in hosts {
-            let bare = host.value.trim_matches(['[', ']']);
-            if !site.hosts.is_empty() && (host.value.is_empty() || (bare.contains(':') && bare == host.value)) {
-                diagnostics.error(host.position, format!("`{}` is not a host name: leave out the port", host.value));
+            let address = host.value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let good = match address {
+                Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+                None => host.value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
+            };
+            if !site.hosts.is_empty() && (host.value.is_empty() || !good) {
+                let message = format!("`{}` is not a host name: leave out scheme, port and path", host.value);
+                diagnostics.error(host.position, message);
             }
-            let address = (host.value.to_ascii_lowercase(), prefix);
+            let address = (host.value.trim_end_matches('.').to_ascii_lowercase(), prefix);
             if taken.contains(&address) {
                 let message = format!("the site `{name}` has the same address as another: `{}{prefix}`", host.value);
                 diagnostics.error(host.position, message);
@@ -192,11 +212,13 @@ fn load_policy(
             (text, path.display().to_string(), from)
         }
     };
-    let mut overrides: BTreeMap<String, Vec<Cidr>> = BTreeMap::new();
+    let mut overrides: BTreeMap<String, Spanned<Vec<Cidr>>> = BTreeMap::new();
+    let mut overrides_file = String::new();
     if let Some(file) = &reference.networks {
         let path = directory.join(&file.value);
         let text = read_file(&path).map_err(|message| diagnostics.error(file.position, message)).ok()?;
-        let outer = diagnostics.enter(path.display().to_string());
+        overrides_file = path.display().to_string();
+        let outer = diagnostics.enter(overrides_file.clone());
         overrides = read(&text, diagnostics).unwrap_or_default();
         diagnostics.enter(outer);
     }
@@ -208,16 +230,17 @@ fn load_policy(
         }
         for (name, blocks) in overrides {
             match file.networks.get_mut(&name) {
-                Some(known) => *known = blocks,
+                Some(known) => *known = blocks.value,
                 None => {
                     let known = file.networks.keys().map(String::as_str);
-                    let message = format!("the deployment overrides an {}", unknown_word("network", &name, known));
-                    diagnostics.error(Position { line: 1, column: 1 }, message);
+                    let message = unknown_word("network", &name, known);
+                    let policy = diagnostics.enter(overrides_file.clone());
+                    diagnostics.error(blocks.position, format!("{message} (of the policy)"));
+                    diagnostics.enter(policy);
                 }
             }
         }
-        // The built-in policy names the sites of its model deployment; another one has others.
-        compile(file, &from, reference.file.is_some().then_some(sites), diagnostics)
+        compile(file, &from, Some(sites), diagnostics)
     });
     diagnostics.enter(outer);
     loaded

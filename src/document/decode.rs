@@ -3,6 +3,7 @@
 use super::{Diagnostics, Kind, Node, Position};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -123,6 +124,29 @@ pub struct Spanned<T> {
 impl<T: Decode> Decode for Spanned<T> {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         T::decode(node, diagnostics).map(|value| Spanned { position: node.position, value })
+    }
+}
+
+/// The name of an HTTP header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderName(pub http::HeaderName);
+
+impl Decode for HeaderName {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.text().and_then(|text| text.parse().ok()) {
+            Some(name) => Some(HeaderName(name)),
+            None => expected("the name of an HTTP header", node, diagnostics),
+        }
+    }
+}
+
+/// A number that is at least one.
+impl Decode for NonZeroU32 {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.text().and_then(|text| text.parse().ok()) {
+            Some(value) => Some(value),
+            None => expected("a whole number from 1 to 4294967295", node, diagnostics),
+        }
     }
 }
 

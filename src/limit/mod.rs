@@ -10,7 +10,7 @@ pub use settings::{KeyBy, LimitSettings};
 
 use crate::clock::Clock;
 use crate::facts::Client;
-use crate::network::IpNet;
+use crate::network::{IpNet, truncated};
 use crate::verdict::LimitId;
 use governor::middleware::NoOpMiddleware;
 use governor::{Quota, RateLimiter};
@@ -38,7 +38,7 @@ impl governor::clock::Clock for Injected {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        Duration::from_millis(self.0.now().0)
+        self.0.elapsed()
     }
 }
 
@@ -59,21 +59,18 @@ impl Limits {
     pub fn new(settings: &[(String, LimitSettings)], cap: usize, clock: &Arc<dyn Clock>) -> Self {
         let limit = |(name, settings): &(String, LimitSettings)| {
             let table = Table::new(cap);
-            let quota = settings.requests.map(|rate| {
-                let interval = rate.per / rate.count;
-                let burst = settings.burst.and_then(NonZeroU32::new).or(NonZeroU32::new(rate.count));
-                // A rate counts at least 1, so the interval is never longer than the period nor zero.
-                let quota = Quota::with_period(interval.max(Duration::from_nanos(1)));
-                (quota, burst.unwrap_or(NonZeroU32::MIN))
-            });
-            let quota = quota.and_then(|(quota, burst)| quota.map(|quota| quota.allow_burst(burst)));
+            let rate = settings.requests;
+            let interval = (rate.per / rate.count.max(1)).max(Duration::from_nanos(1));
+            let burst = settings.burst.or(NonZeroU32::new(rate.count)).unwrap_or(NonZeroU32::MIN);
+            // Only an interval of zero gives no quota.
+            let quota = Quota::with_period(interval).map(|quota| quota.allow_burst(burst));
             Limit {
                 name: name.as_str().into(),
                 key: settings.key,
                 requests: quota.map(|quota| RateLimiter::new(quota, table.clone(), Injected(clock.clone()))),
                 table,
                 clock: clock.clone(),
-                started: Duration::from_millis(clock.now().0),
+                started: clock.elapsed(),
             }
         };
         Limits(settings.iter().map(limit).collect())
@@ -83,14 +80,14 @@ impl Limits {
     pub fn request(&self, ids: &[LimitId], client: &Client) -> Result<(), Exceeded> {
         for limit in ids.iter().filter_map(|id| self.0.get(*id)) {
             let key = match limit.key {
-                KeyBy::Address => IpNet::from(client.address),
+                // A host has a /64 of IPv6 to itself, and may use all of it.
+                KeyBy::Address => truncated(client.address, 32, 64),
                 KeyBy::Prefix => client.prefix,
             };
             if let Some(requests) = &limit.requests
                 && let Err(until) = requests.check_key(&key)
             {
-                let now = Duration::from_millis(limit.clock.now().0);
-                let retry_after = until.wait_time_from(now);
+                let retry_after = until.wait_time_from(limit.clock.elapsed());
                 return Err(Exceeded { limit: limit.name.clone(), retry_after });
             }
         }
@@ -100,8 +97,7 @@ impl Limits {
     /// Forgets keys that have been idle for so long that they are as good as new. Called now and then.
     pub fn sweep(&self) {
         for limit in &self.0 {
-            let now = Duration::from_millis(limit.clock.now().0);
-            limit.table.sweep(now.saturating_sub(limit.started));
+            limit.table.sweep(limit.clock.elapsed().saturating_sub(limit.started));
         }
     }
 
@@ -121,7 +117,7 @@ mod tests {
     fn limits(cap: usize) -> (Limits, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
         let rate = Rate { count: 1, per: Duration::from_secs(1) };
-        let settings = LimitSettings { key: KeyBy::Address, requests: Some(rate), burst: Some(3) };
+        let settings = LimitSettings { key: KeyBy::Address, requests: rate, burst: NonZeroU32::new(3) };
         let shared: Arc<dyn Clock> = clock.clone();
         (Limits::new(&[("x".into(), settings)], cap, &shared), clock)
     }
@@ -139,12 +135,14 @@ mod tests {
             good(&limits, Ipv6Addr::from_bits((0x2001_0db8 << 96) + (host << 64)).into(), 1);
         }
         let size = limits.sizes().next().map(|(_, size)| size);
-        assert!(size.is_some_and(|size| size <= 102), "{size:?}");
+        assert!(size.is_some_and(|size| size <= 113), "{size:?}");
         assert_eq!(good(&limits, known, 9), 2, "the rest of its own burst");
         let stranger = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
         assert_eq!(good(&limits, stranger, 9), 3, "another neighbourhood is not refused");
         let neighbour = Ipv6Addr::from_bits((0x2001_0db8 << 96) + (1 << 90)).into();
         assert_eq!(good(&limits, neighbour, 9), 0, "the flooding neighbourhood shares one budget");
+        let farther = Ipv6Addr::from_bits(0x2001_0db9 << 96).into();
+        assert_eq!(good(&limits, farther, 9), 3, "the next /32 has its own");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use crate::document::{Decode, Diagnostics, Node, choose};
 use crate::quantity::Rate;
+use std::num::NonZeroU32;
 
 /// What a limit counts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyBy {
-    /// The client's address.
+    /// The client's address; of IPv6 its /64, which is one host's.
     Address,
     /// The client's prefix: IPv4 /24, IPv6 /48.
     Prefix,
@@ -21,11 +22,11 @@ impl Decode for KeyBy {
 crate::settings! {
     /// One named limit.
     pub struct LimitSettings {
-        /// What it counts by: `address` or `prefix`.
+        /// What it counts by: `address` (of IPv6 the /64) or `prefix` (IPv4 /24, IPv6 /48).
         key: KeyBy,
         /// The sustained rate, e.g. `20/s`.
-        requests: Option<Rate> = None,
+        requests: Rate,
         /// How many requests may come at once; the rate's count where absent.
-        burst: Option<u32> = None,
+        burst: Option<NonZeroU32> = None,
     }
 }

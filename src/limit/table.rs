@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Lengths that keys are shortened to when the table is full: first IPv4 /16 and IPv6 /32, then /8 and /16. The last
-/// step has at most 256 + 65,536 keys, so that the whole is bounded whatever clients send.
+/// Lengths that keys are shortened to when the table is full: first IPv4 /16 and IPv6 /32, for which an eighth more
+/// entries are kept, then /8 and /16. The last step has at most 256 + 65,536 keys, so that the whole is bounded whatever
+/// clients send.
 const COARSER: [(u8, u8); 2] = [(16, 32), (8, 16)];
 
 /// A handle on one table: governor owns one to count, the limit one to sweep.
@@ -51,8 +52,8 @@ impl Table {
             return measure(&state);
         }
         let mut key = *key;
-        for (ipv4, ipv6) in COARSER {
-            if self.0.count.load(Ordering::Relaxed) < self.0.cap {
+        for ((ipv4, ipv6), cap) in COARSER.into_iter().zip([self.0.cap, self.0.cap + self.0.cap / 8]) {
+            if self.0.count.load(Ordering::Relaxed) < cap {
                 break;
             }
             key = truncated(key.addr(), ipv4, ipv6);

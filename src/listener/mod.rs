@@ -11,7 +11,7 @@ pub use settings::ListenerSettings;
 
 use crate::metrics::Metrics;
 use crate::proxy::Front;
-use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::proxy::{HttpProxy, http_proxy};
@@ -28,8 +28,8 @@ use tokio_util::task::TaskTracker;
 
 /// Idle connections to origins that are kept for reuse; fewer than clients at once costs a handshake each.
 const UPSTREAM_POOL: usize = 1024;
-/// How often a request may move on to another origin.
-const MAX_ATTEMPTS: usize = 8;
+/// Connections that a request may try: at most eight origins, some with several addresses.
+const MAX_ATTEMPTS: usize = 32;
 /// After a failed accept (no file descriptors left) the loop waits so long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,7 +61,12 @@ impl Listener {
             max_retries: MAX_ATTEMPTS,
             ..ServerConf::default()
         };
-        let app = Arc::new(http_proxy(&Arc::new(configuration), front));
+        let mut app = http_proxy(&Arc::new(configuration), front);
+        // CONNECT is refused by us, in words and numbers of ours.
+        let mut options = HttpServerOptions::default();
+        options.allow_connect_method_proxying = true;
+        app.server_options = Some(options);
+        let app = Arc::new(app);
         Ok(Listener { socket, app, connections: metrics.connections.clone() })
     }
 

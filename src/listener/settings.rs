@@ -1,6 +1,6 @@
 //! The `listeners` entries of a gateway file.
 
-use crate::document::Required;
+use crate::document::HeaderName;
 use crate::identity::Peer;
 use crate::network::Cidr;
 use std::net::SocketAddr;
@@ -13,9 +13,9 @@ crate::settings! {
         /// Proxies in front of this listener. Only they say who the client is.
         trusted_proxies: Vec<Cidr> = Vec::new(),
         /// The one header that they name the client in.
-        address_header: Required = Required("X-Forwarded-For".into()),
+        address_header: HeaderName = HeaderName(http::HeaderName::from_static("x-forwarded-for")),
         /// The header that they name the scheme in.
-        scheme_header: Required = Required("X-Forwarded-Proto".into()),
+        scheme_header: HeaderName = HeaderName(http::HeaderName::from_static("x-forwarded-proto")),
     }
 }
 
@@ -23,6 +23,6 @@ impl ListenerSettings {
     /// Whom the listener believes.
     pub fn peer(&self) -> Peer {
         let proxies = self.trusted_proxies.iter().map(|cidr| cidr.0).collect();
-        Peer::new(proxies, &self.address_header.0, &self.scheme_header.0)
+        Peer::new(proxies, self.address_header.0.as_str(), self.scheme_header.0.as_str())
     }
 }

@@ -103,7 +103,7 @@ impl Metrics {
             requests: r.counters(
                 "requests_total",
                 "Requests that ended, by site, class, what was done (allow, deny, challenge, limit, refuse, internal) and \
-                 mode (observe where the deciding rule is not enforced or another was held back, else enforce).",
+                 mode (observe where the deciding rule is not enforced, or the request was allowed because another was held back).",
                 &["site", "class", "action", "mode"],
             )?,
             response_bytes: r.counters(
@@ -167,7 +167,7 @@ impl Metrics {
             )?,
             origin_errors: r.counters(
                 "origin_errors_total",
-                "Requests to origins that failed, by kind (connect, timeout, tls, reset, unresolved, credentials, protocol).",
+                "Requests to origins that failed, by kind (connect, timeout, tls, reset, unresolved, credentials, status, protocol).",
                 &["site", "origin", "kind"],
             )?,
             origin_first_byte_seconds: r.histograms(

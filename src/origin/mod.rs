@@ -9,7 +9,7 @@ mod settings;
 mod sign;
 
 pub use request::{OriginRequest, QueryError, allowed_query, forwarded_headers};
-pub use response::{is_miss, keeps_header};
+pub use response::{Outcome, judge, keeps_header};
 pub use settings::{OriginSettings, OriginUrl};
 pub use sign::SignError;
 
@@ -22,10 +22,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// The credentials that requests are signed with now. `None` until the first ones are there.
 pub type CredentialsCell = Arc<ArcSwapOption<Identity>>;
 
-/// The addresses of one host name as last resolved, used in turn.
+/// The addresses of one host name, used in turn: those that the last check could connect to, or all of them while it
+/// could connect to none.
 #[derive(Debug, Default)]
 pub struct Addresses {
-    list: ArcSwap<Vec<SocketAddr>>,
+    resolved: ArcSwap<Vec<SocketAddr>>,
+    usable: ArcSwap<Vec<SocketAddr>>,
     turn: AtomicUsize,
     reachable: AtomicBool,
 }
@@ -34,13 +36,19 @@ impl Addresses {
     /// Replaces all addresses. An empty list is ignored: the last good one is better than none.
     pub fn set(&self, addresses: Vec<SocketAddr>) {
         if !addresses.is_empty() {
-            self.list.store(Arc::new(addresses));
+            self.resolved.store(Arc::new(addresses));
         }
     }
 
-    /// Notes whether the last check could connect.
-    pub fn set_reachable(&self, reachable: bool) {
-        self.reachable.store(reachable, Ordering::Relaxed);
+    /// All addresses as last resolved.
+    pub fn resolved(&self) -> Arc<Vec<SocketAddr>> {
+        self.resolved.load_full()
+    }
+
+    /// Notes which addresses the last check could connect to.
+    pub fn set_connected(&self, connected: Vec<SocketAddr>) {
+        self.reachable.store(!connected.is_empty(), Ordering::Relaxed);
+        self.usable.store(if connected.is_empty() { self.resolved() } else { Arc::new(connected) });
     }
 
     /// Whether the last check could connect.
@@ -48,9 +56,14 @@ impl Addresses {
         self.reachable.load(Ordering::Relaxed)
     }
 
+    /// How many addresses may be tried.
+    pub fn count(&self) -> usize {
+        self.usable.load().len()
+    }
+
     /// The next address in turn.
     pub fn next(&self) -> Option<SocketAddr> {
-        let list = self.list.load();
+        let list = self.usable.load();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         list.get(turn % list.len().max(1)).copied()
     }
@@ -80,6 +93,4 @@ pub struct Origin {
     pub addresses: Arc<Addresses>,
     /// How long things may take.
     pub settings: OriginSettings,
-    /// PEM certificates that are trusted besides the system's, when a private CA signed the origin's.
-    pub ca: Option<Vec<u8>>,
 }

@@ -16,7 +16,7 @@ crate::settings! {
         credentials: Option<Spanned<String>> = None,
         /// The region that signatures are made for. Read from AWS host names where absent, else `us-east-1`.
         region: Option<String> = None,
-        /// PEM certificates of the CA that signed the origin's certificate.
+        /// PEM certificates of the private CA that signed the origin's certificate, trusted instead of the system's.
         ca: Option<PathBuf> = None,
         /// How long connecting, TLS included, may take.
         connect_timeout: Duration = Duration::from_secs(5),

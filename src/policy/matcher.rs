@@ -3,7 +3,7 @@
 use super::compile::Names;
 use super::path::PathMatcher;
 use super::user_agent::UserAgentMatcher;
-use crate::document::{Decode, Diagnostics, Kind, Node, Spanned, unknown_word};
+use crate::document::{Decode, Diagnostics, Kind, Node, Spanned, choose, unknown_word};
 use crate::facts::{Fact, Facts, Identity, Truth};
 use crate::network::CidrSet;
 use crate::verdict::Class;
@@ -102,7 +102,8 @@ impl Matcher {
                 "any" => Matcher::list(value, names, diagnostics).map(Matcher::Any),
                 "not" => Matcher::compile(value, names, diagnostics).map(|part| Matcher::Not(Box::new(part))),
                 "site" => names.sites(value, diagnostics).map(Matcher::Site),
-                "method" => Vec::decode(value, diagnostics).map(Matcher::Method),
+                "method" => Vec::<Method>::decode(value, diagnostics)
+                    .map(|methods| Matcher::Method(methods.into_iter().map(|method| method.0).collect())),
                 "path" => PathMatcher::compile(value, diagnostics).map(Matcher::Path),
                 "user_agent" => UserAgentMatcher::compile(value, names, diagnostics).map(Matcher::UserAgent),
                 "network" => names.networks(value, diagnostics).map(Matcher::Network),
@@ -142,7 +143,10 @@ impl Matcher {
             return None;
         };
         let mut parts = Vec::new();
-        for (name, _, value) in entries {
+        for (name, position, value) in entries {
+            if name.parse::<http::HeaderName>().is_err() {
+                diagnostics.error(*position, format!("expected the name of an HTTP header, found `{name}`"));
+            }
             let test = match &value.kind {
                 Kind::Map(_) => RegexSettings::decode(value, diagnostics).map(|s| HeaderTest::Regex(s.regex.value.0)),
                 _ => String::decode(value, diagnostics).map(|text| match text.as_str() {
@@ -154,6 +158,16 @@ impl Matcher {
             parts.push(test.map(|test| Matcher::Header(name.to_ascii_lowercase(), test)));
         }
         parts.into_iter().collect::<Option<_>>().map(Matcher::All)
+    }
+}
+
+/// A method that reaches policy: all others are refused before.
+#[derive(Clone)]
+struct Method(String);
+
+impl Decode for Method {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        choose(node, "method", &[("GET", "GET"), ("HEAD", "HEAD")], diagnostics).map(|word| Method(word.into()))
     }
 }
 

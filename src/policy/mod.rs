@@ -62,8 +62,8 @@ impl Policy {
 
         let mut held_back = None;
         let mut draws_on_pass = false;
-        let mut deciding = &self.default;
-        for rule in &self.rules {
+        let mut deciding = None;
+        for rule in self.rules.iter().chain([&self.default]) {
             if !holds(&rule.matcher, class) {
                 continue;
             }
@@ -76,17 +76,20 @@ impl Policy {
             }
             let plain_allow = rule.action == Action::Allow && rule.mode.is_none();
             if enforced || plain_allow {
-                deciding = rule;
+                deciding = Some(rule);
                 break;
             }
             held_back.get_or_insert_with(|| HeldBack { rule: rule.name.clone(), action: rule.action.clone() });
         }
+        // Where even the default was held back or met, nothing stands in the way.
+        let action = deciding.map_or(Action::Allow, |rule| rule.action.clone());
+        let rule = deciding.unwrap_or(&self.default);
         Verdict {
             class,
-            action: deciding.action.clone(),
-            rule: deciding.name.clone(),
-            enforced: self.enforces(deciding),
-            limits: deciding.limits.clone(),
+            action,
+            rule: rule.name.clone(),
+            enforced: self.enforces(rule),
+            limits: rule.limits.clone(),
             draws_on_pass,
             held_back,
             undecided,

@@ -21,7 +21,7 @@ crate::settings! {
         prefix: Vec<String> = Vec::new(),
         /// An expression finds a match in the path.
         regex: Vec<RegexText> = Vec::new(),
-        /// The last segment ends with one of these, without the dot: `qcow2`.
+        /// The last segment ends with a dot and one of these: `qcow2`, `tar.gz`.
         extension: Vec<String> = Vec::new(),
         /// A glob, the same as a bare text.
         glob: Vec<Node> = Vec::new(),
@@ -36,7 +36,7 @@ impl PathMatcher {
             || self.regexes.iter().any(|regex| regex.is_match(path))
             || self.extensions.iter().any(|wanted| {
                 let name = path.rsplit('/').next().unwrap_or_default();
-                name.rsplit_once('.').is_some_and(|(_, extension)| extension == wanted)
+                name.strip_suffix(wanted.as_str()).is_some_and(|stem| stem.ends_with('.'))
             })
     }
 
@@ -59,7 +59,8 @@ impl PathMatcher {
                 }
                 matcher.prefixes.extend(settings.prefix);
                 matcher.regexes.extend(settings.regex.into_iter().map(|regex| regex.0));
-                matcher.extensions.extend(settings.extension);
+                let bare = |extension: String| extension.trim_start_matches('.').to_owned();
+                matcher.extensions.extend(settings.extension.into_iter().map(bare));
             } else {
                 good &= add(&item, &mut globs, diagnostics);
             }

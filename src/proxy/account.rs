@@ -30,7 +30,8 @@ impl Front {
         let class = verdict.map_or(Class::Unknown, |verdict| verdict.class).word();
         let held_back = verdict.and_then(|verdict| verdict.held_back.as_ref());
         let limited_in_vain = context.limit.is_some() && context.done != Done::Limit;
-        let observed = held_back.is_some() || verdict.is_some_and(|verdict| !verdict.enforced);
+        let passed_over = held_back.is_some() && context.done == Done::Allow;
+        let observed = passed_over || verdict.is_some_and(|verdict| !verdict.enforced);
         let mode = if observed { "observe" } else { "enforce" };
         let labels = [site, class, context.done.word(), mode];
         metrics.requests.with_label_values(&labels).inc();

@@ -1,13 +1,16 @@
 //! What the gateway remembers of one request while it is being answered.
 
 use super::site::Site;
+use super::upstream::Failed;
 use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Verdict};
+use http::StatusCode;
 use prometheus::IntGauge;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Measures how long things take. The one place in this folder that reads the monotonic clock.
@@ -23,6 +26,21 @@ impl Stopwatch {
     #[allow(clippy::disallowed_methods, reason = "latencies are measured, not decided upon")]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+/// Lets a warning through once in a while: its cause may come with every request.
+#[derive(Debug, Default)]
+pub struct Throttle(AtomicU64);
+
+impl Throttle {
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    /// Whether the warning is due at `now`, and if so, that it was given.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let last = self.0.load(Ordering::Relaxed);
+        let due = now.since(Timestamp(last)) >= Self::INTERVAL;
+        due && self.0.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -92,6 +110,8 @@ pub struct Context {
     pub in_flight: InFlight,
     pub caller: Option<Caller>,
     pub site: Option<Arc<Site>>,
+    /// The host that is addressed.
+    pub host: String,
     pub path: Option<CanonicalPath>,
     /// What of the query is sent on.
     pub query: String,
@@ -108,6 +128,12 @@ pub struct Context {
     pub cookie: Option<String>,
     /// Which of the site's origins is being asked.
     pub attempt: usize,
+    /// To how many of its addresses no connection was made.
+    pub addresses_tried: usize,
+    /// The first failure of an origin.
+    pub failed: Option<Failed>,
+    /// The status of the last origin, when it did not have the object.
+    pub miss: Option<StatusCode>,
     pub origin_stopwatch: Option<Stopwatch>,
     pub origin_bytes: u64,
     pub first_byte: Option<Duration>,
@@ -122,6 +148,7 @@ impl Context {
             in_flight,
             caller: None,
             site: None,
+            host: String::new(),
             path: None,
             query: String::new(),
             verdict: None,
@@ -132,6 +159,9 @@ impl Context {
             reserved: 0,
             cookie: None,
             attempt: 0,
+            addresses_tried: 0,
+            failed: None,
+            miss: None,
             origin_stopwatch: None,
             origin_bytes: 0,
             first_byte: None,

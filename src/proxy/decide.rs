@@ -14,7 +14,6 @@ use crate::verdict::{Action, Dialect, Verdict};
 use http::header::{self, HeaderMap};
 use http::{Method, StatusCode};
 use pingora::proxy::Session;
-use std::net::{IpAddr, Ipv4Addr};
 
 /// Paths of the gateway's own pages begin so.
 const OWN: &str = "/.windscreen/";
@@ -54,10 +53,9 @@ impl Front {
 
         let query = request.uri.query().unwrap_or_default();
         let dialect = dialect(request.method.as_str(), headers, query);
-        // A Unix socket has no address; whoever may open it is on this machine.
         let socket = session.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
         let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-        let socket = socket.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let Some(socket) = socket else { return refuse(Refusal::internal()) };
         let (client, secure) = client(&self.peer, socket, tls, headers);
         let caller = context.caller.insert(Caller { client, secure, dialect, identity: Identity::None });
         let caller = *caller;
@@ -75,6 +73,7 @@ impl Front {
                 return refuse(refusal);
             }
         };
+        context.host = host.clone();
         if path.as_str().starts_with(OWN) {
             context.done = Done::Internal;
             let method = &request.method;
@@ -109,45 +108,14 @@ impl Front {
             }
         }
 
-        let verdict = self.judge(request.method.as_str(), headers, &host, &site, caller, context);
-        let decision = match &verdict.action {
-            Action::Deny { status, reason } => {
-                context.done = Done::Deny;
-                refuse(Refusal::denied(*status, reason))
-            }
-            Action::Challenge { tier, difficulty } => {
-                context.done = Done::Challenge;
-                self.challenge(&site, caller, tier, *difficulty, context)
-            }
-            Action::Allow => {
-                context.done = Done::Allow;
-                self.admit(&verdict, &site, caller, context)
-            }
-        };
-        context.verdict = Some(verdict);
-        decision
-    }
-
-    /// Asks the policy, with the pass that the request bears. Where that pass turns out to have no budget left, asks
-    /// again without it.
-    fn judge(
-        &self,
-        method: &str,
-        headers: &HeaderMap,
-        host: &str,
-        site: &Site,
-        caller: Caller,
-        context: &mut Context,
-    ) -> Verdict {
-        let mut pass = self.pass(headers, host, site, caller, context);
-        let path = context.path.as_ref().map_or("/", |path| path.as_str()).to_owned();
+        let mut pass = self.pass(headers, &host, &site, caller, context);
         let live = Live(headers);
         loop {
             let identity = if pass.is_some() { Identity::Pass } else { Identity::None };
             let facts = Facts {
                 site: &site.name,
-                method,
-                path: &path,
+                method: request.method.as_str(),
+                path: path.as_str(),
                 client: caller.client,
                 identity,
                 pass: pass.as_ref().map(|pass| pass.difficulty),
@@ -155,23 +123,73 @@ impl Front {
                 headers: &live,
             };
             let verdict = self.gateway.policy.decide(&facts);
-            if let Some(caller) = &mut context.caller {
-                caller.identity = identity;
+            context.caller = Some(Caller { identity, ..caller });
+            let decision = self.act(&verdict, &site, caller, pass.as_ref(), context);
+            context.verdict = Some(verdict);
+            match decision {
+                Some(decision) => return decision,
+                // The pass turned out to be worth nothing: decide as if there were none.
+                None => pass = None,
             }
-            let Some(bearer) = pass.take() else { return verdict };
-            if verdict.draws_on_pass {
-                if let Err(error) = self.gateway.gate.draw(&bearer, caller.client.prefix, context.now) {
-                    self.reject(site, error, context);
-                    continue;
-                }
-                self.renew(&bearer, site, caller, context);
-                context.pass = Some(bearer);
-            }
-            if let Action::Challenge { .. } = verdict.action {
-                self.reject(site, PassError::Tier, context);
-            }
-            return verdict;
         }
+    }
+
+    /// Does what the verdict says. `None` when the pass that it rests on is not honoured.
+    fn act(
+        &self,
+        verdict: &Verdict,
+        site: &Site,
+        caller: Caller,
+        pass: Option<&Pass>,
+        context: &mut Context,
+    ) -> Option<Decision> {
+        if let Some(refusal) = self.over_limit(verdict, site, caller, context) {
+            return Some(refuse(refusal));
+        }
+        match &verdict.action {
+            Action::Deny { status, reason } => {
+                context.done = Done::Deny;
+                Some(refuse(Refusal::denied(*status, reason)))
+            }
+            Action::Challenge { tier, difficulty } => {
+                context.done = Done::Challenge;
+                if pass.is_some() {
+                    self.reject(site, PassError::Tier, context);
+                }
+                Some(self.challenge(site, caller, tier, *difficulty, context))
+            }
+            Action::Allow => {
+                context.done = Done::Allow;
+                if context.path.as_ref().is_none_or(|path| path.key().is_empty()) {
+                    context.done = Done::Refuse;
+                    context.reason = Some("listing");
+                    return Some(refuse(Refusal::listing()));
+                }
+                if let Some(pass) = pass.filter(|_| verdict.draws_on_pass)
+                    && let Err(error) = self.spend(pass, site, caller, context)
+                {
+                    self.reject(site, error, context);
+                    return None;
+                }
+                Some(Decision::Forward)
+            }
+        }
+    }
+
+    /// Draws the request on the pass, and renews the pass where that is due.
+    fn spend(&self, pass: &Pass, site: &Site, caller: Caller, context: &mut Context) -> Result<(), PassError> {
+        let renewed = self.gateway.gate.renew(pass, context.now);
+        if renewed.is_none() && pass.expires <= context.now {
+            return Err(PassError::Expired);
+        }
+        self.gateway.gate.draw(pass, caller.client.prefix, context.now)?;
+        if let Some(renewed) = renewed {
+            let value = self.gateway.gate.seal(&renewed);
+            context.cookie = Some(set_cookie(&site.name, caller.secure, &value));
+            self.gateway.metrics.passes_renewed.with_label_values(&[&*site.name]).inc();
+        }
+        context.pass = Some(pass.clone());
+        Ok(())
     }
 
     /// The pass in the request's cookies, if it is honoured so far.
@@ -203,14 +221,6 @@ impl Front {
         self.gateway.metrics.passes_rejected.with_label_values(&[&*site.name, error.word()]).inc();
     }
 
-    fn renew(&self, pass: &Pass, site: &Site, caller: Caller, context: &mut Context) {
-        if let Some(renewed) = self.gateway.gate.renew(pass, context.now) {
-            let value = self.gateway.gate.seal(&renewed);
-            context.cookie = Some(set_cookie(&site.name, caller.secure, &value));
-            self.gateway.metrics.passes_renewed.with_label_values(&[&*site.name]).inc();
-        }
-    }
-
     /// A navigation gets the page; whoever cannot be shown one is told what to do instead.
     fn challenge(&self, site: &Site, caller: Caller, tier: &str, difficulty: u32, context: &mut Context) -> Decision {
         if caller.dialect != Dialect::Page {
@@ -233,23 +243,16 @@ impl Front {
         }
     }
 
-    /// Charges the limits of an allowed request, then sends it on.
-    fn admit(&self, verdict: &Verdict, site: &Site, caller: Caller, context: &mut Context) -> Decision {
-        if let Err(exceeded) = self.gateway.limits.request(&verdict.limits, &caller.client) {
-            let mode = if verdict.enforced { "enforce" } else { "observe" };
-            self.gateway.metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, mode]).inc();
-            context.limit = Some(exceeded.limit);
-            if verdict.enforced {
-                context.done = Done::Limit;
-                return refuse(Refusal::slow_down(caller.dialect, exceeded.retry_after));
-            }
-        }
-        if context.path.as_ref().is_none_or(|path| path.key().is_empty()) {
-            context.done = Done::Refuse;
-            context.reason = Some("listing");
-            return refuse(Refusal::listing());
-        }
-        Decision::Forward
+    /// Charges the limits that the deciding rule names, and notes the first that is exceeded.
+    fn over_limit(&self, verdict: &Verdict, site: &Site, caller: Caller, context: &mut Context) -> Option<Refusal> {
+        let exceeded = self.gateway.limits.request(&verdict.limits, &caller.client).err()?;
+        let mode = if verdict.enforced { "enforce" } else { "observe" };
+        self.gateway.metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, mode]).inc();
+        context.limit = Some(exceeded.limit);
+        verdict.enforced.then(|| {
+            context.done = Done::Limit;
+            Refusal::slow_down(caller.dialect, exceeded.retry_after)
+        })
     }
 }
 

@@ -13,7 +13,7 @@ mod upstream;
 mod verify;
 
 pub use refusal::{Refusal, speak};
-pub use site::{NoSite, Site, Sites};
+pub use site::{NoSite, Site, Sites, authorities};
 
 use crate::challenge::{Gate, Page};
 use crate::clock::{Clock, Timestamp};
@@ -22,7 +22,7 @@ use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use async_trait::async_trait;
-use context::{Context, InFlight};
+use context::{Context, InFlight, Throttle};
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -31,7 +31,6 @@ use pingora::{Error, ErrorSource, Result};
 use refusal::Reply;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Everything that requests share, whatever listener they came through.
@@ -57,25 +56,27 @@ pub struct Front {
     gateway: Arc<Gateway>,
     /// Whom this listener believes about client addresses.
     peer: Peer,
-    /// When somebody was last warned about who is not believed.
-    warned: AtomicU64,
+    peer_warnings: Throttle,
+    origin_warnings: Throttle,
 }
 
-/// A proxy that nobody listed would warn on every request; once in a while is enough.
-const WARN_INTERVAL: Duration = Duration::from_secs(60);
+/// A client that takes no byte for so long has left; its transfer would hold buffers and a connection to the origin.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// An idle connection is closed after so many seconds.
+const KEEP_ALIVE: u64 = 75;
+/// A request body that stops for so long is given up.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Front {
     /// The gateway as seen through a listener whose proxies are `peer`.
     pub fn new(gateway: Arc<Gateway>, peer: Peer) -> Self {
-        Front { gateway, peer, warned: AtomicU64::new(0) }
+        Front { gateway, peer, peer_warnings: Throttle::default(), origin_warnings: Throttle::default() }
     }
 
     /// Counts a forwarding header from a peer that is not listed, and warns about it now and then.
     fn distrust(&self, socket: IpAddr, now: Timestamp) {
         self.gateway.metrics.untrusted_forwarding.inc();
-        let last = self.warned.load(Ordering::Relaxed);
-        let due = now.since(Timestamp(last)) >= WARN_INTERVAL;
-        if due && self.warned.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if self.peer_warnings.is_due(now) {
             tracing::warn!(
                 peer = %socket,
                 "a forwarding header from a peer that is not in trusted_proxies: its clients match no network; list the \
@@ -105,6 +106,11 @@ impl Front {
     }
 }
 
+/// Whether the client has the header of the answer. An interim response (103) is none.
+fn has_answered(session: &Session) -> bool {
+    session.response_written().is_some_and(|response| !response.status.is_informational())
+}
+
 #[async_trait]
 impl ProxyHttp for Front {
     type CTX = Context;
@@ -117,6 +123,11 @@ impl ProxyHttp for Front {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         // A client that closes its sending side still wants the answer.
         session.set_abort_on_close(false);
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_read_timeout(Some(READ_TIMEOUT));
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(KEEP_ALIVE));
+        }
         let answer = match self.decide(session, context) {
             decide::Decision::Forward => return Ok(false),
             decide::Decision::Verify => self.verify(session, context).await?,
@@ -157,11 +168,11 @@ impl ProxyHttp for Front {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.dress_response(response, context)
+        self.dress_response(&session.req_header().method, response, context)
     }
 
     fn upstream_response_body_filter(
@@ -183,7 +194,7 @@ impl ProxyHttp for Front {
         mut error: Box<Error>,
     ) -> Box<Error> {
         self.count_origin_error(&error, context);
-        error.set_retry(context.try_next_origin());
+        error.set_retry(context.try_next_address() || context.try_next_origin());
         error
     }
 
@@ -195,7 +206,7 @@ impl ProxyHttp for Front {
         context: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        if session.response_written().is_some() {
+        if has_answered(session) {
             // A retry now would splice two objects into one body.
             error.set_retry(false);
             return error;
@@ -211,21 +222,29 @@ impl ProxyHttp for Front {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
-        let refusal = upstream::refusal_for(error);
-        let written = session.response_written().is_some();
-        if let Some(refusal) = refusal.filter(|_| !written) {
-            let status = refusal.status.as_u16();
-            context.reason.get_or_insert("origin");
-            session.set_keepalive(None);
-            if self.refuse(session, context, &refusal).await.is_ok() {
-                return FailToProxy { error_code: status, can_reuse_downstream: false };
-            }
+        if has_answered(session) {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
-        FailToProxy { error_code: 0, can_reuse_downstream: false }
+        let Some((reason, refusal)) = upstream::refusal_for(error, context) else {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        context.reason.get_or_insert(reason);
+        if reason == "internal" {
+            tracing::error!(request_id = context.request_id, %error, "a request could not be answered");
+        }
+        // A request that was read well leaves a connection that can serve the next one.
+        let can_reuse_downstream = reason == "missing";
+        if !can_reuse_downstream {
+            session.set_keepalive(None);
+        }
+        match self.refuse(session, context, &refusal).await {
+            Ok(()) => FailToProxy { error_code: refusal.status.as_u16(), can_reuse_downstream },
+            Err(_) => FailToProxy { error_code: 0, can_reuse_downstream: false },
+        }
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
-        // The access log has a line for every request, failed ones included.
+        // The access log has a line for every request that could be read, failed ones included.
         true
     }
 

@@ -33,7 +33,7 @@ impl Refusal {
 
     /// 405: the gateway reads and never writes.
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let detail = format!("This gateway is read-only; allowed methods: {allow}. Write to the bucket itself.");
+        let detail = format!("This method is not allowed here; allowed: {allow}. To write, address the bucket itself.");
         Refusal { allow: Some(allow), ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", detail) }
     }
 
@@ -70,7 +70,7 @@ impl Refusal {
     /// 403: a challenge for a client that cannot be shown one.
     pub fn pass_needed() -> Self {
         let detail = "A pass is needed here. Open the page in a browser first, which gets one by a short calculation; \
-                      programs ask the operator for an allowed network, a token or a key to sign with.";
+                      for programs, ask the operator to allow your network.";
         Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail)
     }
 
@@ -83,6 +83,19 @@ impl Refusal {
         let seconds = whole_seconds(retry_after);
         let detail = format!("Too many requests from your network. Try again in {seconds} s, and more slowly.");
         Refusal { retry_after: Some(retry_after), ..Refusal::new(status, "SlowDown", detail) }
+    }
+
+    /// The object is not there: 404, or 403 where the origin does not tell callers what is missing.
+    pub fn missing(status: StatusCode) -> Self {
+        let code = if status == StatusCode::NOT_FOUND { "NoSuchKey" } else { "AccessDenied" };
+        Refusal::new(status, code, "There is no such object, or it is not public. Check the URL.")
+    }
+
+    /// 503: the origin is overloaded. S3 clients and image-download try again.
+    pub fn origin_busy() -> Self {
+        let detail = "The storage behind this gateway is busy. Try again later.";
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", detail);
+        Refusal { retry_after: Some(Duration::from_secs(10)), ..refusal }
     }
 
     /// 502 or 504: the origin cannot be reached.

@@ -2,6 +2,10 @@
 
 use crate::origin::Origin;
 use crate::path::CanonicalPath;
+use pingora::protocols::tls::CaType;
+use pingora::utils::tls::{WrappedX509, parse_x509};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use std::sync::Arc;
 
 /// What a client addresses, and the origins behind it.
@@ -15,6 +19,17 @@ pub struct Site {
     pub prefix: Option<String>,
     /// Where the objects are: the next one is tried on a miss.
     pub origins: Vec<Arc<Origin>>,
+    /// For each origin, the certificates that it is trusted by instead of the system's.
+    pub authorities: Vec<Option<Arc<CaType>>>,
+}
+
+/// Certificates in the form that pingora wants. The configuration has checked that they parse.
+pub fn authorities(pem: &[u8]) -> Arc<CaType> {
+    CertificateDer::pem_slice_iter(pem)
+        .filter_map(|certificate| certificate.ok())
+        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// Why no site is addressed.
@@ -81,6 +96,7 @@ mod tests {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             prefix: prefix.map(str::to_owned),
             origins: Vec::new(),
+            authorities: Vec::new(),
         }
     }
 

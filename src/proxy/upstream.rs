@@ -3,16 +3,14 @@
 use super::Front;
 use super::context::{Context, Stopwatch};
 use super::refusal::Refusal;
-use crate::origin::{Origin, OriginRequest, SignError, forwarded_headers, is_miss, keeps_header};
+use crate::origin::{Origin, OriginRequest, Outcome, forwarded_headers, judge, keeps_header};
 use http::header::{self, HeaderMap, HeaderName};
+use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::utils::tls::{WrappedX509, parse_x509};
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The origin has no address yet.
 const UNRESOLVED: ErrorType = ErrorType::new("Unresolved");
@@ -20,6 +18,26 @@ const UNRESOLVED: ErrorType = ErrorType::new("Unresolved");
 const UNSIGNED: ErrorType = ErrorType::new("Unsigned");
 /// The next origin is to be asked.
 const NEXT: ErrorType = ErrorType::new("NextOrigin");
+/// No origin has the object, or could say so.
+const NO_OBJECT: ErrorType = ErrorType::new("NoObject");
+/// The pass has no bytes left for the response.
+const OVERDRAWN: ErrorType = ErrorType::new("Overdrawn");
+
+/// An origin failed, in a way that the client should hear of if no other has the object.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed {
+    /// It said 503.
+    busy: bool,
+    /// It was silent for too long.
+    timeout: bool,
+}
+
+/// An error of ours, which says already whether to try again.
+fn decided(kind: ErrorType, retry: bool) -> Box<Error> {
+    let mut error = Error::new_up(kind);
+    error.set_retry(retry);
+    error
+}
 
 impl Context {
     fn origin(&self) -> Option<&Arc<Origin>> {
@@ -30,7 +48,14 @@ impl Context {
     pub(super) fn try_next_origin(&mut self) -> bool {
         let more = self.site.as_ref().is_some_and(|site| self.attempt + 1 < site.origins.len());
         self.attempt += usize::from(more);
+        self.addresses_tried = 0;
         more
+    }
+
+    /// Whether a connection to another address of the same origin may be tried.
+    pub(super) fn try_next_address(&mut self) -> bool {
+        self.addresses_tried += 1;
+        self.origin().is_some_and(|origin| self.addresses_tried < origin.addresses.count())
     }
 }
 
@@ -43,12 +68,11 @@ impl Front {
         loop {
             let origin = context.origin().ok_or_else(internal)?.clone();
             let Some(address) = origin.addresses.next() else {
-                let mut error = Error::new_up(UNRESOLVED);
+                let error = decided(UNRESOLVED, false);
                 self.count_origin_error(&error, context);
                 if context.try_next_origin() {
                     continue;
                 }
-                error.set_retry(false);
                 return Err(error);
             };
             let settings = &origin.settings;
@@ -60,7 +84,7 @@ impl Front {
             options.read_timeout = Some(settings.read_timeout);
             options.write_timeout = Some(settings.write_timeout);
             options.idle_timeout = Some(settings.idle_timeout);
-            options.ca = origin.ca.as_deref().and_then(authorities);
+            options.ca = context.site.as_ref().and_then(|site| site.authorities.get(context.attempt)?.clone());
             return Ok(Box::new(peer));
         }
     }
@@ -76,13 +100,10 @@ impl Front {
         let path = context.path.as_ref().ok_or_else(internal)?;
         let mut ours = OriginRequest::new(origin, path, &context.query, forwarded_headers(client));
         if let Err(error) = ours.sign(origin, request.method.as_str(), self.gateway.clock.now()) {
-            let mut failed = Error::new_up(UNSIGNED);
-            if let SignError::NoCredentials = error {
-                tracing::warn!(origin = &*origin.name, "no credentials for the origin yet");
-            }
+            let failed = decided(UNSIGNED, false);
+            self.warn_of_origin(&origin.name.clone(), &error, "a request was not signed", context);
             self.count_origin_error(&failed, context);
-            failed.set_retry(context.try_next_origin());
-            return Err(failed);
+            return Err(decided(UNSIGNED, context.try_next_origin()));
         }
         let theirs: Vec<HeaderName> = request.headers.keys().cloned().collect();
         for name in theirs {
@@ -110,17 +131,32 @@ impl Front {
             let seconds = stopwatch.elapsed().as_secs_f64();
             metrics.origin_first_byte_seconds.with_label_values(&[&*site.name, &*origin.name]).observe(seconds);
         }
-        let failed = is_miss(response.status) || response.status.is_server_error();
-        if failed && context.try_next_origin() {
-            let mut next = Error::new_up(NEXT);
-            next.set_retry(true);
-            return Err(next);
+        let outcome = judge(response.status);
+        if outcome == Outcome::Object {
+            return Ok(());
         }
-        Ok(())
+        if outcome == Outcome::Failure {
+            metrics.origin_errors.with_label_values(&[&*site.name, &*origin.name, "status"]).inc();
+            self.warn_of_origin(&origin.name, &class, "an origin answered with an unexpected status", context);
+            context
+                .failed
+                .get_or_insert(Failed { busy: response.status == StatusCode::SERVICE_UNAVAILABLE, timeout: false });
+        }
+        if context.try_next_origin() {
+            return Err(decided(NEXT, true));
+        }
+        context.miss = Some(response.status).filter(|_| outcome == Outcome::Miss);
+        // The origin's own error document stays behind: it may quote our credentials and signatures.
+        Err(decided(NO_OBJECT, false))
     }
 
     /// Removes what is not the client's business, adds what is.
-    pub(super) fn dress_response(&self, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+    pub(super) fn dress_response(
+        &self,
+        method: &Method,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
         if response.status.is_informational() {
             return Ok(());
         }
@@ -139,19 +175,32 @@ impl Front {
             response.insert_header(header::SET_COOKIE, cookie)?;
         }
         if let Some(pass) = &context.pass {
-            // Charged before it is sent, so that many transfers at once cannot overdraw the pass by more than one.
+            // Reserved before it is sent: what many transfers at once take must not be known only afterwards.
             let length = response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            context.reserved = length.and_then(|length| length.parse().ok()).unwrap_or(0);
-            self.gateway.gate.charge(pass, context.reserved);
+            let has_body = method != Method::HEAD && response.status != StatusCode::NOT_MODIFIED;
+            let bytes = length.and_then(|length| length.parse().ok()).filter(|_| has_body).unwrap_or(0);
+            if !self.gateway.gate.reserve(pass, bytes) {
+                return Err(decided(OVERDRAWN, false));
+            }
+            context.reserved = i64::try_from(bytes).unwrap_or(i64::MAX);
         }
         context.first_byte = Some(context.stopwatch.elapsed());
         Ok(())
     }
 
-    pub(super) fn count_origin_error(&self, error: &Error, context: &Context) {
-        let (Some(site), Some(origin)) = (&context.site, context.origin()) else { return };
+    pub(super) fn count_origin_error(&self, error: &Error, context: &mut Context) {
+        let (Some(site), Some(origin)) = (context.site.clone(), context.origin().cloned()) else { return };
         let kind = error_kind(error);
         self.gateway.metrics.origin_errors.with_label_values(&[&*site.name, &*origin.name, kind]).inc();
+        self.warn_of_origin(&origin.name, error, "an origin failed", context);
+        context.failed.get_or_insert(Failed { busy: false, timeout: kind == "timeout" });
+    }
+
+    /// Says what is wrong with an origin, now and then: the access log has a line for every request.
+    fn warn_of_origin(&self, origin: &str, cause: &dyn std::fmt::Display, what: &str, context: &Context) {
+        if self.origin_warnings.is_due(context.now) {
+            tracing::warn!(origin, request_id = context.request_id, %cause, "{what}");
+        }
     }
 }
 
@@ -166,7 +215,7 @@ fn private(directives: &str) -> String {
 
 /// Whether the error is one of ours that says already whether to try again.
 pub(super) fn is_decided(error: &Error) -> bool {
-    [UNRESOLVED, UNSIGNED, NEXT].contains(error.etype())
+    [UNRESOLVED, UNSIGNED, NEXT, NO_OBJECT, OVERDRAWN].contains(error.etype())
 }
 
 /// The label value for a failed request to an origin.
@@ -189,29 +238,29 @@ fn error_kind(error: &Error) -> &'static str {
     }
 }
 
-/// What the client is told when no origin could be asked; `None` when the client is the one who left.
-pub(super) fn refusal_for(error: &Error) -> Option<Refusal> {
-    match error.esource() {
-        ErrorSource::Downstream => match error.etype() {
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::WriteTimedout => {
-                None
-            }
-            _ => Some(Refusal::bad_request("it could not be read")),
-        },
-        ErrorSource::Upstream => Some(Refusal::origin_failed(error_kind(error) == "timeout")),
-        ErrorSource::Internal | ErrorSource::Unset => Some(match error.etype() {
-            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Refusal::origin_failed(true),
-            _ if error_kind(error) != "protocol" => Refusal::origin_failed(false),
-            _ => Refusal::internal(),
-        }),
+/// What the client is told when it gets no object, with a word for the log; `None` when the client is the one who left.
+pub(super) fn refusal_for(error: &Error, context: &Context) -> Option<(&'static str, Refusal)> {
+    if *error.etype() == OVERDRAWN {
+        return Some(("budget", Refusal::slow_down(context.dialect(), Duration::from_secs(1))));
     }
-}
-
-/// Certificates in the form that pingora wants. The configuration has checked that they parse.
-fn authorities(pem: &[u8]) -> Option<Arc<CaType>> {
-    let certificates: Vec<WrappedX509> = CertificateDer::pem_slice_iter(pem)
-        .filter_map(|certificate| certificate.ok())
-        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
-        .collect();
-    (!certificates.is_empty()).then(|| certificates.into())
+    if let (Some(status), None) = (context.miss, context.failed) {
+        return Some(("missing", Refusal::missing(status)));
+    }
+    if let Some(failed) = context.failed {
+        let refusal = if failed.busy { Refusal::origin_busy() } else { Refusal::origin_failed(failed.timeout) };
+        return Some(("origin", refusal));
+    }
+    let left = [
+        ErrorType::ReadError,
+        ErrorType::WriteError,
+        ErrorType::ConnectionClosed,
+        ErrorType::ReadTimedout,
+        ErrorType::WriteTimedout,
+    ];
+    match error.esource() {
+        ErrorSource::Upstream => Some(("origin", Refusal::origin_failed(error_kind(error) == "timeout"))),
+        _ if left.contains(error.etype()) => None,
+        ErrorSource::Downstream => Some(("framing", Refusal::bad_request("it could not be read"))),
+        ErrorSource::Internal | ErrorSource::Unset => Some(("internal", Refusal::internal())),
+    }
 }

@@ -2,7 +2,6 @@
 
 use super::Front;
 use super::context::Context;
-use super::intake::{self, RequestLine};
 use super::refusal::{Refusal, Reply, speak};
 use crate::challenge::{RedeemError, Redeemed, Submission};
 use crate::verdict::Dialect;
@@ -10,11 +9,14 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, COOKIE, HeaderMap};
 use pingora::Result;
 use pingora::proxy::Session;
+use std::time::Duration;
 
 /// A submission is a challenge string and sixteen numbers: under 600 bytes.
 const MAX_BODY: usize = 4096;
-/// Cookies of one name that are tried; a browser sends one, two at most when a parent domain set another.
-const MAX_COOKIES: usize = 4;
+/// The whole body must be there by then.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Cookies of one name that are tried. A browser sends one of ours, but an object's page may plant others beside it.
+const MAX_COOKIES: usize = 16;
 /// Seconds that browsers keep a pass: its authenticity outlives its validity, so that a page on a laptop that slept can
 /// have it renewed.
 const COOKIE_MAX_AGE: u32 = 48 * 3600;
@@ -53,32 +55,34 @@ impl Front {
         let request = session.req_header();
         // Another site's page cannot send this type without asking first, so that it cannot plant a pass.
         let json = request.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
-        let line = RequestLine {
-            method: &request.method,
-            target: request.raw_path(),
-            version: request.version,
-            headers: &request.headers,
-        };
-        let host = intake::read(line).map_err(|_| RedeemError::Malformed)?.host;
         let caller = context.caller.filter(|_| json).ok_or(RedeemError::Malformed)?;
 
-        let mut body = Vec::new();
-        while let Some(chunk) = session.read_request_body().await.map_err(|_| RedeemError::Malformed)? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(RedeemError::Malformed);
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = tokio::time::timeout(BODY_TIMEOUT, read_body(session)).await;
+        let body = body.ok().flatten().ok_or(RedeemError::Malformed)?;
+        // The challenge must still be valid now, not only when the first byte came.
+        context.now = self.gateway.clock.now();
         let submission: Submission = serde_json::from_slice(&body).map_err(|_| RedeemError::Malformed)?;
         let redeemed = self.gateway.gate.redeem(
             &submission,
-            |site| self.gateway.sites.is_at(&host, site),
+            |site| self.gateway.sites.is_at(&context.host, site),
             caller.client.prefix,
             rand::random(),
             context.now,
         )?;
         Ok((redeemed.pass.site.clone(), caller.secure, redeemed))
     }
+}
+
+/// The request's body, if it is no larger than a submission can be.
+async fn read_body(session: &mut Session) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = session.read_request_body().await.ok()? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(body)
 }
 
 /// One cookie per site, so that sites on one host do not fight over it. The `__Host-` prefix keeps subdomains from

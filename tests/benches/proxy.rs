@@ -10,9 +10,10 @@
 //!
 //! How to read the table: a cell is the median over the rounds, with the least and the most in parentheses. The unit is
 //! CPU time of all threads and workers of the proxy, user and system; no wall time. In a round each proxy takes each
-//! load in turn, so that a machine that slows down slows all of them. Compare ratios, not microseconds: these belong to
-//! the machine. A wide range in parentheses means a disturbed run. A run fails if an answer is not 200, if a line is
-//! missing in an access log, or if the gateway's metrics say that it did something else than to serve tools.
+//! load in turn, and a ratio is the median of the ratios within rounds, so that a machine that slows down slows both
+//! sides. Trust ratios, not microseconds: these belong to the machine. A wide range in parentheses is a disturbed run.
+//! The run fails if an answer is not 200, if a line is missing in an access log, or if the gateway's metrics say that it
+//! did something else than to serve tools.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark is all processes, sockets and waiting")]
 

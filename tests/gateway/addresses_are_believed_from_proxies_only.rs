@@ -29,7 +29,7 @@ async fn an_unlisted_peer_with_a_forwarding_header_matches_no_network() {
     std::fs::write(&path, text.replace("trusted_proxies: [127.0.0.1]", "trusted_proxies: [192.0.2.1]")).unwrap();
     let mut diagnostics = windscreen::document::Diagnostics::default();
     let config = windscreen::config::load(&path, &mut diagnostics).unwrap().unwrap();
-    let clock = std::sync::Arc::new(windscreen::server::SystemClock);
+    let clock = std::sync::Arc::new(windscreen::server::SystemClock::default());
     let strict = windscreen::server::Server::start(config, clock).await.unwrap();
     world.put("logs", "a", b"a");
 

@@ -261,6 +261,49 @@ async fn bytes_count_too_and_are_charged_before_they_are_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_transfers_at_once_do_not_overdraw_a_pass() {
+    let policy = POLICY.replace("requests: 10,", "requests: 1000,");
+    let world = std::sync::Arc::new(Setup::new().policy(&policy).start().await);
+    world.put("logs", "large", &vec![b'x'; 6000]);
+    let cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let (world, cookie) = (world.clone(), cookie.clone());
+            tokio::spawn(async move { with_pass(&world, STRANGER, &cookie, "/logs/large").await })
+        })
+        .collect();
+    let mut bytes = 0;
+    for task in tasks {
+        let answer = task.await.unwrap();
+        assert!([200, 403, 429].contains(&answer.status), "{answer:?}");
+        bytes += if answer.status == 200 { answer.body.len() } else { 0 };
+    }
+    assert_eq!(bytes, 12_000, "ten kilobytes, and the response that crosses the line");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_that_challenges_is_met_by_a_pass() {
+    let policy = "version: 1\nmode: enforce\ndefault: {action: challenge}\nchallenge: {tiers: {default: 64}}\n";
+    let world = Setup::new().policy(policy).start().await;
+    world.put("logs", "a", b"object");
+    let cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+    assert_eq!(with_pass(&world, STRANGER, &cookie, "/logs/a").await.status, 200);
+    let budget = world.metric("windscreen_passes_live").await;
+    assert_eq!(budget, 1.0, "the request drew on it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn challenge_pages_are_limited_too() {
+    let policy = "version: 1\nmode: enforce\ndefault: {action: challenge, limits: [few]}\nlimits: {few: {key: address, requests: 1/min, burst: 2}}\n";
+    let world = Setup::new().policy(policy).start().await;
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(world.client(STRANGER).navigating().get("/logs/a").await.status);
+    }
+    assert_eq!(statuses, [403, 403, 429]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pass_used_modestly_renews_itself_until_its_end() {
     let clock = manual_clock();
     let world = Setup::new().policy(POLICY).clock(clock.clone()).sites(SECOND).start().await;
@@ -309,9 +352,12 @@ async fn a_greedy_pass_is_not_renewed_and_a_sleeping_laptop_is_woken() {
     let modest = pass(&world, STRANGER, "/logs/a", 64).await;
     clock.advance(Duration::from_secs(40 * 60));
     assert_eq!(with_pass(&world, STRANGER, &greedy, "/logs/a").await.cookie(), None, "not renewed");
+    clock.advance(Duration::from_secs(30 * 60));
+    let late = world.client(STRANGER).fetching("/logs/log.html").header("Cookie", &greedy).get("/logs/a").await;
+    assert_eq!(late.status, 403, "nor revived once it has expired");
 
     // The modest one sleeps past its end.
-    clock.advance(Duration::from_secs(60 * 60));
+    clock.advance(Duration::from_secs(30 * 60));
     assert_eq!(with_pass(&world, STRANGER, &modest, "/logs/a").await.status, 403, "a navigation is asked again");
     let foreign = world.client(STRANGER).header("User-Agent", BROWSER).header("Cookie", &modest);
     let foreign = foreign.header("Referer", "http://elsewhere.example/").header("Accept", "*/*");

@@ -77,12 +77,14 @@ async fn ranges_and_conditions_give_what_the_origin_gives() {
                 let direct = world.direct(method, "logs", path, condition).await;
                 let what = format!("{method} {path} {condition:?}");
                 assert_eq!(through.status, direct.status, "{what}");
-                if through.status != 404 {
-                    // An error document of the origin holds an id of its own.
+                if through.status == 404 {
+                    // The origin's error document stays behind; what it is about does not change.
+                    assert!(method == "HEAD" || through.text().contains("no such object"), "{what}");
+                } else {
                     assert!(through.body == direct.body, "{what}: the bodies differ");
-                }
-                for name in ABOUT_THE_OBJECT {
-                    assert_eq!(through.header(name), direct.header(name), "{what}: {name}");
+                    for name in ABOUT_THE_OBJECT {
+                        assert_eq!(through.header(name), direct.header(name), "{what}: {name}");
+                    }
                 }
                 seen.insert(through.status);
             }
@@ -130,7 +132,9 @@ async fn a_wrong_key_is_refused_by_the_store() {
     world.put("logs", "a", b"a");
     let answer = world.client(CI).get("/logs/a").await;
     assert_eq!(answer.status, 403);
-    assert!(answer.text().contains("SignatureDoesNotMatch"), "{}", answer.text());
+    assert_eq!(world.first.recent().pop().unwrap().status, 403, "the store refused it");
+    // The store's words quote the access key and what was signed.
+    assert!(!answer.text().contains("Signature") && !answer.text().contains("TESTACCESSKEY"), "{}", answer.text());
 }
 
 fn resident_kib() -> usize {

@@ -110,6 +110,51 @@ async fn when_none_is_left_the_client_hears_it_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_miss_after_a_failure_is_not_reported_as_missing() {
+    // The first may have the object, and cannot say so now.
+    let answers = [
+        (broken("", true).await, 504),
+        (broken("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", false).await, 502),
+        (broken("HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", false).await, 503),
+    ];
+    for (address, status) in answers {
+        let world = world(&[origin("broken", &address.to_string()), origin("second", "{second}")]).await;
+        let answer = world.client(CI).curl().get("/images/missing").await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.header("retry-after").is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origins_own_error_document_reaches_nobody() {
+    let answers = [
+        ("HTTP/1.1 400 Bad Request\r\nContent-Length: 14\r\n\r\nsecret session", 502),
+        ("HTTP/1.1 301 Moved\r\nLocation: http://secret/\r\nContent-Length: 14\r\n\r\nsecret session", 502),
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 14\r\n\r\nsecret session", 403),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 14\r\n\r\nsecret session", 404),
+    ];
+    for (text, status) in answers {
+        let address = broken(text, false).await;
+        let world = world(&[origin("broken", &address.to_string())]).await;
+        let answer = world.client(CI).curl().get("/images/object").await;
+        assert_eq!(answer.status, status);
+        assert!(!format!("{answer:?}").contains("secret"), "{answer:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_does_not_answer_costs_no_request() {
+    // `localhost` is ::1 and 127.0.0.1; the origin listens on the second only.
+    let address = broken("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", false).await;
+    let world = world(&[origin("named", &format!("localhost:{}", address.port()))]).await;
+    for _ in 0..6 {
+        assert_eq!(world.client(CI).get("/images/object").await.text(), "ok");
+    }
+    assert_eq!(sum_in(&world.metrics().await, "windscreen_origin_errors_total", &[]), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_off_is_never_continued_from_another_origin() {
     let half = broken("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nfrom", false).await;
     let world = world(&[origin("half", &half.to_string()), origin("second", "{second}")]).await;

@@ -123,6 +123,8 @@ async fn messages_with_two_readings_are_refused() {
         let answer = client.raw(request.as_bytes()).await;
         assert!(answer.starts_with(b"HTTP/1.1 400"), "{request:?}: {}", String::from_utf8_lossy(&answer));
     }
+    let connect = client.raw(b"CONNECT origin:443 HTTP/1.1\r\nHost: origin:443\r\n\r\n").await;
+    assert!(connect.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&connect));
     let good =
         client.raw(format!("{line}Host: a:99\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()).await;
     assert!(good.starts_with(b"HTTP/1.1 200"));

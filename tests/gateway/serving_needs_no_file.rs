@@ -215,7 +215,7 @@ async fn a_transfer_in_flight_outlives_the_signal_to_stop() {
             count => total += count,
         }
     }
-    assert!(total > 256 << 20, "{total}");
+    assert!(total > 256 << 20, "{total}: {}", String::from_utf8_lossy(&buffer[..600]));
     let ended = Instant::now();
     let (status, _) = program.finish();
     assert_eq!(status, 0);

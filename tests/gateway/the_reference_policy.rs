@@ -5,6 +5,15 @@ use crate::harness::{BROWSER, CI, Client, INTERNAL, STRANGER, Setup, eventually,
 type Dress = fn(Client) -> Client;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn observe_holds_the_default_back_too() {
+    let world = Setup::new().policy("version: 1\nmode: observe\ndefault: {action: deny}\n").start().await;
+    world.put("logs", "a", b"object");
+    assert_eq!(world.client(STRANGER).curl().get("/logs/a").await.status, 200);
+    let line = "windscreen_would_be_total{action=\"deny\",class=\"unknown\",rule=\"default\",site=\"logs\"}";
+    eventually("it is recorded", async || world.metric(line).await == 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn decides_for_each_kind_of_client() {
     // who, from, as, path, status when enforced, status when observed, class
     let cases: [(&str, &str, Dress, &str, u16, u16, &str); 13] = [

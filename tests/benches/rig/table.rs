@@ -12,9 +12,9 @@ pub struct Table<'a> {
     costs: Vec<Vec<Vec<f64>>>,
 }
 
-/// The middle one; of an even number of costs the mean of the two in the middle.
-fn median(costs: &[f64]) -> f64 {
-    let mut sorted = costs.to_vec();
+/// The middle one; of an even number of values the mean of the two in the middle.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {
         0 => f64::NAN,
@@ -51,7 +51,11 @@ impl<'a> Table<'a> {
             line(label, self.costs.iter().map(cell).collect());
         }
         for (row, label) in self.rows.iter().enumerate().skip(1) {
-            let ratio = |costs: &Vec<Vec<f64>>| format!("{:.2}", median(&costs[0]) / median(&costs[row]));
+            let ratio = |costs: &Vec<Vec<f64>>| {
+                // Within a round, because a machine that slows down slows all that are measured beside each other.
+                let ratios: Vec<f64> = costs[0].iter().zip(&costs[row]).map(|(first, other)| first / other).collect();
+                format!("{:.2}", median(&ratios))
+            };
             line(&format!("{} / {label}", self.rows[0]), self.costs.iter().map(ratio).collect());
         }
         text

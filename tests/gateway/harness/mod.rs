@@ -47,7 +47,7 @@ impl Setup {
         Setup {
             policy: None,
             mode: "enforce",
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::default()),
             sites: None,
             key: format!("{ACCESS} {SECRET}"),
             origins: Vec::new(),
@@ -237,7 +237,6 @@ fn signed_request(store: SocketAddr, bucket: &str, method: &str, path: &str) -> 
         signer: Signer::Credentials(cell),
         addresses: Arc::new(Addresses::default()),
         settings,
-        ca: None,
     };
     let path = CanonicalPath::parse(path).unwrap();
     let mut request = OriginRequest::new(&origin, &path, "", http::HeaderMap::new());
