@@ -33,6 +33,10 @@ pub(super) fn serve(arguments: &ServeArguments) -> Result<u8, String> {
 
 async fn until_stopped(config: Config) -> Result<u8, String> {
     let mode = config.policy.policy.mode();
+    // Before the first connection: a signal must never meet its default action while a transfer runs.
+    let failed = |error| format!("signals cannot be received: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let server = Server::start(config, Arc::new(SystemClock::default())).await.map_err(|error| error.to_string())?;
     for address in &server.addresses {
         tracing::info!(%address, ?mode, "listening");
@@ -40,9 +44,6 @@ async fn until_stopped(config: Config) -> Result<u8, String> {
     if let Some(address) = server.admin {
         tracing::info!(%address, "admin: /metrics, /healthz, /readyz");
     }
-    let failed = |error| format!("signals cannot be received: {error}");
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     tokio::select! {
         _ = interrupt.recv() => return Ok(0),
         _ = terminate.recv() => {}

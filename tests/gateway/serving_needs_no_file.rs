@@ -66,7 +66,7 @@ impl Program {
         let status = self.child.wait().unwrap();
         let mut log = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut log).unwrap();
-        (status.code().unwrap(), log)
+        (status.code().unwrap_or_else(|| panic!("{status}")), log)
     }
 }
 

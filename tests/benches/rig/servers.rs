@@ -23,7 +23,9 @@ pub struct Directory(PathBuf);
 
 impl Directory {
     pub fn new() -> Result<Self, String> {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-proxy-{}", std::process::id()));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-proxy");
+        // A run that was killed leaves its files. There is never a second one beside this: they would share a core.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
         Ok(Directory(path))
     }
