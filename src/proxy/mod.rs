@@ -193,8 +193,12 @@ impl ProxyHttp for Front {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        self.count_origin_error(&error, context);
-        error.set_retry(context.try_next_address() || context.try_next_origin());
+        if context.try_next_address() {
+            error.set_retry(true);
+            return error;
+        }
+        self.give_up_origin(&error, context);
+        error.set_retry(context.try_next_origin());
         error
     }
 
@@ -213,8 +217,8 @@ impl ProxyHttp for Front {
         }
         error.retry.decide_reuse(client_reused);
         if *error.esource() == ErrorSource::Upstream && !upstream::is_decided(&error) {
-            self.count_origin_error(&error, context);
             if !error.retry() {
+                self.give_up_origin(&error, context);
                 error.set_retry(context.try_next_origin());
             }
         }

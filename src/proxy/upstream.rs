@@ -69,7 +69,7 @@ impl Front {
             let origin = context.origin().ok_or_else(internal)?.clone();
             let Some(address) = origin.addresses.next() else {
                 let error = decided(UNRESOLVED, false);
-                self.count_origin_error(&error, context);
+                self.give_up_origin(&error, context);
                 if context.try_next_origin() {
                     continue;
                 }
@@ -100,9 +100,8 @@ impl Front {
         let path = context.path.as_ref().ok_or_else(internal)?;
         let mut ours = OriginRequest::new(origin, path, &context.query, forwarded_headers(client));
         if let Err(error) = ours.sign(origin, request.method.as_str(), self.gateway.clock.now()) {
-            let failed = decided(UNSIGNED, false);
-            self.warn_of_origin(&origin.name.clone(), &error, "a request was not signed", context);
-            self.count_origin_error(&failed, context);
+            self.warn_of_origin(&origin.name, &error, "a request was not signed", context);
+            self.give_up_origin(&decided(UNSIGNED, false), context);
             return Err(decided(UNSIGNED, context.try_next_origin()));
         }
         let theirs: Vec<HeaderName> = request.headers.keys().cloned().collect();
@@ -188,7 +187,9 @@ impl Front {
         Ok(())
     }
 
-    pub(super) fn count_origin_error(&self, error: &Error, context: &mut Context) {
+    /// Counts the failure of an origin that will not be tried again. What a retry mends is no failure: an idle connection
+    /// that the origin closed, one address of several.
+    pub(super) fn give_up_origin(&self, error: &Error, context: &mut Context) {
         let (Some(site), Some(origin)) = (context.site.clone(), context.origin().cloned()) else { return };
         let kind = error_kind(error);
         self.gateway.metrics.origin_errors.with_label_values(&[&*site.name, &*origin.name, kind]).inc();

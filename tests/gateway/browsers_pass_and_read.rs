@@ -82,9 +82,10 @@ async fn the_page_says_what_happens_in_light_and_dark_and_at_phone_width() {
 async fn the_live_view_keeps_updating_through_renewals() {
     let (world, url) = world(Some(SHORT_PASSES)).await;
     let root = world.directory.path().join("first");
+    let (end, mut ended) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(async move {
         let mut test = RunningTest::new(&root).unwrap();
-        for _ in 0..60 {
+        while ended.try_recv().is_err() {
             tokio::time::sleep(Duration::from_millis(400)).await;
             test.append().unwrap();
         }
@@ -103,6 +104,7 @@ async fn the_live_view_keeps_updating_through_renewals() {
         assert!(now > before, "the log grows: {before} to {now}");
         before = now;
     }
+    end.send(()).unwrap();
     running.await.unwrap();
     browser.until("document.getElementById('state').dataset.state === 'finished'").await;
     let metrics = world.metrics().await;

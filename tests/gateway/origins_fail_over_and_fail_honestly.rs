@@ -144,6 +144,27 @@ async fn an_origins_own_error_document_reaches_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_that_the_origin_closed_is_no_failure() {
+    // Keeps the connection after the first answer, then closes it.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            // The next request on it is read and not answered.
+            let _ = stream.read(&mut buffer).await;
+        }
+    });
+    let world = world(&[origin("closing", &address.to_string())]).await;
+    for _ in 0..4 {
+        assert_eq!(world.client(CI).get("/images/object").await.text(), "ok");
+    }
+    assert_eq!(sum_in(&world.metrics().await, "windscreen_origin_errors_total", &[]), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_does_not_answer_costs_no_request() {
     // `localhost` is ::1 and 127.0.0.1; the origin listens on the second only.
     let address = broken("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", false).await;
