@@ -216,11 +216,9 @@ impl ProxyHttp for Front {
             return error;
         }
         error.retry.decide_reuse(client_reused);
-        if *error.esource() == ErrorSource::Upstream && !upstream::is_decided(&error) {
-            if !error.retry() {
-                self.give_up_origin(&error, context);
-                error.set_retry(context.try_next_origin());
-            }
+        if *error.esource() == ErrorSource::Upstream && !upstream::is_decided(&error) && !error.retry() {
+            self.give_up_origin(&error, context);
+            error.set_retry(context.try_next_origin());
         }
         error
     }
