@@ -1,6 +1,6 @@
 //! Where lines go: the access log to one writer as JSON, everything else to standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use tracing::Level;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterFn};
@@ -17,6 +17,8 @@ const BUFFERED_LINES: usize = 65_536;
 
 /// Starts logging. The guard writes out what is buffered when it is dropped.
 pub(super) fn start(access: impl Write + Send + 'static) -> WorkerGuard {
+    // The writer is flushed whenever no line waits: under load many lines go out in one write.
+    let access = BufWriter::with_capacity(64 * 1024, access);
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(BUFFERED_LINES).finish(access);
     let access = fmt::layer()
         .json()
