@@ -2,7 +2,9 @@
 //!
 //! No network type crosses into policy: the proxy fills in [`Facts`] from a live request, a log reader from a line.
 
+use crate::clock::Timestamp;
 use crate::network::{IpNet, prefix};
+use crate::verdict::Dialect;
 use std::net::IpAddr;
 
 /// One thing that may or may not be known. A log does not record most headers: they are unknown there, not absent.
@@ -119,21 +121,64 @@ impl Identity {
     }
 }
 
+/// The version of HTTP that a request was made in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HttpVersion {
+    /// HTTP/1.0 or older.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2 or later.
+    Http2,
+}
+
 /// Looks up request headers, whatever holds them.
 pub trait Headers {
     /// The first value of the header `name` (lower case). A value that is not text counts as present and empty.
     fn header(&self, name: &str) -> Fact<&str>;
+
+    /// Calls `visit` with the name and value of every header that is known, names in lower case. Says whether these are
+    /// all headers of the request.
+    fn each(&self, visit: &mut dyn FnMut(&str, &str)) -> bool;
+
+    /// Calls `visit` with the names of all headers in the order and letter case in which the client sent them. Says
+    /// whether they are known: behind a proxy and in a log they are not.
+    fn as_sent(&self, visit: &mut dyn FnMut(&str)) -> bool;
 }
 
-/// Everything that policy may look at.
+/// No headers at all.
+#[derive(Debug, Clone, Copy)]
+pub struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn header(&self, _: &str) -> Fact<&str> {
+        Fact::Absent
+    }
+
+    fn each(&self, _: &mut dyn FnMut(&str, &str)) -> bool {
+        true
+    }
+
+    fn as_sent(&self, _: &mut dyn FnMut(&str)) -> bool {
+        true
+    }
+}
+
+/// Everything about one request that policy may look at.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
+    /// When it came.
+    pub now: Timestamp,
     /// The site that is addressed.
     pub site: &'a str,
+    /// The host that is addressed: lower case, without port.
+    pub host: Fact<&'a str>,
     /// The method, `GET` or `HEAD` on a site's paths.
     pub method: &'a str,
     /// The canonical path, relative to the site.
     pub path: &'a str,
+    /// The query as sent, without `?`; empty where there is none.
+    pub query: Fact<&'a str>,
     /// The client's address and prefix.
     pub client: Client,
     /// How the client proved itself.
@@ -142,6 +187,12 @@ pub struct Facts<'a> {
     pub pass: Option<u32>,
     /// The User-Agent.
     pub user_agent: Fact<&'a str>,
-    /// All other headers.
+    /// All headers.
     pub headers: &'a dyn Headers,
+    /// The version of HTTP that the client itself spoke; a proxy in between hides it.
+    pub version: Fact<HttpVersion>,
+    /// Whether the client's side speaks TLS. Browsers send fetch metadata on secure origins only.
+    pub secure: Fact<bool>,
+    /// How the client wants to be answered.
+    pub dialect: Fact<Dialect>,
 }

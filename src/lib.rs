@@ -13,6 +13,8 @@ pub mod facts;
 pub mod network;
 pub mod path;
 pub mod quantity;
+pub mod signal;
+pub mod state;
 pub mod verdict;
 
 // Rank 1: stages, pure and synchronous; siblings never import one another.

@@ -26,6 +26,11 @@ impl Peer {
             scheme_header: scheme_header.to_ascii_lowercase(),
         }
     }
+
+    /// Whether `socket` is a listed proxy, so that what arrives is what the proxy made of the client's request.
+    pub fn relays(&self, socket: IpAddr) -> bool {
+        self.proxies.contains(unmapped(socket))
+    }
 }
 
 /// Finds the client behind `socket`, and whether its side of the connection is TLS.

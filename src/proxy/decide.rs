@@ -7,12 +7,13 @@ use super::refusal::{Refusal, Reply};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use crate::challenge::{Pass, PassError, VERIFY_PATH};
-use crate::facts::{Fact, Facts, Headers, Identity};
+use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity};
 use crate::identity::{Claim, claim, client, dialect};
 use crate::origin::allowed_query;
 use crate::verdict::{Action, Dialect, Verdict};
 use http::header::{self, HeaderMap};
 use http::{Method, StatusCode};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 /// Paths of the gateway's own pages begin so.
@@ -31,12 +32,40 @@ pub enum Decision {
     Refuse(Box<Refusal>),
 }
 
-/// Headers of a live request: all of them are known.
-struct Live<'a>(&'a HeaderMap);
+/// Headers of a live request: all of them are known, but what a proxy in between made of their order and case.
+struct Live<'a> {
+    request: &'a RequestHeader,
+    relayed: bool,
+}
 
 impl Headers for Live<'_> {
     fn header(&self, name: &str) -> Fact<&str> {
-        self.0.get(name).map(|value| value.to_str().unwrap_or_default()).into()
+        self.request.headers.get(name).map(|value| value.to_str().unwrap_or_default()).into()
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&str, &str)) -> bool {
+        for (name, value) in &self.request.headers {
+            visit(name.as_str(), value.to_str().unwrap_or_default());
+        }
+        true
+    }
+
+    fn as_sent(&self, visit: &mut dyn FnMut(&str)) -> bool {
+        if self.relayed {
+            return false;
+        }
+        for (name, _) in self.request.case_header_iter() {
+            visit(std::str::from_utf8(name.as_slice()).unwrap_or_default());
+        }
+        true
+    }
+}
+
+fn version(version: http::Version) -> HttpVersion {
+    match version {
+        http::Version::HTTP_09 | http::Version::HTTP_10 => HttpVersion::Http10,
+        http::Version::HTTP_11 => HttpVersion::Http11,
+        _ => HttpVersion::Http2,
     }
 }
 
@@ -109,18 +138,25 @@ impl Front {
         }
 
         let mut pass = self.pass(headers, &host, &site, caller, context);
-        let live = Live(headers);
+        let relayed = self.peer.relays(socket);
+        let live = Live { request, relayed };
         loop {
             let identity = if pass.is_some() { Identity::Pass } else { Identity::None };
             let facts = Facts {
+                now: context.now,
                 site: &site.name,
+                host: Fact::Present(&host),
                 method: request.method.as_str(),
                 path: path.as_str(),
+                query: Fact::Present(&query),
                 client: caller.client,
                 identity,
                 pass: pass.as_ref().map(|pass| pass.difficulty),
                 user_agent: live.header("user-agent"),
                 headers: &live,
+                version: if relayed { Fact::Unknown } else { Fact::Present(version(request.version)) },
+                secure: Fact::Present(caller.secure),
+                dialect: Fact::Present(caller.dialect),
             };
             let verdict = self.gateway.policy.decide(&facts);
             context.caller = Some(Caller { identity, ..caller });

@@ -1,0 +1,67 @@
+//! What is remembered about clients and measured about the machine, as far as policy reads it.
+//!
+//! Policy is a function of a request's facts and of this state. Reading never waits: what has to be looked up first is
+//! unknown until then, and a match on it is undecided.
+
+use crate::clock::Timestamp;
+use crate::facts::Fact;
+use crate::network::IpNet;
+use std::net::IpAddr;
+
+/// State that policy reads. All methods return at once and take no lock for long.
+pub trait State: Send + Sync {
+    /// The strikes on the record of `prefix`, decayed until `now`. At least 0.
+    fn strikes(&self, prefix: IpNet, now: Timestamp) -> Fact<f64>;
+
+    /// The load averages over 1, 5 and 15 minutes, as the kernel counts them.
+    fn load(&self) -> Fact<[f64; 3]>;
+
+    /// The country (ISO 3166-1 alpha-2, upper case) that a database places `address` in.
+    fn country(&self, address: IpAddr) -> Fact<[u8; 2]>;
+
+    /// The number of the autonomous system that announces `address`.
+    fn asn(&self, address: IpAddr) -> Fact<u32>;
+
+    /// Whether the DNS block list `zone` lists `address`.
+    fn is_listed(&self, zone: &str, address: IpAddr) -> Fact<bool>;
+
+    /// Whether a name that `address` resolves to, and that resolves back to it, is one of `domains` or below one.
+    fn has_name_in(&self, domains: &[String], address: IpAddr) -> Fact<bool>;
+
+    /// Whether somebody in `prefix` fetched `path` of `site` within the last hours.
+    fn has_fetched(&self, prefix: IpNet, site: &str, path: &str) -> Fact<bool>;
+}
+
+/// Knows nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Blank;
+
+impl State for Blank {
+    fn strikes(&self, _: IpNet, _: Timestamp) -> Fact<f64> {
+        Fact::Unknown
+    }
+
+    fn load(&self) -> Fact<[f64; 3]> {
+        Fact::Unknown
+    }
+
+    fn country(&self, _: IpAddr) -> Fact<[u8; 2]> {
+        Fact::Unknown
+    }
+
+    fn asn(&self, _: IpAddr) -> Fact<u32> {
+        Fact::Unknown
+    }
+
+    fn is_listed(&self, _: &str, _: IpAddr) -> Fact<bool> {
+        Fact::Unknown
+    }
+
+    fn has_name_in(&self, _: &[String], _: IpAddr) -> Fact<bool> {
+        Fact::Unknown
+    }
+
+    fn has_fetched(&self, _: IpNet, _: &str, _: &str) -> Fact<bool> {
+        Fact::Unknown
+    }
+}
