@@ -1,0 +1,362 @@
+//! Look-ups that no request waits for: a cache that asks in the background.
+//!
+//! Reading returns at once with what is known. What is not known is put into a queue, and a task that takes from it
+//! asks; the next request finds the answer. Nothing that clients do makes the cache, the queue or the number of
+//! look-ups in flight grow beyond their bounds: what finds no room stays unknown, and is counted.
+
+use crate::clock::{Clock, Timestamp};
+use crate::metrics::Metrics;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as Place;
+use prometheus::IntCounter;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Keys that wait to be asked for.
+const QUEUE: usize = 256;
+/// Look-ups at a time.
+const IN_FLIGHT: usize = 32;
+/// One look-up takes no longer, however many questions it asks.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// A key is not asked for again sooner. Longer than the way through a full queue, 256 / 32 * 5 s.
+const RETRY: Duration = Duration::from_secs(60);
+/// A full cache looks for what is no longer needed at most so often, since it has to visit all of it.
+const PURGE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// No answer is believed for a shorter or longer time, whatever name servers say.
+pub(super) const SHORTEST: Duration = Duration::from_secs(60);
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// How long it is believed that there is nothing to be found.
+pub(super) const NEGATIVE: Duration = Duration::from_secs(600);
+
+/// What a look-up brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outcome<V> {
+    /// The answer. None where there is none: what was known before holds as long as it would have.
+    pub(super) value: Option<V>,
+    /// For how long the answer holds, or nobody is asked again.
+    pub(super) ttl: Duration,
+    /// The word that it is counted by.
+    pub(super) result: &'static str,
+}
+
+impl<V> Outcome<V> {
+    /// Nobody answered.
+    pub(super) fn error() -> Self {
+        Outcome { value: None, ttl: RETRY, result: "error" }
+    }
+}
+
+/// Who is asked in the background.
+#[async_trait::async_trait]
+pub(super) trait Ask<K, V>: Send + Sync + 'static {
+    async fn ask(&self, key: &K) -> Outcome<V>;
+}
+
+struct Entry<V> {
+    value: Option<V>,
+    // The value holds until then.
+    until: Timestamp,
+    // Nobody is asked before.
+    ask_after: Timestamp,
+}
+
+/// A bounded cache that fills itself.
+pub(super) struct Lookups<K, V> {
+    entries: DashMap<K, Entry<V>>,
+    // DashMap::len locks every shard; this is read on each insertion.
+    count: AtomicUsize,
+    cap: usize,
+    purged: AtomicU64,
+    queue: OnceLock<mpsc::Sender<K>>,
+    metrics: Metrics,
+    kind: &'static str,
+    hits: IntCounter,
+    dropped: IntCounter,
+}
+
+impl<K, V> Lookups<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    /// An empty cache, counted as `kind`. `results` are the words that its outcomes use, for metrics to begin at zero.
+    pub(super) fn new(kind: &'static str, results: &[&'static str], cap: usize, metrics: &Metrics) -> Self {
+        let counter = |result| metrics.lookups.with_label_values(&[kind, result]);
+        for result in results {
+            counter(result);
+        }
+        Lookups {
+            entries: DashMap::new(),
+            count: AtomicUsize::new(0),
+            cap,
+            purged: AtomicU64::new(0),
+            queue: OnceLock::new(),
+            hits: counter("hit"),
+            dropped: counter("dropped"),
+            metrics: metrics.clone(),
+            kind,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// What `read` makes of the value of `key`, if it is known; else it is asked for, if that is possible.
+    pub(super) fn get<R>(&self, key: K, now: Timestamp, read: impl FnOnce(&V) -> R) -> Option<R> {
+        // Until something answers, nothing is asked or remembered.
+        let queue = self.queue.get()?;
+        let known = |entry: &Entry<V>| {
+            let value = entry.value.as_ref().filter(|_| entry.until > now)?;
+            self.hits.inc();
+            Some(read(value))
+        };
+        // Mostly there is nothing to ask, and others can read at the same time.
+        if let Some(entry) = self.entries.get(&key).filter(|entry| entry.ask_after > now) {
+            return known(&entry);
+        }
+        if self.len() >= self.cap && !self.entries.contains_key(&key) {
+            self.purge(now);
+        }
+        match self.entries.entry(key) {
+            Place::Occupied(mut place) => {
+                if place.get().ask_after <= now {
+                    if queue.try_send(place.key().clone()).is_ok() {
+                        place.get_mut().ask_after = now + RETRY;
+                    } else {
+                        self.dropped.inc();
+                    }
+                }
+                known(place.get())
+            }
+            Place::Vacant(place) => {
+                if self.len() < self.cap && queue.try_send(place.key().clone()).is_ok() {
+                    self.count.fetch_add(1, Ordering::Relaxed);
+                    place.insert(Entry { value: None, until: now, ask_after: now + RETRY });
+                } else {
+                    self.dropped.inc();
+                }
+                None
+            }
+        }
+    }
+
+    /// Remembers what a look-up brought.
+    fn put(&self, key: K, outcome: Outcome<V>, now: Timestamp) {
+        self.metrics.lookups.with_label_values(&[self.kind, outcome.result]).inc();
+        let mut entry = match self.entries.entry(key) {
+            Place::Occupied(place) => place.into_ref(),
+            // It was swept while it waited.
+            Place::Vacant(_) if self.len() >= self.cap => return,
+            Place::Vacant(place) => {
+                self.count.fetch_add(1, Ordering::Relaxed);
+                place.insert(Entry { value: None, until: now, ask_after: now })
+            }
+        };
+        if outcome.value.is_some() {
+            entry.value = outcome.value;
+            entry.until = now + outcome.ttl;
+            // Asked for again in the last quarter, so that a client who stays is known without a gap.
+            entry.ask_after = now + outcome.ttl * 3 / 4;
+        } else {
+            entry.ask_after = now + outcome.ttl;
+        }
+    }
+
+    /// Looks for room at the cap, unless it did so just before.
+    fn purge(&self, now: Timestamp) {
+        let last = self.purged.load(Ordering::Relaxed);
+        let due = last == 0 || now.since(Timestamp(last)) >= PURGE_INTERVAL;
+        if due && self.purged.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.sweep(now);
+        }
+    }
+
+    /// Forgets what no longer holds and is not being asked for.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.entries.retain(|_, entry| {
+            let keep = entry.until > now || entry.ask_after > now;
+            if !keep {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+            }
+            keep
+        });
+    }
+
+    /// Answers what is asked for, for ever. Only the first call does.
+    pub(super) async fn serve(self: Arc<Self>, asked: Arc<dyn Ask<K, V>>, clock: Arc<dyn Clock>) {
+        let (sender, mut receiver) = mpsc::channel(QUEUE);
+        if self.queue.set(sender).is_err() {
+            return;
+        }
+        let mut running = JoinSet::new();
+        while let Some(key) = receiver.recv().await {
+            while running.len() >= IN_FLIGHT {
+                running.join_next().await;
+            }
+            let (lookups, asked, clock) = (self.clone(), asked.clone(), clock.clone());
+            running.spawn(async move {
+                let answer = tokio::time::timeout(TIMEOUT, asked.ask(&key)).await;
+                lookups.put(key, answer.unwrap_or_else(|_| Outcome::error()), clock.now());
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use std::sync::Mutex;
+    use tokio::sync::Semaphore;
+
+    const START: Timestamp = Timestamp(1_000_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Answers with twice the key, for an hour, as soon as it is let; remembers what it was asked.
+    struct Double {
+        asked: Mutex<Vec<u32>>,
+        gate: Semaphore,
+        fails: std::sync::atomic::AtomicBool,
+    }
+
+    #[async_trait::async_trait]
+    impl Ask<u32, u32> for Double {
+        async fn ask(&self, key: &u32) -> Outcome<u32> {
+            self.asked.lock().unwrap().push(*key);
+            let _permit = self.gate.acquire().await;
+            match self.fails.load(Ordering::SeqCst) {
+                true => Outcome::error(),
+                false => Outcome { value: Some(key * 2), ttl: HOUR, result: "found" },
+            }
+        }
+    }
+
+    struct Bench {
+        lookups: Arc<Lookups<u32, u32>>,
+        double: Arc<Double>,
+        clock: Arc<ManualClock>,
+        _task: JoinSet<()>,
+    }
+
+    impl Bench {
+        /// With so many permits, each returned after use.
+        async fn new(cap: usize, permits: usize) -> Bench {
+            let lookups = Arc::new(Lookups::new("names", &["found", "error"], cap, &Metrics::new().unwrap()));
+            let gate = Semaphore::new(permits);
+            let double = Arc::new(Double { asked: Mutex::default(), gate, fails: false.into() });
+            let clock = Arc::new(ManualClock::new(START));
+            let mut task = JoinSet::new();
+            task.spawn(lookups.clone().serve(double.clone(), clock.clone()));
+            let bench = Bench { lookups, double, clock, _task: task };
+            bench.settle().await;
+            bench
+        }
+
+        fn get(&self, key: u32) -> Option<u32> {
+            self.lookups.get(key, self.clock.now(), |value| *value)
+        }
+
+        /// Lets the background go as far as it can. All tasks run on this thread.
+        async fn settle(&self) {
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+        }
+
+        fn asked(&self) -> usize {
+            self.double.asked.lock().unwrap().len()
+        }
+
+        fn counted(&self, result: &str) -> u64 {
+            self.lookups.metrics.lookups.with_label_values(&["names", result]).get()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_request_asks_and_the_next_one_knows() {
+        let bench = Bench::new(10, 1).await;
+        assert_eq!((bench.get(1), bench.get(1)), (None, None));
+        bench.settle().await;
+        assert_eq!((bench.get(1), bench.asked()), (Some(2), 1));
+        assert_eq!((bench.counted("hit"), bench.counted("found"), bench.counted("dropped")), (1, 1, 0));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_renewed_before_it_ends_and_not_believed_after() {
+        let bench = Bench::new(10, 1).await;
+        bench.get(1);
+        bench.settle().await;
+        bench.clock.advance(HOUR / 2);
+        assert_eq!(bench.get(1), Some(2));
+        bench.settle().await;
+        assert_eq!(bench.asked(), 1);
+        bench.clock.advance(HOUR / 4);
+        assert_eq!(bench.get(1), Some(2));
+        bench.settle().await;
+        assert_eq!(bench.asked(), 2, "in the last quarter it is asked for again");
+        bench.clock.advance(HOUR);
+        assert_eq!(bench.get(1), None, "an hour later it no longer holds");
+    }
+
+    #[tokio::test]
+    async fn a_failure_leaves_what_is_known_and_is_not_repeated_at_once() {
+        let bench = Bench::new(10, 1).await;
+        bench.get(1);
+        bench.settle().await;
+        bench.double.fails.store(true, Ordering::SeqCst);
+        bench.clock.advance(HOUR * 3 / 4);
+        for _ in 0..5 {
+            assert_eq!(bench.get(1), Some(2));
+            bench.settle().await;
+        }
+        assert_eq!((bench.asked(), bench.counted("error")), (2, 1));
+        bench.clock.advance(RETRY);
+        bench.get(1);
+        bench.settle().await;
+        assert_eq!(bench.asked(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_answer_in_time_has_failed() {
+        let bench = Bench::new(10, 0).await;
+        bench.get(1);
+        tokio::time::sleep(TIMEOUT * 2).await;
+        assert_eq!((bench.get(1), bench.counted("error")), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn a_flood_fills_neither_queue_nor_cache_and_takes_away_no_answer() {
+        let bench = Bench::new(400, 0).await;
+        for key in 0..1000 {
+            assert_eq!(bench.get(key), None);
+        }
+        bench.settle().await;
+        assert_eq!((bench.lookups.len(), bench.counted("dropped")), (QUEUE, 744), "the queue is full");
+        assert_eq!(bench.asked(), IN_FLIGHT, "so many at a time");
+        bench.double.gate.add_permits(1);
+        bench.settle().await;
+        assert_eq!((bench.asked(), bench.get(0)), (QUEUE, Some(0)));
+        for key in (1000..2000).step_by(100) {
+            (key..key + 100).for_each(|key| assert_eq!(bench.get(key), None));
+            bench.settle().await;
+        }
+        assert_eq!((bench.lookups.len(), bench.asked()), (400, 400), "the cache is full");
+        assert_eq!((bench.get(0), bench.get(255)), (Some(0), Some(510)), "what was known is known");
+        bench.clock.advance(HOUR);
+        bench.get(5000);
+        bench.settle().await;
+        assert_eq!((bench.get(5000), bench.lookups.len()), (Some(10_000), 1), "there is room again");
+    }
+
+    #[test]
+    fn where_nothing_answers_nothing_is_remembered() {
+        let lookups = Lookups::<u32, u32>::new("names", &[], 10, &Metrics::new().unwrap());
+        assert_eq!((lookups.get(1, START, |value| *value), lookups.len()), (None, 0));
+    }
+}

@@ -1,0 +1,228 @@
+//! The surroundings of a request: what is remembered about clients, looked up about addresses and measured about the
+//! machine, for policy to read as [`State`].
+//!
+//! Reading never waits and never opens a file or socket: background tasks do. All tables are bounded. Nothing in here
+//! decides.
+
+#![allow(clippy::disallowed_methods, reason = "rank 4: background tasks")]
+
+mod dns;
+mod dnsbl;
+mod fetched;
+mod geo;
+mod load;
+mod lookup;
+mod names;
+mod strikes;
+
+pub use dns::{Answer, Family, Resolve, SystemResolver, Unanswered};
+pub use geo::{Geo, GeoIpSettings};
+pub use strikes::StrikeSettings;
+
+use crate::clock::{Clock, Timestamp};
+use crate::facts::Fact;
+use crate::metrics::Metrics;
+use crate::network::IpNet;
+use crate::state::{Memory, State};
+use arc_swap::ArcSwap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Everything that policy reads besides the request. It outlives reloads of the policy.
+pub struct Surroundings {
+    strikes: strikes::Strikes,
+    fetched: fetched::Fetched,
+    load: Arc<load::Load>,
+    geo: ArcSwap<Geo>,
+    names: Arc<names::Names>,
+    listings: Arc<dnsbl::Listings>,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+}
+
+impl Surroundings {
+    /// Nothing is on record yet, and until [`start`](Self::start) nothing is measured or looked up.
+    pub fn new(strikes: &StrikeSettings, geo: Geo, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+        Surroundings {
+            strikes: strikes::Strikes::new(strikes.half_life, strikes::CAP),
+            fetched: fetched::Fetched::new(clock.now()),
+            load: Arc::default(),
+            geo: ArcSwap::from_pointee(geo),
+            names: Arc::new(names::new(metrics)),
+            listings: Arc::new(dnsbl::new(metrics)),
+            clock,
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// Measures the load and asks `resolver` for what policy wants to know, in the background until `stop`. To be called
+    /// once, on a tokio runtime.
+    pub fn start(&self, resolver: Arc<dyn Resolve>, stop: &CancellationToken) {
+        let run = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            tokio::spawn(stop.clone().run_until_cancelled_owned(task));
+        };
+        let ask_names = Arc::new(names::AskNames(resolver.clone()));
+        let ask_lists = Arc::new(dnsbl::AskLists(resolver));
+        run(Box::pin(self.load.clone().watch()));
+        run(Box::pin(self.names.clone().serve(ask_names, self.clock.clone())));
+        run(Box::pin(self.listings.clone().serve(ask_lists, self.clock.clone())));
+    }
+
+    /// Changes how fast strikes are forgotten; what is on record stays.
+    pub fn set_half_life(&self, half_life: Duration) {
+        self.strikes.set_half_life(half_life);
+    }
+
+    /// Replaces the databases of places.
+    pub fn set_geo(&self, geo: Geo) {
+        self.geo.store(Arc::new(geo));
+    }
+
+    /// Forgets what is too old and counts what is left. To be called every minute or so.
+    pub fn sweep(&self, now: Timestamp) {
+        self.strikes.sweep(now);
+        self.fetched.sweep(now);
+        self.names.sweep(now);
+        self.listings.sweep(now);
+        let sizes = [("strikes", self.strikes.len()), ("names", self.names.len()), ("dnsbl", self.listings.len())];
+        for (table, size) in sizes {
+            self.metrics.table_entries.with_label_values(&[table]).set(i64::try_from(size).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+impl Memory for Surroundings {
+    /// What is not a positive number changes nothing.
+    fn strike(&self, prefix: IpNet, strikes: f64, now: Timestamp) {
+        self.strikes.add(prefix, strikes, now);
+    }
+
+    fn note_fetch(&self, prefix: IpNet, site: &str, path: &str) {
+        self.fetched.note(prefix, site, path);
+    }
+}
+
+impl State for Surroundings {
+    fn strikes(&self, prefix: IpNet, now: Timestamp) -> Fact<f64> {
+        Fact::Present(self.strikes.get(prefix, now))
+    }
+
+    fn load(&self) -> Fact<[f64; 3]> {
+        self.load.get()
+    }
+
+    fn country(&self, address: IpAddr) -> Fact<[u8; 2]> {
+        self.geo.load().country(address)
+    }
+
+    fn asn(&self, address: IpAddr) -> Fact<u32> {
+        self.geo.load().asn(address)
+    }
+
+    fn is_listed(&self, zone: &str, address: IpAddr) -> Fact<bool> {
+        self.listings.is_listed(zone, address, self.clock.now())
+    }
+
+    fn has_name_in(&self, domains: &[String], address: IpAddr) -> Fact<bool> {
+        self.names.is_in(domains, address, self.clock.now())
+    }
+
+    fn has_fetched(&self, prefix: IpNet, site: &str, path: &str) -> Fact<bool> {
+        self.fetched.get(prefix, site, path, self.clock.now())
+    }
+}
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+#[path = "../../tests/gateway/harness/mmdb.rs"]
+mod mmdb;
+
+#[cfg(test)]
+mod tests {
+    use super::fake::Fake;
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const START: Timestamp = Timestamp(1_000_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn surroundings() -> (Surroundings, Arc<ManualClock>, Metrics) {
+        let (clock, metrics) = (Arc::new(ManualClock::new(START)), Metrics::new().unwrap());
+        let settings = StrikeSettings { half_life: HOUR * 24 };
+        (Surroundings::new(&settings, Geo::default(), clock.clone(), &metrics), clock, metrics)
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_has_not_been_looked_up_is_unknown_and_a_clean_record_is_known() {
+        let (state, clock, _) = surroundings();
+        let prefix = "192.0.2.0/24".parse().unwrap();
+        assert_eq!(state.strikes(prefix, clock.now()), Fact::Present(0.0));
+        assert_eq!(state.load(), Fact::Unknown);
+        assert_eq!(state.country(ip("192.0.2.1")), Fact::Unknown);
+        assert_eq!(state.asn(ip("192.0.2.1")), Fact::Unknown);
+        assert_eq!(state.is_listed("zone.example.org", ip("192.0.2.1")), Fact::Unknown);
+        assert_eq!(state.is_listed("zone.example.org", ip("10.0.0.1")), Fact::Present(false));
+        assert_eq!(state.has_name_in(&["googlebot.com".into()], ip("192.0.2.1")), Fact::Unknown);
+        assert_eq!(state.has_fetched(prefix, "logs", "/a"), Fact::Unknown);
+    }
+
+    #[tokio::test]
+    async fn the_background_finds_out_until_it_is_stopped() {
+        let (state, clock, metrics) = surroundings();
+        let fake = Fake::default()
+            .pointer("1.2.0.192.in-addr.arpa", HOUR, &["crawl.googlebot.com"])
+            .address("crawl.googlebot.com", HOUR, &["192.0.2.1"])
+            .address("1.2.0.192.zone.example.org", HOUR, &["127.0.0.2"])
+            .share();
+        let stop = CancellationToken::new();
+        state.start(fake.clone(), &stop);
+        let settle = async || {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        };
+        settle().await;
+        let known = || {
+            let named = state.has_name_in(&["googlebot.com".into()], ip("192.0.2.1"));
+            let claimed = state.has_name_in(&["googlebot.com".into()], ip("192.0.2.2"));
+            let listed = state.is_listed("zone.example.org", ip("192.0.2.1"));
+            let clean = state.is_listed("ZONE.example.org.", ip("192.0.2.2"));
+            state.is_listed("zone.example.org", ip("192.168.0.1"));
+            [named, claimed, listed, clean]
+        };
+        assert_eq!(known(), [Fact::Unknown; 4]);
+        settle().await;
+        assert_eq!(known(), [Fact::Present(true), Fact::Present(false), Fact::Present(true), Fact::Present(false)]);
+        assert!(!fake.asked().iter().any(|name| name.starts_with("1.0.168.192")), "private addresses are nobody's");
+
+        state.strike("192.0.2.0/24".parse().unwrap(), 1.0, clock.now());
+        state.sweep(clock.now());
+        let size = |table| metrics.table_entries.with_label_values(&[table]).get();
+        assert_eq!(["strikes", "names", "dnsbl"].map(size), [1, 2, 2]);
+
+        stop.cancel();
+        settle().await;
+        clock.advance(HOUR * 25);
+        assert_eq!(known()[0], Fact::Unknown, "nobody renews it");
+        state.sweep(clock.now());
+        assert_eq!(size("names"), 0);
+    }
+
+    #[test]
+    fn records_survive_a_new_policy_and_decay_by_its_half_life() {
+        let (state, clock, _) = surroundings();
+        let prefix = "192.0.2.0/24".parse().unwrap();
+        state.strike(prefix, 4.0, clock.now());
+        clock.advance(HOUR);
+        state.set_half_life(HOUR);
+        assert_eq!(state.strikes(prefix, clock.now()), Fact::Present(2.0));
+    }
+}

@@ -1,0 +1,228 @@
+//! Strikes: what a rule noted against a prefix, forgotten by half every half-life.
+//!
+//! A record outlives a reload of the policy, and no flood of new prefixes drives it out of the table.
+
+use crate::clock::Timestamp;
+use crate::network::{IpNet, truncated};
+use dashmap::DashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Prefixes on record. An entry takes about 64 bytes of memory.
+pub(super) const CAP: usize = 200_000;
+/// A record that has decayed below this is as good as none: no threshold is that low.
+const FORGOTTEN: f64 = 0.1;
+/// A full table looks for forgotten records at most so often, since it has to visit all of them.
+const PURGE_INTERVAL: Duration = Duration::from_secs(10);
+/// Lengths that new keys are shortened to when the table is full: first IPv4 /16 and IPv6 /32, for which an eighth more
+/// entries are kept, then /8 and /16. The last step has at most 256 + 65,536 keys, so that the whole is bounded whatever
+/// clients send.
+const COARSER: [(u8, u8); 2] = [(16, 32), (8, 16)];
+
+crate::settings! {
+    /// The `strikes` section of a policy file.
+    pub struct StrikeSettings {
+        /// After how long half of a record is forgotten.
+        half_life: Duration = Duration::from_secs(24 * 3600),
+    }
+}
+
+/// So many strikes at that time; decay is reckoned when the record is read.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    strikes: f64,
+    at: Timestamp,
+}
+
+impl Record {
+    fn at(&self, now: Timestamp, half_life: Duration) -> f64 {
+        // A policy cannot say zero; if it were, nothing would be remembered.
+        let half_lives = now.since(self.at).as_secs_f64() / half_life.as_secs_f64().max(f64::MIN_POSITIVE);
+        self.strikes * (-half_lives).exp2()
+    }
+}
+
+/// Records by prefix.
+#[derive(Debug)]
+pub(super) struct Strikes {
+    records: DashMap<IpNet, Record>,
+    // DashMap::len locks every shard; this is read on each look-up.
+    count: AtomicUsize,
+    cap: usize,
+    half_life_millis: AtomicU64,
+    purged: AtomicU64,
+}
+
+impl Strikes {
+    pub(super) fn new(half_life: Duration, cap: usize) -> Self {
+        let strikes = Strikes {
+            records: DashMap::new(),
+            count: AtomicUsize::new(0),
+            cap,
+            half_life_millis: AtomicU64::new(0),
+            purged: AtomicU64::new(0),
+        };
+        strikes.set_half_life(half_life);
+        strikes
+    }
+
+    /// Records stay as they are; from now on their whole age since the last strike decays by the new half-life.
+    pub(super) fn set_half_life(&self, half_life: Duration) {
+        let millis = u64::try_from(half_life.as_millis()).unwrap_or(u64::MAX);
+        self.half_life_millis.store(millis, Ordering::Relaxed);
+    }
+
+    fn half_life(&self) -> Duration {
+        Duration::from_millis(self.half_life_millis.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// What is on record against `prefix`, or against its neighbourhood while the table is too full to know it.
+    pub(super) fn get(&self, prefix: IpNet, now: Timestamp) -> f64 {
+        let key = self.key(prefix);
+        self.records.get(&key).map_or(0.0, |record| record.at(now, self.half_life()))
+    }
+
+    /// Adds to the record. What is not a positive number adds nothing.
+    pub(super) fn add(&self, prefix: IpNet, strikes: f64, now: Timestamp) {
+        if !(strikes > 0.0 && strikes.is_finite()) {
+            return;
+        }
+        if self.len() >= self.cap && !self.records.contains_key(&prefix) {
+            self.purge(now);
+        }
+        let half_life = self.half_life();
+        let mut record = self.records.entry(self.key(prefix)).or_insert_with(|| {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            Record { strikes: 0.0, at: now }
+        });
+        record.strikes = record.at(now, half_life) + strikes;
+        // A clock that is set back makes nobody younger.
+        record.at = record.at.max(now);
+    }
+
+    /// The key that `prefix` is counted under at this moment.
+    fn key(&self, prefix: IpNet) -> IpNet {
+        let mut key = prefix;
+        for ((ipv4, ipv6), cap) in COARSER.into_iter().zip([self.cap, self.cap + self.cap / 8]) {
+            if self.len() < cap || self.records.contains_key(&key) {
+                break;
+            }
+            key = truncated(prefix.addr(), ipv4.min(prefix.prefix_len()), ipv6.min(prefix.prefix_len()));
+        }
+        key
+    }
+
+    /// Looks for room at the cap, unless it did so just before.
+    fn purge(&self, now: Timestamp) {
+        let last = self.purged.load(Ordering::Relaxed);
+        let due = last == 0 || now.since(Timestamp(last)) >= PURGE_INTERVAL;
+        if due && self.purged.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.sweep(now);
+        }
+    }
+
+    /// Forgets the records that have decayed to next to nothing.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        let half_life = self.half_life();
+        self.records.retain(|_, record| {
+            let keep = record.at(now, half_life) >= FORGOTTEN;
+            if !keep {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+            }
+            keep
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const START: Timestamp = Timestamp(1_000_000_000);
+
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    fn flood(strikes: &Strikes, count: u128, each: f64, now: Timestamp) {
+        for number in 0..count {
+            let address = std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) + (number << 80));
+            strikes.add(truncated(address.into(), 24, 48), each, now);
+        }
+    }
+
+    #[test]
+    fn half_is_forgotten_every_half_life() {
+        let strikes = Strikes::new(DAY, 100);
+        let prefix = net("192.0.2.0/24");
+        assert_eq!(strikes.get(prefix, START), 0.0);
+        strikes.add(prefix, 8.0, START);
+        for (days, expected) in [(0, 8.0), (1, 4.0), (2, 2.0), (3, 1.0)] {
+            assert_eq!(strikes.get(prefix, START + DAY * days), expected, "after {days} days");
+        }
+        strikes.add(prefix, 1.0, START + DAY);
+        assert_eq!(strikes.get(prefix, START + DAY), 5.0, "new strikes come on top of what is left");
+        assert_eq!(strikes.get(net("198.51.100.0/24"), START + DAY), 0.0, "nobody else is on record");
+        assert_eq!(strikes.get(prefix, START), 5.0, "a clock that is set back changes nothing");
+    }
+
+    #[test]
+    fn a_new_half_life_keeps_the_record() {
+        let strikes = Strikes::new(DAY, 100);
+        strikes.add(net("192.0.2.0/24"), 8.0, START);
+        strikes.set_half_life(DAY / 2);
+        assert_eq!(strikes.get(net("192.0.2.0/24"), START), 8.0);
+        assert_eq!(strikes.get(net("192.0.2.0/24"), START + DAY), 2.0);
+    }
+
+    #[test]
+    fn what_is_no_number_of_strikes_leaves_no_record() {
+        let strikes = Strikes::new(DAY, 100);
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            strikes.add(net("192.0.2.0/24"), wrong, START);
+        }
+        assert_eq!((strikes.len(), strikes.get(net("192.0.2.0/24"), START)), (0, 0.0));
+    }
+
+    #[test]
+    fn a_flood_of_prefixes_neither_grows_the_table_nor_drives_out_a_record() {
+        let strikes = Strikes::new(DAY, 100);
+        let known = net("192.0.2.0/24");
+        strikes.add(known, 3.0, START);
+        flood(&strikes, 10_000, 1.0, START);
+        assert!(strikes.len() <= 113, "{}", strikes.len());
+        assert_eq!(strikes.get(known, START), 3.0, "its own record");
+        strikes.add(known, 1.0, START);
+        assert_eq!(strikes.get(known, START), 4.0, "which goes on exactly");
+        assert!(strikes.get(net("2001:db8:fff0::/48"), START) >= 9_000.0, "newcomers share the flood's record");
+        assert_eq!(strikes.get(net("203.0.113.0/24"), START), 0.0, "another neighbourhood is clean");
+        strikes.sweep(START);
+        assert_eq!(strikes.get(known, START), 4.0);
+    }
+
+    #[test]
+    fn even_a_flood_of_neighbourhoods_is_bounded() {
+        let strikes = Strikes::new(DAY, 100);
+        for number in 0..200_000u128 {
+            let address = std::net::Ipv6Addr::from_bits((0x2000_0000 + number) << 96);
+            strikes.add(truncated(address.into(), 24, 48), 1.0, START);
+        }
+        assert!(strikes.len() < 200, "{}", strikes.len());
+    }
+
+    #[test]
+    fn a_full_table_makes_room_of_what_is_forgotten() {
+        let strikes = Strikes::new(DAY, 100);
+        flood(&strikes, 10_000, 1.0, START);
+        let later = START + DAY * 4;
+        strikes.add(net("192.0.2.0/24"), 2.0, later);
+        assert_eq!(strikes.get(net("192.0.2.0/24"), later), 2.0);
+        assert!(strikes.len() < 100, "{}", strikes.len());
+        assert_eq!(strikes.get(net("192.0.0.0/16"), later), 0.0, "it has a record of its own");
+    }
+}
