@@ -32,14 +32,18 @@ pub mod proxy;
 
 // Rank 4: the outside world.
 pub mod credentials;
+pub mod feeds;
 pub mod listener;
 pub mod resolver;
+pub mod surroundings;
 
 // Rank 5: composition.
 pub mod admin;
 pub mod config;
 pub mod demo;
+pub mod importer;
 
 // Rank 6: wiring.
 pub mod cli;
+pub mod reload;
 pub mod server;

@@ -16,6 +16,10 @@ pub struct Rate {
     pub per: Duration,
 }
 
+/// Bytes per second, e.g. `256 KiB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteRate(pub u64);
+
 /// Splits `20 GB` into its number and its unit.
 fn split(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
@@ -70,6 +74,11 @@ fn rate(text: &str) -> Option<Rate> {
     Some(Rate { count, per })
 }
 
+fn byte_rate(text: &str) -> Option<ByteRate> {
+    let (size, unit) = text.split_once('/')?;
+    matches!(unit.trim(), "s" | "second").then(|| bytes(size)).flatten().map(|bytes| ByteRate(bytes.0))
+}
+
 fn decode<T>(read: fn(&str) -> Option<T>, wanted: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
     let value = node.text().and_then(read);
     if value.is_none() {
@@ -81,6 +90,12 @@ fn decode<T>(read: fn(&str) -> Option<T>, wanted: &str, node: &Node, diagnostics
 impl Decode for Bytes {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         decode(bytes, "a size such as `300 MB` or `2 GiB`", node, diagnostics)
+    }
+}
+
+impl Decode for ByteRate {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        decode(byte_rate, "bytes per second such as `256 KiB/s`", node, diagnostics)
     }
 }
 

@@ -5,14 +5,17 @@
 use crate::admin::Admin;
 use crate::challenge::{Gate, Page, SigningKeys};
 use crate::clock::{Clock, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
 use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
-use crate::proxy::{Front, Gateway, Site, Sites, authorities};
+use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
+use crate::reload::Steering;
 use crate::resolver;
+use crate::surroundings::{Surroundings, SystemResolver};
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,6 +68,8 @@ pub struct Server {
     pub admin: Option<SocketAddr>,
     /// What requests share.
     pub gateway: Arc<Gateway>,
+    /// Puts another policy in force.
+    pub steering: Arc<Steering>,
     shutdown: watch::Sender<bool>,
     background: DropGuard,
     connections: TaskTracker,
@@ -94,18 +99,23 @@ impl Server {
         for site in sites.iter() {
             metrics.introduce_site(&site.name);
         }
-        let limits = Limits::new(&config.policy.limits, DEFAULT_CAP, &clock);
-        let gate = Gate::new(keys, config.policy.challenge, clock.now());
+        let LoadedPolicy { policy, limits, challenge, strikes, feeds } = config.policy;
+        let ruling = Ruling { policy, limits: Limits::new(&limits, DEFAULT_CAP, &clock) };
+        let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
+        surroundings.start(Arc::new(SystemResolver::new()), &background);
+        let gate = Gate::new(keys, challenge, clock.now());
         let gateway = Arc::new(Gateway {
             sites,
-            policy: config.policy.policy,
-            limits,
+            ruling: ArcSwap::from_pointee(ruling),
+            memory: surroundings.clone(),
             gate,
             page: Page::default(),
             metrics: metrics.clone(),
             clock,
         });
 
+        let steering =
+            Steering::new(gateway.clone(), surroundings.clone(), feeds, &config.file.feeds, background.clone());
         let (shutdown, stopping) = watch::channel(false);
         let connections = TaskTracker::new();
         let mut addresses = Vec::new();
@@ -130,8 +140,8 @@ impl Server {
         for listener in listeners {
             connections.spawn(listener.serve(stopping.clone(), connections.clone()));
         }
-        tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone())));
-        Ok(Server { addresses, admin, gateway, shutdown, background: guard, connections })
+        tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone(), surroundings)));
+        Ok(Server { addresses, admin, gateway, steering, shutdown, background: guard, connections })
     }
 
     /// Stops accepting, lets requests in flight end for at most `limit`, then stops everything. Says whether all ended.
@@ -144,11 +154,12 @@ impl Server {
     }
 }
 
-async fn sweep(gateway: Arc<Gateway>) {
+async fn sweep(gateway: Arc<Gateway>, surroundings: Arc<Surroundings>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        gateway.limits.sweep();
+        gateway.ruling.load().limits.sweep();
         gateway.gate.sweep(gateway.clock.now());
+        surroundings.sweep(gateway.clock.now());
     }
 }
 

@@ -32,6 +32,15 @@ pub trait State: Send + Sync {
     fn has_fetched(&self, prefix: IpNet, site: &str, path: &str) -> Fact<bool>;
 }
 
+/// State that also takes notes.
+pub trait Memory: State {
+    /// Adds `strikes` to the record of `prefix`.
+    fn strike(&self, prefix: IpNet, strikes: f64, now: Timestamp);
+
+    /// Notes that somebody in `prefix` fetched `path` of `site`.
+    fn note_fetch(&self, prefix: IpNet, site: &str, path: &str);
+}
+
 /// Knows nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Blank;

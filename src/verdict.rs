@@ -1,6 +1,7 @@
 //! What a policy decides, in words that reports, metrics and the access log share.
 
 use crate::document::{Decode, Diagnostics, Node, choose};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What a client is for the books.
@@ -71,7 +72,7 @@ decode_words! {
     crate::facts::Identity, "identity";
 }
 
-/// What to do with a request.
+/// What ends the evaluation of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Pass it to the origin.
@@ -90,6 +91,8 @@ pub enum Action {
         /// The tier's difficulty : expected trials per solution.
         difficulty: u32,
     },
+    /// Send the client to the origin, with a URL that is signed for a short time.
+    Redirect,
 }
 
 impl Action {
@@ -99,6 +102,35 @@ impl Action {
             Action::Allow => "allow",
             Action::Deny { .. } => "deny",
             Action::Challenge { .. } => "challenge",
+            Action::Redirect => "redirect",
+        }
+    }
+}
+
+/// What a rule does to a request that goes on to the next rule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// Charge it to the rule's limits.
+    Limit,
+    /// Add to its weight.
+    Weigh(i64),
+    /// Call the client a member of this class from here on.
+    Tag(Class),
+    /// Add to the record of the client's prefix.
+    Strike(f64),
+    /// Send the answer no faster than this, in bytes per second.
+    Slow(u64),
+}
+
+impl Step {
+    /// The word for it in metrics, logs and reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Step::Limit => "limit",
+            Step::Weigh(_) => "weigh",
+            Step::Tag(_) => "tag",
+            Step::Strike(_) => "strike",
+            Step::Slow(_) => "slow",
         }
     }
 }
@@ -106,17 +138,28 @@ impl Action {
 /// The index of a limit in the policy's list of limits.
 pub type LimitId = usize;
 
-/// A rule that would have ended the evaluation had it not been held back.
+/// A rule that would have acted had it not been held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBack {
     /// The rule.
     pub rule: Arc<str>,
-    /// What it would have done.
-    pub action: Action,
+    /// The word for what it would have done.
+    pub action: &'static str,
+}
+
+/// Limits that a rule charges a request to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// The rule.
+    pub rule: Arc<str>,
+    /// The limits, in the order in which they are asked.
+    pub limits: Arc<[LimitId]>,
+    /// Whether the limits refuse, or are only recorded.
+    pub enforced: bool,
 }
 
 /// What the policy decided for one request, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// What the client is for the books.
     pub class: Class,
@@ -124,16 +167,24 @@ pub struct Verdict {
     pub action: Action,
     /// The rule that decided, or `default`.
     pub rule: Arc<str>,
-    /// Whether limits that the deciding rule names are enforced, or only recorded.
+    /// Whether the deciding rule is in force.
     pub enforced: bool,
-    /// The limits that the request is charged to.
-    pub limits: Arc<[LimitId]>,
+    /// The limits that the request is charged to, in the order of the rules.
+    pub charges: SmallVec<[Charge; 2]>,
     /// Whether a challenge rule was met, so that the request draws on its pass.
     pub draws_on_pass: bool,
-    /// The first held-back rule.
+    /// The first rule that was held back.
     pub held_back: Option<HeldBack>,
     /// Whether some rule hung on an unknown fact.
     pub undecided: bool,
+    /// The sum of what rules weighed.
+    pub weight: i64,
+    /// What to add to the record of the client's prefix.
+    pub strikes: f64,
+    /// How fast the answer may be sent at most, in bytes per second.
+    pub slow: Option<u64>,
+    /// How many expressions could not be evaluated. Such a match does not hold.
+    pub errors: u32,
 }
 
 /// How a refusal is spoken.

@@ -100,7 +100,7 @@ impl Admin {
         let spent = count(self.gateway.gate.spent_challenges());
         metrics.table_entries.with_label_values(&["spent_challenges"]).set(spent);
         metrics.table_entries.with_label_values(&["passes"]).set(count(self.gateway.gate.live_passes()));
-        for (name, size) in self.gateway.limits.sizes() {
+        for (name, size) in self.gateway.ruling.load().limits.sizes() {
             metrics.table_entries.with_label_values(&[&format!("limit:{name}")]).set(count(size));
         }
         match metrics.encode() {

@@ -8,7 +8,9 @@ use super::settings::ChallengeSettings;
 use super::spent::{Spend, Spent};
 use crate::clock::Timestamp;
 use crate::network::IpNet;
+use arc_swap::ArcSwap;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// What the browser sends to `/.windscreen/verify`.
 #[derive(Debug, Deserialize)]
@@ -32,7 +34,7 @@ pub struct Redeemed {
 /// Everything about challenges and passes that outlives a request.
 pub struct Gate {
     keys: SigningKeys,
-    settings: ChallengeSettings,
+    settings: ArcSwap<ChallengeSettings>,
     spent: Spent,
     accounts: Accounts,
 }
@@ -40,7 +42,12 @@ pub struct Gate {
 impl Gate {
     /// A gate that begins at `now`: passes issued before are worth a tenth, since nobody knows what they have used.
     pub fn new(keys: SigningKeys, settings: ChallengeSettings, now: Timestamp) -> Self {
-        Gate { keys, settings, spent: Spent::default(), accounts: Accounts::new(now) }
+        Gate { keys, settings: ArcSwap::from_pointee(settings), spent: Spent::default(), accounts: Accounts::new(now) }
+    }
+
+    /// Changes what passes are worth from now on. What has been used of them stays used.
+    pub fn set_settings(&self, settings: ChallengeSettings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// Issues a challenge. `id` must be random.
@@ -85,7 +92,7 @@ impl Gate {
             id: Pass::id_for(&self.keys, key, &puzzle.id),
             site: puzzle.site,
             difficulty: puzzle.difficulty,
-            expires: puzzle.issued + self.settings.pass.per,
+            expires: puzzle.issued + self.settings.load().pass.per,
             first: puzzle.issued,
         };
         Ok(Redeemed { pass, first: spend == Spend::First })
@@ -98,7 +105,7 @@ impl Gate {
         if pass.site != site {
             return Err(PassError::Site);
         }
-        let grace = if may_revive { self.settings.grace } else { std::time::Duration::ZERO };
+        let grace = if may_revive { self.settings.load().grace } else { std::time::Duration::ZERO };
         if now >= pass.expires + grace {
             return Err(PassError::Expired);
         }
@@ -107,12 +114,12 @@ impl Gate {
 
     /// Draws one request on the pass.
     pub fn draw(&self, pass: &Pass, prefix: IpNet, now: Timestamp) -> Result<(), PassError> {
-        self.accounts.draw(pass, prefix, &self.settings.pass, now)
+        self.accounts.draw(pass, prefix, &self.settings.load().pass, now)
     }
 
     /// Reserves the bytes of a response on the pass. False where its bytes are used up.
     pub fn reserve(&self, pass: &Pass, bytes: u64) -> bool {
-        self.accounts.reserve(&pass.id, bytes, &self.settings.pass)
+        self.accounts.reserve(&pass.id, bytes, &self.settings.load().pass)
     }
 
     /// Charges response bytes to the pass; a negative number gives back.
@@ -122,7 +129,8 @@ impl Gate {
 
     /// The renewed pass, when it is in the second half of its life and has been used modestly.
     pub fn renew(&self, pass: &Pass, now: Timestamp) -> Option<Pass> {
-        let settings = &self.settings.pass;
+        let settings = self.settings.load();
+        let settings = &settings.pass;
         let last = pass.first + settings.renew_until;
         let expires = (now + settings.per).min(last.max(pass.expires));
         let due = pass.expires.since(now) <= settings.per / 2;
@@ -139,7 +147,7 @@ impl Gate {
 
     /// Forgets what has expired. Called now and then.
     pub fn sweep(&self, now: Timestamp) {
-        self.accounts.sweep(self.settings.grace, now);
+        self.accounts.sweep(self.settings.load().grace, now);
     }
 
     /// How many passes have an account.

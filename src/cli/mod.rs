@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod import;
 mod logging;
 mod serve;
 
@@ -40,8 +41,32 @@ enum Command {
     },
     /// Check a gateway file with all that it refers to, or policy files. Exit status 0, or 1 with every mistake.
     Check(CheckArguments),
+    /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Print a new key for `pass_keys`.
     Keygen,
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportCommand {
+    /// A policy of Anubis. Exit status 0, 1 when it is refused, 2 when it cannot be read.
+    Anubis(ImportArguments),
+}
+
+#[derive(Debug, Args)]
+struct ImportArguments {
+    /// The policy, YAML or JSON.
+    file: PathBuf,
+    /// Where to write ours, instead of to standard output.
+    #[arg(short, long, value_name = "POLICY")]
+    output: Option<PathBuf>,
+    /// The data folder of Anubis, which `(data)` in an import stands for.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Demo { listen, admin } => demo::demo(listen, admin),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Keygen => {
             println!("{}", crate::challenge::SigningKeys::print(&rand::random()));
             Ok(0)

@@ -2,8 +2,10 @@
 
 use crate::credentials::CredentialsSource;
 use crate::document::{Decode, Diagnostics, Node, NonEmpty, Spanned, decode_names};
+use crate::feeds::FeedsSettings;
 use crate::listener::ListenerSettings;
 use crate::origin::OriginSettings;
+use crate::surroundings::GeoIpSettings;
 use crate::verdict::Mode;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +26,10 @@ crate::settings! {
         credentials: BTreeMap<String, CredentialsSource> = BTreeMap::new(),
         /// What clients address.
         sites: Spanned<Named<SiteSettings>>,
+        /// Databases in MaxMind's format, for `country` and `asn` in policies.
+        geoip: Option<Spanned<GeoIpSettings>> = None,
+        /// How feeds of addresses are kept fresh.
+        feeds: FeedsSettings = FeedsSettings::default(),
         /// Keys that sign challenges and passes; random at start where absent.
         pass_keys: Option<PassKeysSettings> = None,
     }

@@ -2,20 +2,28 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
-use super::gateway::{GatewayFile, Named, PolicyReference, SiteSettings};
-use super::policy::{BUILT_IN, ListFile, PolicyFile};
-use crate::challenge::{ChallengeSettings, SigningKeys};
-use crate::document::{Diagnostics, Position, Spanned, read, unknown_word};
-use crate::limit::LimitSettings;
+use super::gateway::{GatewayFile, Named, SiteSettings};
+use super::policies::{LoadedPolicy, load_policy};
+use crate::challenge::SigningKeys;
+use crate::document::{Diagnostics, Spanned, read, unknown_word};
 use crate::metrics::NO_SITE;
-use crate::network::Cidr;
 use crate::path::CanonicalPath;
-use crate::policy::{Names, Policy, UserAgentList};
+use crate::policy::Deployment;
+use crate::surroundings::{Geo, GeoIpSettings};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+/// The files that a configuration was read from: when one changes, it is read again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files(pub BTreeSet<PathBuf>);
+
+/// Reads a file, and notes that it was read even where that fails: it may come into being.
+pub(super) fn read_file(path: &Path, files: &mut Files) -> Result<String, String> {
+    files.0.insert(path.to_owned());
+    std::fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+}
 
 /// A gateway's configuration, checked. It holds signing keys and has no Debug output.
 pub struct Config {
@@ -27,34 +35,29 @@ pub struct Config {
     pub authorities: BTreeMap<PathBuf, Vec<u8>>,
     /// Signing keys, the newest first; empty where none are configured.
     pub pass_keys: Vec<[u8; 32]>,
-}
-
-/// A policy and the settings of the stages that it composes.
-#[derive(Debug)]
-pub struct LoadedPolicy {
-    /// What is decided.
-    pub policy: Policy,
-    /// Limits, in the order of their ids.
-    pub limits: Vec<(String, LimitSettings)>,
-    /// Challenges and passes.
-    pub challenge: ChallengeSettings,
+    /// Databases of countries and autonomous systems.
+    pub geo: Geo,
 }
 
 /// More would take longer to fail than clients wait.
 const MAX_ORIGINS: usize = 8;
-
-fn read_file(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
-}
 
 /// Loads a gateway file and everything that it refers to. `None` when anything is wrong.
 ///
 /// # Errors
 /// When the file itself cannot be read.
 pub fn load(path: &Path, diagnostics: &mut Diagnostics) -> Result<Option<Config>, String> {
-    let text = read_file(path)?;
+    load_noting(path, &mut Files::default(), diagnostics)
+}
+
+/// As [`load`], and notes in `files` what was read, whether or not it was good.
+///
+/// # Errors
+/// When the file itself cannot be read.
+pub fn load_noting(path: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Result<Option<Config>, String> {
+    let text = read_file(path, files)?;
     diagnostics.enter(path.display().to_string());
-    Ok(compose(&text, path.parent().unwrap_or(Path::new("")), diagnostics))
+    Ok(compose(&text, path.parent().unwrap_or(Path::new("")), files, diagnostics))
 }
 
 /// The configuration of `serve --origin URL`: one site for every host, the built-in policy in observe mode.
@@ -73,10 +76,10 @@ pub fn for_origin(
          sites: {{site: {{origins: [{{name: origin, url: {url:?}, credentials: {credentials}}}]}}}}}}"
     );
     diagnostics.enter("command line");
-    compose(&text, Path::new(""), diagnostics)
+    compose(&text, Path::new(""), &mut Files::default(), diagnostics)
 }
 
-fn compose(text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Option<Config> {
+fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let file: GatewayFile = read(text, diagnostics)?;
     check_sites(&file.sites, diagnostics);
     let mut authorities = BTreeMap::new();
@@ -91,7 +94,7 @@ fn compose(text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Optio
                 diagnostics.error(name.position, unknown_word("credentials", &name.value, known));
             }
             if let Some(path) = &origin.ca {
-                match read_authorities(&directory.join(path)) {
+                match read_authorities(&directory.join(path), files) {
                     Ok(pem) => drop(authorities.insert(path.clone(), pem)),
                     Err(message) => diagnostics.error(origin.name.position, message),
                 }
@@ -99,15 +102,33 @@ fn compose(text: &str, directory: &Path, diagnostics: &mut Diagnostics) -> Optio
         }
     }
     let pass_keys = match &file.pass_keys {
-        Some(keys) => read_keys(&directory.join(&keys.dir.value)).map_err(|message| {
+        Some(keys) => read_keys(&directory.join(&keys.dir.value), files).map_err(|message| {
             diagnostics.error(keys.dir.position, message);
         }),
         None => Ok(Vec::new()),
     };
-    let sites: Vec<&str> = file.sites.value.0.iter().map(|(name, _)| name.as_str()).collect();
-    let policy = load_policy(&file.policy, directory, sites, diagnostics);
-    let (policy, pass_keys) = (policy?, pass_keys.ok()?);
-    (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys })
+    let geo = read_geo(file.geoip.as_ref(), directory, files, diagnostics);
+    let deployment = Deployment {
+        sites: file.sites.value.0.iter().map(|(name, _)| name.clone()).collect(),
+        countries: file.geoip.as_ref().is_some_and(|geoip| geoip.value.country.is_some()),
+        systems: file.geoip.as_ref().is_some_and(|geoip| geoip.value.asn.is_some()),
+    };
+    let policy = load_policy(&file.policy, directory, deployment, files, diagnostics);
+    let (policy, pass_keys, geo) = (policy?, pass_keys.ok()?, geo?);
+    (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys, geo })
+}
+
+fn read_geo(
+    settings: Option<&Spanned<GeoIpSettings>>,
+    directory: &Path,
+    files: &mut Files,
+    diagnostics: &mut Diagnostics,
+) -> Option<Geo> {
+    let Some(settings) = settings else { return Some(Geo::default()) };
+    let beside = |path: &Option<PathBuf>| path.as_ref().map(|path| directory.join(path));
+    let paths = GeoIpSettings { country: beside(&settings.value.country), asn: beside(&settings.value.asn) };
+    files.0.extend([&paths.country, &paths.asn].into_iter().flatten().cloned());
+    Geo::open(&paths).map_err(|message| diagnostics.error(settings.position, message)).ok()
 }
 
 fn check_sites(sites: &Spanned<Named<SiteSettings>>, diagnostics: &mut Diagnostics) {
@@ -158,8 +179,8 @@ fn check_sites(sites: &Spanned<Named<SiteSettings>>, diagnostics: &mut Diagnosti
     }
 }
 
-fn read_authorities(path: &Path) -> Result<Vec<u8>, String> {
-    let pem = read_file(path)?.into_bytes();
+fn read_authorities(path: &Path, files: &mut Files) -> Result<Vec<u8>, String> {
+    let pem = read_file(path, files)?.into_bytes();
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let good = certificate.is_ok_and(|der| x509_parser::parse_x509_certificate(&der).is_ok());
@@ -171,7 +192,7 @@ fn read_authorities(path: &Path) -> Result<Vec<u8>, String> {
     if count == 0 { Err(format!("`{}` holds no PEM certificate", path.display())) } else { Ok(pem) }
 }
 
-fn read_keys(directory: &Path) -> Result<Vec<[u8; 32]>, String> {
+fn read_keys(directory: &Path, files: &mut Files) -> Result<Vec<[u8; 32]>, String> {
     let unreadable = |error| format!("cannot read `{}`: {error}", directory.display());
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
@@ -187,117 +208,8 @@ fn read_keys(directory: &Path) -> Result<Vec<[u8; 32]>, String> {
     if paths.is_empty() {
         return Err(format!("`{}` holds no key; `windscreen keygen` prints one", directory.display()));
     }
-    let key = |path: &PathBuf| {
-        SigningKeys::parse(&read_file(path)?).map_err(|error| format!("`{}`: {error}", path.display()))
+    let mut key = |path: &PathBuf| {
+        SigningKeys::parse(&read_file(path, files)?).map_err(|error| format!("`{}`: {error}", path.display()))
     };
-    paths.iter().map(key).collect()
-}
-
-fn built_in(name: &str) -> Option<&'static str> {
-    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
-}
-
-fn load_policy(
-    reference: &PolicyReference,
-    directory: &Path,
-    sites: Vec<&str>,
-    diagnostics: &mut Diagnostics,
-) -> Option<LoadedPolicy> {
-    let (text, name, from) = match &reference.file {
-        None => (BUILT_IN[0].1.to_owned(), format!("built-in {}", BUILT_IN[0].0), PathBuf::new()),
-        Some(file) => {
-            let path = directory.join(&file.value);
-            let text = read_file(&path).map_err(|message| diagnostics.error(file.position, message)).ok()?;
-            let from = path.parent().map(Path::to_owned).unwrap_or_default();
-            (text, path.display().to_string(), from)
-        }
-    };
-    let mut overrides: BTreeMap<String, Spanned<Vec<Cidr>>> = BTreeMap::new();
-    let mut overrides_file = String::new();
-    if let Some(file) = &reference.networks {
-        let path = directory.join(&file.value);
-        let text = read_file(&path).map_err(|message| diagnostics.error(file.position, message)).ok()?;
-        overrides_file = path.display().to_string();
-        let outer = diagnostics.enter(overrides_file.clone());
-        overrides = read(&text, diagnostics).unwrap_or_default();
-        diagnostics.enter(outer);
-    }
-    let outer = diagnostics.enter(name);
-    let policy: Option<PolicyFile> = read(&text, diagnostics);
-    let loaded = policy.and_then(|mut file| {
-        if let Some(mode) = reference.mode {
-            file.mode = mode;
-        }
-        for (name, blocks) in overrides {
-            match file.networks.get_mut(&name) {
-                Some(known) => *known = blocks.value,
-                None => {
-                    let known = file.networks.keys().map(String::as_str);
-                    let message = unknown_word("network", &name, known);
-                    let policy = diagnostics.enter(overrides_file.clone());
-                    diagnostics.error(blocks.position, format!("{message} (of the policy)"));
-                    diagnostics.enter(policy);
-                }
-            }
-        }
-        compile(file, &from, Some(sites), diagnostics)
-    });
-    diagnostics.enter(outer);
-    loaded
-}
-
-/// Checks a policy file by itself.
-///
-/// # Errors
-/// When the file itself cannot be read.
-pub fn check_policy(path: &Path, diagnostics: &mut Diagnostics) -> Result<Option<LoadedPolicy>, String> {
-    let text = read_file(path)?;
-    diagnostics.enter(path.display().to_string());
-    let file: Option<PolicyFile> = read(&text, diagnostics);
-    let from = path.parent().unwrap_or(Path::new(""));
-    Ok(file.and_then(|file| compile(file, from, None, diagnostics)))
-}
-
-fn compile(
-    mut file: PolicyFile,
-    from: &Path,
-    sites: Option<Vec<&str>>,
-    diagnostics: &mut Diagnostics,
-) -> Option<LoadedPolicy> {
-    for import in &file.import {
-        let path = from.join(&import.value);
-        let (text, name) = match read_file(&path) {
-            Ok(text) => (text, path.display().to_string()),
-            Err(message) => match built_in(&import.value) {
-                Some(text) => (text.to_owned(), format!("built-in {}", import.value)),
-                None => {
-                    diagnostics.error(import.position, message);
-                    continue;
-                }
-            },
-        };
-        let outer = diagnostics.enter(name);
-        let lists: Option<ListFile> = read(&text, diagnostics);
-        diagnostics.enter(outer);
-        for (name, list) in lists.into_iter().flat_map(|file| file.lists) {
-            if file.lists.insert(name.clone(), list).is_some() {
-                diagnostics.error(import.position, format!("`{}` defines the list `{name}` again", import.value));
-            }
-        }
-    }
-    let mut names = Names { sites, ..Names::default() };
-    for (name, blocks) in &file.networks {
-        names.networks.insert(name.clone(), Arc::new(blocks.iter().map(|cidr| cidr.0).collect()));
-    }
-    for (name, list) in &file.lists {
-        match UserAgentList::compile(list) {
-            Some(compiled) => drop(names.lists.insert(name.clone(), Arc::new(compiled))),
-            None => diagnostics.error(Position { line: 1, column: 1 }, format!("the list `{name}` is too large")),
-        }
-    }
-    names.limits = file.limits.0.iter().map(|(name, _)| name.as_str()).collect();
-    names.tiers = file.challenge.tiers.0.iter().map(|(name, difficulty)| (name.as_str(), *difficulty)).collect();
-    let policy = Policy::compile(file.mode, &file.classes, &file.rules, &file.default, names, diagnostics);
-    (diagnostics.error_count() == 0).then_some(())?;
-    Some(LoadedPolicy { policy: policy?, limits: file.limits.0, challenge: file.challenge })
+    paths.iter().map(&mut key).collect()
 }

@@ -4,8 +4,11 @@
 
 mod gateway;
 mod load;
+mod policies;
 mod policy;
 
 pub use gateway::{AdminSettings, GatewayFile, PassKeysSettings, PolicyReference, SiteSettings};
-pub use load::{Config, LoadedPolicy, check_policy, for_origin, load};
-pub use policy::{BUILT_IN, ListFile, PolicyFile};
+use load::read_file;
+pub use load::{Config, Files, for_origin, load, load_noting};
+pub use policies::{LoadedPolicy, check_policy};
+pub use policy::{BUILT_IN, ImportedFile, PolicyFile, built_in};

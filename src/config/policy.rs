@@ -1,13 +1,14 @@
-//! A policy file as written, with what it imports.
+//! Policy files as written.
 
 use super::gateway::{Named, Version};
 use crate::challenge::ChallengeSettings;
 use crate::document::{Node, Spanned};
 use crate::limit::LimitSettings;
-use crate::network::Cidr;
+use crate::network::Blocks;
 use crate::policy::{RuleSettings, UserAgentListSettings};
+use crate::surroundings::StrikeSettings;
 use crate::verdict::Mode;
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 crate::settings! {
     /// The whole file.
@@ -16,40 +17,69 @@ crate::settings! {
         version: Version,
         /// Whether rules are enforced; `observe` holds back all but those that say `mode: enforce` themselves.
         mode: Mode = Mode::Observe,
-        /// Files with user-agent lists: relative to this file, or built in.
+        /// Files whose sections come before those of this one: relative to it, or built in. `*` stands for several.
         import: Vec<Spanned<String>> = Vec::new(),
         /// Networks by name.
-        networks: BTreeMap<String, Vec<Cidr>> = BTreeMap::new(),
+        networks: Named<Spanned<Vec<Spanned<Blocks>>>> = Named::default(),
         /// User-agent lists by name.
-        lists: BTreeMap<String, UserAgentListSettings> = BTreeMap::new(),
+        lists: Named<Spanned<UserAgentListSettings>> = Named::default(),
         /// Who a client is for the books: the first match.
         classes: Vec<Node> = Vec::new(),
         /// What happens, in order.
         rules: Vec<Spanned<RuleSettings>> = Vec::new(),
+        /// Rules that judge the weight, tried after the others.
+        thresholds: Vec<Spanned<RuleSettings>> = Vec::new(),
         /// What happens to requests that no rule ended.
         default: Spanned<RuleSettings>,
         /// Limits by name.
-        limits: Named<LimitSettings> = Named::default(),
+        limits: Named<Spanned<LimitSettings>> = Named::default(),
         /// Challenges and passes.
         challenge: ChallengeSettings = ChallengeSettings::default(),
+        /// How strikes are forgotten.
+        strikes: StrikeSettings = StrikeSettings { half_life: Duration::from_secs(24 * 3600) },
     }
 }
 
 crate::settings! {
     /// A file that a policy imports.
-    pub struct ListFile {
+    pub struct ImportedFile {
         /// The version of the format: 1.
         version: Version,
+        /// Files whose sections come before those of this one.
+        import: Vec<Spanned<String>> = Vec::new(),
+        /// Networks by name.
+        networks: Named<Spanned<Vec<Spanned<Blocks>>>> = Named::default(),
         /// User-agent lists by name.
-        lists: BTreeMap<String, UserAgentListSettings>,
+        lists: Named<Spanned<UserAgentListSettings>> = Named::default(),
+        /// Who a client is for the books.
+        classes: Vec<Node> = Vec::new(),
+        /// What happens, in order.
+        rules: Vec<Spanned<RuleSettings>> = Vec::new(),
+        /// Rules that judge the weight.
+        thresholds: Vec<Spanned<RuleSettings>> = Vec::new(),
+        /// Limits by name.
+        limits: Named<Spanned<LimitSettings>> = Named::default(),
     }
 }
 
-/// The built-in files by name: the reference policy and its lists.
-pub const BUILT_IN: [(&str, &str); 5] = [
-    ("cockpit.yaml", include_str!("../../policies/cockpit.yaml")),
-    ("lists/ai-crawlers.yaml", include_str!("../../policies/lists/ai-crawlers.yaml")),
-    ("lists/search-engines.yaml", include_str!("../../policies/lists/search-engines.yaml")),
-    ("lists/tools.yaml", include_str!("../../policies/lists/tools.yaml")),
-    ("lists/browsers.yaml", include_str!("../../policies/lists/browsers.yaml")),
-];
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        /// The built-in files by name: the reference policy, and lists to import.
+        pub const BUILT_IN: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../policies/", $name)))),*];
+    };
+}
+
+built_in!(
+    "cockpit.yaml",
+    "lists/ai-crawlers.yaml",
+    "lists/search-engines.yaml",
+    "lists/tools.yaml",
+    "lists/browsers.yaml",
+    "lists/monitoring.yaml",
+    "lists/test-browsers.yaml",
+);
+
+/// The text of a built-in file.
+pub fn built_in(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}

@@ -212,8 +212,19 @@ decode_from_str! {
     u16, "a whole number from 0 to 65535";
     u32, "a whole number from 0 to 4294967295";
     u64, "a whole number";
+    i64, "a whole number, negative ones included";
     SocketAddr, "an address with a port such as `0.0.0.0:8080` or `[::]:8080`";
     IpAddr, "an IP address";
+}
+
+/// A number; neither infinite nor none.
+impl Decode for f64 {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.text().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite()) {
+            Some(value) => Some(value),
+            None => expected("a number", node, diagnostics),
+        }
+    }
 }
 
 impl Decode for Duration {

@@ -48,8 +48,15 @@ impl Node {
     ///
     /// Anchors, aliases and tags are refused: they let a small file grow without bound, and no setting needs them.
     pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
+        let start = Position { line: 1, column: 1 };
         let mut builder = Builder { parser: Parser::new_from_str(text), diagnostics };
-        builder.document()
+        let root = builder.documents(1)?.pop();
+        Some(root.unwrap_or(Node { position: start, kind: Kind::Null }))
+    }
+
+    /// Parses every document of `text`, by the same rules. There may be none.
+    pub fn parse_all(text: &str, diagnostics: &mut Diagnostics) -> Option<Vec<Node>> {
+        Builder { parser: Parser::new_from_str(text), diagnostics }.documents(usize::MAX)
     }
 
     /// How messages name this kind of value.
@@ -59,6 +66,20 @@ impl Node {
             Kind::Scalar(text) => format!("`{text}`"),
             Kind::List(_) => "a list".into(),
             Kind::Map(_) => "a mapping".into(),
+        }
+    }
+
+    /// The value on one line, in YAML's flow style, as people write it.
+    pub fn compact(&self) -> String {
+        match &self.kind {
+            Kind::Null => String::new(),
+            Kind::Scalar(text) => text.clone(),
+            Kind::List(items) => format!("[{}]", items.iter().map(Node::compact).collect::<Vec<_>>().join(", ")),
+            Kind::Map(entries) => {
+                let lines: Vec<_> =
+                    entries.iter().map(|(key, _, value)| format!("{key}: {}", value.compact())).collect();
+                format!("{{{}}}", lines.join(", "))
+            }
         }
     }
 
@@ -89,21 +110,19 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn document(&mut self) -> Option<Node> {
-        let mut root = None;
-        let start = Position { line: 1, column: 1 };
+    fn documents(&mut self, most: usize) -> Option<Vec<Node>> {
+        let mut roots = Vec::new();
         loop {
             match self.next()? {
-                (Event::StreamEnd, _) => break,
-                (Event::DocumentStart(_), position) if root.is_some() => {
+                (Event::StreamEnd, _) => return Some(roots),
+                (Event::DocumentStart(_), position) if roots.len() == most => {
                     self.diagnostics.error(position, "a second document: one file holds one document");
                     return None;
                 }
                 (Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing, _) => {}
-                (event, position) => root = Some(self.value(event, position, 0)?),
+                (event, position) => roots.push(self.value(event, position, 0)?),
             }
         }
-        Some(root.unwrap_or(Node { position: start, kind: Kind::Null }))
     }
 
     fn value(&mut self, event: Event<'a>, position: Position, depth: usize) -> Option<Node> {

@@ -42,10 +42,13 @@ impl governor::clock::Clock for Injected {
     }
 }
 
+type Requests = RateLimiter<IpNet, Table, Injected, NoOpMiddleware<Duration>>;
+
+#[derive(Clone)]
 struct Limit {
     name: Arc<str>,
-    key: KeyBy,
-    requests: Option<RateLimiter<IpNet, Table, Injected, NoOpMiddleware<Duration>>>,
+    settings: LimitSettings,
+    requests: Option<Arc<Requests>>,
     table: Table,
     clock: Arc<dyn Clock>,
     started: Duration,
@@ -57,20 +60,35 @@ pub struct Limits(Vec<Limit>);
 impl Limits {
     /// Starts counting at nothing. `cap` bounds the entries of each limit's table.
     pub fn new(settings: &[(String, LimitSettings)], cap: usize, clock: &Arc<dyn Clock>) -> Self {
+        Limits(Vec::new()).renewed(settings, cap, clock)
+    }
+
+    /// The same limits with other settings. A limit that counts by the same key goes on with what it has counted, so
+    /// that a reload gives nobody a new budget.
+    pub fn renewed(&self, settings: &[(String, LimitSettings)], cap: usize, clock: &Arc<dyn Clock>) -> Self {
         let limit = |(name, settings): &(String, LimitSettings)| {
-            let table = Table::new(cap);
+            let known = self.0.iter().find(|known| *known.name == **name && known.settings.key == settings.key);
+            if let Some(known) = known.filter(|known| known.settings == *settings) {
+                return known.clone();
+            }
+            let started = clock.elapsed();
+            let table = match known {
+                Some(known) => known.table.begun_later(started.saturating_sub(known.started)),
+                None => Table::new(cap),
+            };
             let rate = settings.requests;
             let interval = (rate.per / rate.count.max(1)).max(Duration::from_nanos(1));
             let burst = settings.burst.or(NonZeroU32::new(rate.count)).unwrap_or(NonZeroU32::MIN);
             // Only an interval of zero gives no quota.
             let quota = Quota::with_period(interval).map(|quota| quota.allow_burst(burst));
+            let limiter = |quota| Arc::new(RateLimiter::new(quota, table.clone(), Injected(clock.clone())));
             Limit {
                 name: name.as_str().into(),
-                key: settings.key,
-                requests: quota.map(|quota| RateLimiter::new(quota, table.clone(), Injected(clock.clone()))),
+                settings: settings.clone(),
+                requests: quota.map(limiter),
                 table,
                 clock: clock.clone(),
-                started: clock.elapsed(),
+                started,
             }
         };
         Limits(settings.iter().map(limit).collect())
@@ -79,7 +97,7 @@ impl Limits {
     /// Charges one request of `client` to each of `ids`. The first limit that is exceeded answers.
     pub fn request(&self, ids: &[LimitId], client: &Client) -> Result<(), Exceeded> {
         for limit in ids.iter().filter_map(|id| self.0.get(*id)) {
-            let key = match limit.key {
+            let key = match limit.settings.key {
                 // A host has a /64 of IPv6 to itself, and may use all of it.
                 KeyBy::Address => truncated(client.address, 32, 64),
                 KeyBy::Prefix => client.prefix,
@@ -155,5 +173,29 @@ mod tests {
         let size = limits.sizes().next().map(|(_, size)| size);
         assert_eq!(size, Some(1), "one request at one per second is forgotten after a second");
         assert_eq!(good(&limits, busy, 9), 1, "the busy one gets its rate, not its burst");
+    }
+
+    #[test]
+    fn a_reload_gives_nobody_a_new_budget() {
+        let (limits, clock) = limits(100);
+        let client = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+        clock.advance(Duration::from_secs(50));
+        assert_eq!(good(&limits, client, 9), 3);
+        let shared: Arc<dyn Clock> = clock.clone();
+        let rate = Rate { count: 2, per: Duration::from_secs(1) };
+        let mut settings = LimitSettings { key: KeyBy::Address, requests: rate, burst: NonZeroU32::new(3) };
+        let same = limits.renewed(&[("x".into(), limits.0[0].settings.clone())], 100, &shared);
+        assert_eq!(good(&same, client, 9), 0, "the same settings");
+        clock.advance(Duration::from_millis(10));
+        let faster = same.renewed(&[("x".into(), settings.clone())], 100, &shared);
+        assert_eq!(good(&faster, client, 9), 0, "another rate goes on from what was used");
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(good(&faster, client, 9), 3, "and gives back at the new rate");
+        settings.key = KeyBy::Prefix;
+        assert_eq!(
+            good(&faster.renewed(&[("x".into(), settings)], 100, &shared), client, 9),
+            3,
+            "another key begins anew"
+        );
     }
 }

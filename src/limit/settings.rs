@@ -21,6 +21,7 @@ impl Decode for KeyBy {
 
 crate::settings! {
     /// One named limit.
+    #[derive(PartialEq)]
     pub struct LimitSettings {
         /// What it counts by: `address` (of IPv6 the /64) or `prefix` (IPv4 /24, IPv6 /48).
         key: KeyBy,

@@ -34,6 +34,20 @@ impl Table {
         self.0.count.load(Ordering::Relaxed)
     }
 
+    /// A table with the same state for a limiter that begins `later` than this one's. Reloads call it, requests do not.
+    pub(super) fn begun_later(&self, later: Duration) -> Self {
+        let later = u64::try_from(later.as_nanos()).unwrap_or(u64::MAX);
+        let table = Table::new(self.0.cap);
+        for entry in &self.0.entries {
+            let state = entry.value().load(Ordering::Relaxed).saturating_sub(later);
+            if state > 0 {
+                table.0.entries.insert(*entry.key(), AtomicU64::new(state));
+                table.0.count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        table
+    }
+
     /// Forgets the keys whose arrival time has passed: their state equals that of a key never seen.
     pub(super) fn sweep(&self, since_start: Duration) {
         let before = u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX);

@@ -47,6 +47,14 @@ pub struct Metrics {
     pub credentials_expire: IntGaugeVec,
     pub resolutions: IntCounterVec,
     pub connections: IntGauge,
+    pub lookups: IntCounterVec,
+    pub expression_errors: IntCounter,
+    pub reloads: IntCounterVec,
+    pub last_reload_good: IntGauge,
+    pub loaded_at: IntGauge,
+    pub feed_refreshes: IntCounterVec,
+    pub feed_last_success: IntGaugeVec,
+    pub feed_prefixes: IntGaugeVec,
 }
 
 /// Registers families under the `windscreen_` prefix.
@@ -102,7 +110,7 @@ impl Metrics {
         let metrics = Metrics {
             requests: r.counters(
                 "requests_total",
-                "Requests that ended, by site, class, what was done (allow, deny, challenge, limit, refuse, internal) and \
+                "Requests that ended, by site, class, what was done (allow, deny, challenge, redirect, limit, refuse, internal) and \
                  mode (observe where the deciding rule is not enforced, or the request was allowed because another was held back).",
                 &["site", "class", "action", "mode"],
             )?,
@@ -206,11 +214,53 @@ impl Metrics {
                 &["site", "origin", "result"],
             )?,
             connections: r.gauge("connections", "Client connections open now.")?,
+            lookups: r.counters(
+                "lookups_total",
+                "What policy asked about clients' addresses in DNS, by kind (names, dnsbl) and result: hit where the answer was \
+                 known, dropped where nobody could be asked, else what a look-up found (confirmed, unconfirmed, listed, \
+                 unlisted, refused by the block list, error).",
+                &["kind", "result"],
+            )?,
+            expression_errors: r.counter(
+                "expression_errors_total",
+                "Evaluations of `when` that failed; such a match does not hold.",
+            )?,
+            reloads: r.counters(
+                "config_reloads_total",
+                "Attempts to load the configuration again, by result (ok, error). After an error nothing has changed.",
+                &["result"],
+            )?,
+            last_reload_good: r.gauge(
+                "config_last_reload_successful",
+                "1 if the configuration in the files is the one in force, 0 if the last attempt to load it failed.",
+            )?,
+            loaded_at: r.gauge(
+                "config_loaded_timestamp_seconds",
+                "When the configuration in force was loaded, in seconds since 1970.",
+            )?,
+            feed_refreshes: r.counters(
+                "feed_refreshes_total",
+                "Attempts to refresh a feed, by result (ok, unchanged, error). After an error the last good one stays in use.",
+                &["feed", "result"],
+            )?,
+            feed_last_success: r.gauges(
+                "feed_last_success_timestamp_seconds",
+                "When a feed was last known to be up to date, in seconds since 1970; 0 if never.",
+                &["feed"],
+            )?,
+            feed_prefixes: r.gauges(
+                "feed_prefixes",
+                "CIDR blocks in use of a feed, by the filter that a network puts on it.",
+                &["feed", "filter"],
+            )?,
             registry: r.0,
         };
         // Families with closed reasons show zeros from the start, so that alerts see the first increase.
         for reason in RedeemError::ALL {
             metrics.challenges_failed.with_label_values(&[reason.word()]);
+        }
+        for result in ["ok", "error"] {
+            metrics.reloads.with_label_values(&[result]);
         }
         for reason in ["target", "host", "framing", "query"] {
             metrics.malformed_requests.with_label_values(&[reason]);

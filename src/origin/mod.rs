@@ -11,7 +11,7 @@ mod sign;
 pub use request::{OriginRequest, QueryError, allowed_query, forwarded_headers};
 pub use response::{Outcome, judge, keeps_header};
 pub use settings::{OriginSettings, OriginUrl};
-pub use sign::SignError;
+pub use sign::{SignError, presigned};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_smithy_runtime_api::client::identity::Identity;

@@ -1,99 +1,295 @@
-//! Policy: a pure function from what is known about a request to a verdict.
+//! Policy: a pure function from what is known about a request, and remembered about its client, to a verdict.
 //!
-//! A policy is compiled once, from the `classes`, `rules` and `default` sections of a policy file and the names that
-//! the rest of the file defines. [`Policy::decide`] then serves every caller alike: live traffic, `explain`, replay.
+//! A policy is compiled once, from the sections of a policy file and the names that the rest of the file defines.
+//! [`Policy::decide`] then serves every caller alike: live traffic, `explain`, `test`, replay.
+//!
+//! The work is done in three steps, so that it hardly grows with the number of rules: one pass over each text of the
+//! request finds the atoms that hold (`atoms`, `patterns`, `networks`), these point to the rules that may (`index`), and
+//! only those are evaluated, in their order (`request`).
 
+mod atoms;
 mod compile;
-mod matcher;
-mod path;
-mod user_agent;
+mod index;
+mod literals;
+mod matches;
+mod names;
+mod networks;
+mod patterns;
+mod request;
+mod rule;
+mod settings;
+mod signals;
+mod texts;
+mod user_agents;
+mod warnings;
+mod when;
+mod window;
 
-pub use compile::{Names, RuleSettings};
-pub use matcher::Matcher;
-pub use user_agent::{UserAgentList, UserAgentListSettings};
+pub use compile::Fragment;
+pub use names::{Deployment, Names};
+pub use networks::{NetworkId, NetworkParts, Networks};
+pub use request::Reason;
+pub use rule::{Effect, Rule, RuleSettings};
+pub use user_agents::UserAgentListSettings;
 
 use crate::facts::{Facts, Truth};
-use crate::verdict::{Action, Class, HeldBack, LimitId, Mode, Verdict};
+use crate::signal::Signals;
+use crate::state::State;
+use crate::verdict::{Action, Charge, Class, HeldBack, Mode, Step, Verdict};
+use atoms::Atoms;
+use index::Index;
+use matches::Matcher;
+use regex_automata::util::pool::Pool;
+use request::{Request, Scratch};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-/// One line of a policy.
-#[derive(Debug)]
-pub struct Rule {
-    /// The name that appears in every report.
-    pub name: Arc<str>,
-    /// What it applies to.
-    pub matcher: Matcher,
-    /// What it does.
-    pub action: Action,
-    /// The limits that requests ending here are charged to.
-    pub limits: Arc<[LimitId]>,
-    /// The rule's own mode, if it has one.
-    pub mode: Option<Mode>,
-}
+type MakeScratch = Box<dyn Fn() -> Scratch + Send + Sync + UnwindSafe + RefUnwindSafe>;
 
 /// A compiled policy.
 #[derive(Debug)]
 pub struct Policy {
     mode: Mode,
+    atoms: Atoms,
+    /// The networks; feeds change them while the policy is in use.
+    pub networks: Networks,
     classes: Vec<(Class, Matcher)>,
+    class_index: Index,
+    /// The rules, the thresholds, and last the default.
     rules: Vec<Rule>,
-    default: Rule,
+    rule_index: Index,
+    scratch: Pool<Scratch, MakeScratch>,
+}
+
+/// What became of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its match does not hold.
+    Passed,
+    /// Its match hangs on something unknown: it was passed over.
+    Undecided,
+    /// It was held back by its mode, or the policy's.
+    HeldBack,
+    /// The client's pass meets its challenge.
+    Met,
+    /// It did what it does, and the evaluation went on.
+    Done,
+    /// It ended the evaluation.
+    Decided,
+}
+
+impl Fate {
+    /// The words for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Fate::Passed => "no match",
+            Fate::Undecided => "undecided",
+            Fate::HeldBack => "held back",
+            Fate::Met => "met by the pass",
+            Fate::Done => "done",
+            Fate::Decided => "decided",
+        }
+    }
+}
+
+/// Sees every step of a decision.
+trait Watch {
+    /// Whether rules are shown that cannot match, too.
+    const EVERYTHING: bool;
+
+    fn rule(&mut self, _rule: &Rule, _fate: Fate, _request: &Request<'_>) {}
+
+    fn class(&mut self, _line: usize, _class: Class, _matcher: &Matcher, _request: &Request<'_>) {}
+}
+
+/// Sees nothing, at no cost.
+struct Blind;
+
+impl Watch for Blind {
+    const EVERYTHING: bool = false;
+}
+
+/// One step of a decision, for people to read.
+#[derive(Debug, Clone)]
+pub struct ExplainedRule {
+    /// The rule's name.
+    pub name: Arc<str>,
+    /// The file and line of the rule.
+    pub place: String,
+    /// The word for its action.
+    pub action: &'static str,
+    /// What became of it.
+    pub fate: Fate,
+    /// Why its match holds or not.
+    pub reason: Reason,
+}
+
+/// A decision with everything that led to it.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The class that the `classes` section gave, by which of its lines (counted from 1), and why.
+    pub class: Option<(Class, usize, Reason)>,
+    /// The signals of the request.
+    pub signals: Signals,
+    /// Every rule in order, up to the one that decided.
+    pub rules: Vec<ExplainedRule>,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+#[derive(Default)]
+struct Explainer {
+    class: Option<(Class, usize, Reason)>,
+    signals: Signals,
+    rules: Vec<ExplainedRule>,
+}
+
+impl Watch for Explainer {
+    const EVERYTHING: bool = true;
+
+    fn rule(&mut self, rule: &Rule, fate: Fate, request: &Request<'_>) {
+        self.signals = request.signals();
+        self.rules.push(ExplainedRule {
+            name: rule.name.clone(),
+            place: format!("{}:{}", rule.file, rule.position.line),
+            action: rule.effect.word(),
+            fate,
+            reason: request.explain(&rule.matcher),
+        });
+    }
+
+    fn class(&mut self, line: usize, class: Class, matcher: &Matcher, request: &Request<'_>) {
+        self.class = Some((class, line + 1, request.explain(matcher)));
+    }
 }
 
 impl Policy {
-    /// Decides one request. The outcome depends on `facts` alone.
+    /// Decides one request. The outcome depends on `facts` and `state` alone.
     ///
-    /// Rules are tried in order; the first that matches and is in force ends the evaluation, with three exceptions: a
-    /// challenge that the client's pass meets goes on, a rule that the mode holds back is recorded and passed over, and
-    /// a match that hangs on an unknown fact is passed over and flagged. An allow rule under a policy in `observe` ends
-    /// as it would under `enforce`: it holds nothing back, and the rules after it were not meant for these requests.
-    pub fn decide(&self, facts: &Facts<'_>) -> Verdict {
-        let mut undecided = false;
-        let mut holds = |matcher: &Matcher, class| match matcher.matches(facts, class) {
-            Truth::True => true,
-            Truth::False => false,
-            Truth::Undecided => {
-                undecided = true;
-                false
-            }
-        };
-        let found = self.classes.iter().find(|(_, matcher)| holds(matcher, Class::Unknown));
-        let class = found.map_or(Class::Unknown, |(class, _)| *class);
+    /// Rules are tried in order; the first that matches, ends the evaluation and is in force, decides. A challenge that
+    /// the client's pass meets goes on, a rule that the mode holds back is recorded and passed over, and a match that
+    /// hangs on something unknown is passed over and flagged. Allow, weigh, tag and strike rules keep nothing from
+    /// anybody, so a policy in `observe` does not hold them back: without them its other verdicts would not be those
+    /// of the same policy under `enforce`.
+    pub fn decide(&self, facts: &Facts<'_>, state: &dyn State) -> Verdict {
+        self.run(facts, state, &mut Blind)
+    }
 
-        let mut held_back = None;
-        let mut draws_on_pass = false;
-        let mut deciding = None;
-        for rule in self.rules.iter().chain([&self.default]) {
-            if !holds(&rule.matcher, class) {
-                continue;
-            }
-            let enforced = self.enforces(rule);
-            if let Action::Challenge { difficulty, .. } = rule.action
-                && facts.pass.is_some_and(|paid| paid >= difficulty)
-            {
-                draws_on_pass |= enforced;
-                continue;
-            }
-            let plain_allow = rule.action == Action::Allow && rule.mode.is_none();
-            if enforced || plain_allow {
-                deciding = Some(rule);
+    /// Decides one request and tells how.
+    pub fn explain(&self, facts: &Facts<'_>, state: &dyn State) -> Explanation {
+        let mut explainer = Explainer::default();
+        let verdict = self.run(facts, state, &mut explainer);
+        let Explainer { class, signals, rules } = explainer;
+        Explanation { class, signals, rules, verdict }
+    }
+
+    fn run<W: Watch>(&self, facts: &Facts<'_>, state: &dyn State, watch: &mut W) -> Verdict {
+        let mut scratch = self.scratch.get();
+        let table = self.networks.table();
+        scratch.search(&self.atoms, facts, &table, &self.class_index, &self.rule_index);
+        let Scratch { found, unknown, classes, rules, .. } = &mut *scratch;
+        let mut request = Request::new(facts, state, &self.atoms, &table, found, unknown);
+
+        let mut undecided = false;
+        let mut next = classes.next(0);
+        while let Some(line) = next {
+            let (class, matcher) = &self.classes[line];
+            let truth = request.holds(matcher);
+            undecided |= truth == Truth::Undecided;
+            if truth == Truth::True {
+                watch.class(line, *class, matcher, &request);
+                request.class = *class;
                 break;
             }
-            held_back.get_or_insert_with(|| HeldBack { rule: rule.name.clone(), action: rule.action.clone() });
+            next = classes.next(line + 1);
         }
-        // Where even the default was held back or met, nothing stands in the way.
-        let action = deciding.map_or(Action::Allow, |rule| rule.action.clone());
-        let rule = deciding.unwrap_or(&self.default);
-        Verdict {
-            class,
-            action,
-            rule: rule.name.clone(),
-            enforced: self.enforces(rule),
-            limits: rule.limits.clone(),
-            draws_on_pass,
-            held_back,
-            undecided,
+
+        let of_class = |class, rules: &mut index::Marks| {
+            self.atoms.of_class(class).into_iter().for_each(|atom| self.rule_index.mark_atom(atom, rules));
+        };
+        of_class(request.class, rules);
+        let default = self.rules.len() - 1;
+        let mut verdict = Verdict {
+            class: request.class,
+            action: Action::Allow,
+            rule: self.rules[default].name.clone(),
+            enforced: self.enforces(&self.rules[default]),
+            charges: Default::default(),
+            draws_on_pass: false,
+            held_back: None,
+            undecided: false,
+            weight: 0,
+            strikes: 0.0,
+            slow: None,
+            errors: 0,
+        };
+        let mut next = if W::EVERYTHING { Some(0) } else { rules.next(0) };
+        while let Some(number) = next {
+            let rule = &self.rules[number];
+            let fate = match request.holds(&rule.matcher) {
+                Truth::False => Fate::Passed,
+                Truth::Undecided => Fate::Undecided,
+                Truth::True => self.apply(rule, &mut request, &mut verdict),
+            };
+            undecided |= fate == Fate::Undecided;
+            watch.rule(rule, fate, &request);
+            if fate == Fate::Decided {
+                break;
+            }
+            if matches!(rule.effect, Effect::Go(Step::Tag(_))) && fate == Fate::Done {
+                of_class(request.class, rules);
+            }
+            next = if W::EVERYTHING { (number < default).then_some(number + 1) } else { rules.next(number + 1) };
         }
+        verdict.class = request.class;
+        verdict.weight = request.weight;
+        verdict.undecided = undecided;
+        verdict.errors = request.errors();
+        verdict
+    }
+
+    /// Does what a rule does whose match holds.
+    fn apply(&self, rule: &Rule, request: &mut Request<'_>, verdict: &mut Verdict) -> Fate {
+        let enforced = self.enforces(rule);
+        let harmless = match &rule.effect {
+            Effect::End(Action::Allow) => true,
+            Effect::Go(step) => !matches!(step, Step::Slow(_) | Step::Limit),
+            Effect::End(_) => false,
+        };
+        let in_force = enforced || (harmless && rule.mode.is_none());
+        match &rule.effect {
+            Effect::End(Action::Challenge { difficulty, .. }) if request.is_paid(*difficulty) => {
+                verdict.draws_on_pass |= enforced;
+                return Fate::Met;
+            }
+            // A held-back limit still counts, so that reports say whom it would refuse.
+            Effect::Go(Step::Limit) => {
+                verdict.charge(rule, enforced);
+                return if enforced { Fate::Done } else { Fate::HeldBack };
+            }
+            effect if !in_force => {
+                // What would only have prepared a verdict is no answer that a client would have seen.
+                if !harmless || matches!(effect, Effect::End(_)) {
+                    verdict
+                        .held_back
+                        .get_or_insert_with(|| HeldBack { rule: rule.name.clone(), action: effect.word() });
+                }
+                return Fate::HeldBack;
+            }
+            Effect::End(action) => {
+                verdict.action = action.clone();
+                verdict.rule = rule.name.clone();
+                verdict.enforced = enforced;
+                verdict.charge(rule, enforced);
+                return Fate::Decided;
+            }
+            Effect::Go(Step::Weigh(weight)) => request.weight = request.weight.saturating_add(*weight),
+            Effect::Go(Step::Tag(class)) => request.class = *class,
+            Effect::Go(Step::Strike(strikes)) if request.is_own_doing() => verdict.strikes += strikes,
+            Effect::Go(Step::Strike(_)) => {}
+            Effect::Go(Step::Slow(rate)) => verdict.slow = Some(verdict.slow.map_or(*rate, |slow| slow.min(*rate))),
+        }
+        Fate::Done
     }
 
     /// Whether `rule` is in force. A rule that says `mode: enforce` itself is, whatever the policy says.
@@ -110,8 +306,16 @@ impl Policy {
         self.mode
     }
 
-    /// The names of all rules, in order, the default last.
-    pub fn rule_names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.rules.iter().chain([&self.default]).map(|rule| &rule.name)
+    /// All rules in order, thresholds behind them, the default last.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+impl Verdict {
+    fn charge(&mut self, rule: &Rule, enforced: bool) {
+        if !rule.limits.is_empty() {
+            self.charges.push(Charge { rule: rule.name.clone(), limits: rule.limits.clone(), enforced });
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! The books: what a request came to, in metrics and as one line of the access log.
 
 use super::Front;
-use super::context::{Context, Done};
+use super::context::{Caller, Context, Done};
 use crate::metrics::NO_SITE;
-use crate::verdict::Class;
+use crate::verdict::{Class, Verdict};
 use http::header::{REFERER, USER_AGENT};
 use pingora::Error;
 use pingora::proxy::Session;
@@ -16,6 +16,18 @@ fn cut(text: &str) -> &str {
 }
 
 impl Front {
+    /// Puts on record what the policy wants to know of this request when the next one comes.
+    fn remember(&self, verdict: &Verdict, caller: &Caller, status: u16, context: &Context) {
+        let memory = &self.gateway.memory;
+        // Whoever wrote a forged forwarding header must not strike others.
+        if verdict.strikes > 0.0 && caller.client.trusted {
+            memory.strike(caller.client.prefix, verdict.strikes, context.now);
+        }
+        if let (200..=399, Some(site), Some(path)) = (status, &context.site, &context.path) {
+            memory.note_fetch(caller.client.prefix, &site.name, path.as_str());
+        }
+    }
+
     pub(super) fn account(&self, session: &Session, error: Option<&Error>, context: &mut Context) {
         let metrics = &self.gateway.metrics;
         let sent = session.body_bytes_sent() as u64;
@@ -29,7 +41,7 @@ impl Front {
         let verdict = context.verdict.as_ref();
         let class = verdict.map_or(Class::Unknown, |verdict| verdict.class).word();
         let held_back = verdict.and_then(|verdict| verdict.held_back.as_ref());
-        let limited_in_vain = context.limit.is_some() && context.done != Done::Limit;
+        let in_vain = context.limit.as_ref().filter(|_| context.done != Done::Limit);
         let passed_over = held_back.is_some() && context.done == Done::Allow;
         let observed = passed_over || verdict.is_some_and(|verdict| !verdict.enforced);
         let mode = if observed { "observe" } else { "enforce" };
@@ -43,9 +55,15 @@ impl Front {
             metrics.first_byte_seconds.with_label_values(&[site]).observe(first.as_secs_f64());
         }
         if let Some(held) = held_back {
-            metrics.would_be.with_label_values(&[site, class, &*held.rule, held.action.word()]).inc();
-        } else if let (true, Some(verdict)) = (limited_in_vain, verdict) {
-            metrics.would_be.with_label_values(&[site, class, &*verdict.rule, "limit"]).inc();
+            metrics.would_be.with_label_values(&[site, class, &*held.rule, held.action]).inc();
+        } else if let Some(over) = in_vain {
+            metrics.would_be.with_label_values(&[site, class, &*over.rule, "limit"]).inc();
+        }
+        if let Some(verdict) = verdict {
+            metrics.expression_errors.inc_by(verdict.errors.into());
+            if let Some(caller) = &context.caller {
+                self.remember(verdict, caller, status, context);
+            }
         }
         let origin = context.site.as_ref().filter(|_| context.origin_stopwatch.is_some());
         let origin = origin.and_then(|site| site.origins.get(context.attempt));
@@ -82,9 +100,13 @@ impl Front {
             action = context.done.word(),
             mode,
             reason = context.reason,
+            weight = verdict.map(|v| v.weight).filter(|weight| *weight != 0),
+            strikes = verdict.map(|v| v.strikes).filter(|strikes| *strikes > 0.0),
+            slow = verdict.and_then(|v| v.slow),
+            undecided = verdict.map(|v| v.undecided).filter(|undecided| *undecided),
             would_rule = held_back.map(|held| &*held.rule),
-            would_action = held_back.map(|held| held.action.word()),
-            limit = context.limit.as_deref(),
+            would_action = held_back.map(|held| held.action),
+            limit = context.limit.as_ref().map(|over| &*over.limit),
             origin = origin.map(|origin| &*origin.name),
             origin_bytes = context.origin_bytes,
             error = error.map(|error| error.etype().as_str()),

@@ -70,6 +70,8 @@ pub enum Done {
     Deny,
     /// Asked for a pass.
     Challenge,
+    /// Sent to the origin itself.
+    Redirect,
     /// Refused by a limit.
     Limit,
     /// Refused because it is malformed, writes, lists or addresses nothing.
@@ -84,6 +86,7 @@ impl Done {
             Done::Allow => "allow",
             Done::Deny => "deny",
             Done::Challenge => "challenge",
+            Done::Redirect => "redirect",
             Done::Limit => "limit",
             Done::Refuse => "refuse",
             Done::Internal => "internal",
@@ -99,6 +102,15 @@ pub struct Caller {
     pub secure: bool,
     pub dialect: Dialect,
     pub identity: Identity,
+}
+
+/// A limit that a request exceeded.
+#[derive(Debug, Clone)]
+pub struct OverLimit {
+    /// The limit's name.
+    pub limit: Arc<str>,
+    /// The rule that charged the request to it.
+    pub rule: Arc<str>,
 }
 
 /// One request.
@@ -120,7 +132,7 @@ pub struct Context {
     /// A short word that says why: a refusal's reason, a pass's fault.
     pub reason: Option<&'static str>,
     /// A limit that was exceeded, enforced or not.
-    pub limit: Option<Arc<str>>,
+    pub limit: Option<OverLimit>,
     /// The pass that the request draws on, and the bytes reserved on it.
     pub pass: Option<Pass>,
     pub reserved: i64,
@@ -137,6 +149,8 @@ pub struct Context {
     pub origin_stopwatch: Option<Stopwatch>,
     pub origin_bytes: u64,
     pub first_byte: Option<Duration>,
+    /// When the body began to be sent at a slowed rate, and how much of it was so far.
+    pub paced: Option<(Stopwatch, u64)>,
 }
 
 impl Context {
@@ -165,11 +179,21 @@ impl Context {
             origin_stopwatch: None,
             origin_bytes: 0,
             first_byte: None,
+            paced: None,
         }
     }
 
     /// How to speak to the client.
     pub fn dialect(&self) -> Dialect {
         self.caller.map_or(Dialect::Plain, |caller| caller.dialect)
+    }
+
+    /// How long to wait after `bytes` more of the body, so that it keeps to the rate that the policy slows it to.
+    pub fn pace(&mut self, bytes: u64) -> Option<Duration> {
+        let rate = self.verdict.as_ref()?.slow?;
+        let (since, sent) = self.paced.get_or_insert_with(|| (Stopwatch::start(), 0));
+        *sent += bytes;
+        let due = Duration::from_secs_f64(*sent as f64 / rate.max(1) as f64);
+        Some(due.saturating_sub(since.elapsed())).filter(|wait| !wait.is_zero())
     }
 }

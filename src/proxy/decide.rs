@@ -1,7 +1,7 @@
 //! The stages in order: identity, policy, then limits or the challenge.
 
 use super::Front;
-use super::context::{Caller, Context, Done};
+use super::context::{Caller, Context, Done, OverLimit};
 use super::intake::{self, Intake, RequestLine};
 use super::refusal::{Refusal, Reply};
 use super::site::{NoSite, Site};
@@ -9,15 +9,19 @@ use super::verify::{cookie_name, cookie_values, set_cookie};
 use crate::challenge::{Pass, PassError, VERIFY_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity};
 use crate::identity::{Claim, claim, client, dialect};
-use crate::origin::allowed_query;
+use crate::limit::Limits;
+use crate::origin::{allowed_query, presigned};
 use crate::verdict::{Action, Dialect, Verdict};
 use http::header::{self, HeaderMap};
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
+use std::time::Duration;
 
 /// Paths of the gateway's own pages begin so.
 const OWN: &str = "/.windscreen/";
+/// How long the URL of a redirect is good for: long enough to follow it, too short to pass it around.
+const REDIRECT_LIFE: Duration = Duration::from_secs(60);
 const ALLOWED_METHODS: &str = "GET, HEAD";
 
 /// What to do next.
@@ -59,6 +63,14 @@ impl Headers for Live<'_> {
         }
         true
     }
+}
+
+/// What is asked for, by whom, and what counts it.
+struct Asked<'a> {
+    site: &'a Site,
+    caller: Caller,
+    method: &'a str,
+    limits: &'a Limits,
 }
 
 fn version(version: http::Version) -> HttpVersion {
@@ -139,6 +151,7 @@ impl Front {
 
         let mut pass = self.pass(headers, &host, &site, caller, context);
         let relayed = self.peer.relays(socket);
+        let ruling = self.gateway.ruling.load();
         let live = Live { request, relayed };
         loop {
             let identity = if pass.is_some() { Identity::Pass } else { Identity::None };
@@ -158,9 +171,10 @@ impl Front {
                 secure: Fact::Present(caller.secure),
                 dialect: Fact::Present(caller.dialect),
             };
-            let verdict = self.gateway.policy.decide(&facts);
+            let verdict = ruling.policy.decide(&facts, &*self.gateway.memory);
             context.caller = Some(Caller { identity, ..caller });
-            let decision = self.act(&verdict, &site, caller, pass.as_ref(), context);
+            let asked = Asked { site: &site, caller, method: request.method.as_str(), limits: &ruling.limits };
+            let decision = self.act(&verdict, &asked, pass.as_ref(), context);
             context.verdict = Some(verdict);
             match decision {
                 Some(decision) => return decision,
@@ -174,12 +188,12 @@ impl Front {
     fn act(
         &self,
         verdict: &Verdict,
-        site: &Site,
-        caller: Caller,
+        asked: &Asked<'_>,
         pass: Option<&Pass>,
         context: &mut Context,
     ) -> Option<Decision> {
-        if let Some(refusal) = self.over_limit(verdict, site, caller, context) {
+        let Asked { site, caller, method, .. } = *asked;
+        if let Some(refusal) = self.over_limit(verdict, asked, context) {
             return Some(refuse(refusal));
         }
         match &verdict.action {
@@ -194,13 +208,17 @@ impl Front {
                 }
                 Some(self.challenge(site, caller, tier, *difficulty, context))
             }
-            Action::Allow => {
-                context.done = Done::Allow;
+            Action::Allow | Action::Redirect => {
                 if context.path.as_ref().is_none_or(|path| path.key().is_empty()) {
                     context.done = Done::Refuse;
                     context.reason = Some("listing");
                     return Some(refuse(Refusal::listing()));
                 }
+                if verdict.action == Action::Redirect {
+                    context.done = Done::Redirect;
+                    return Some(self.redirect(method, site, context));
+                }
+                context.done = Done::Allow;
                 if let Some(pass) = pass.filter(|_| verdict.draws_on_pass)
                     && let Err(error) = self.spend(pass, site, caller, context)
                 {
@@ -279,16 +297,48 @@ impl Front {
         }
     }
 
-    /// Charges the limits that the deciding rule names, and notes the first that is exceeded.
-    fn over_limit(&self, verdict: &Verdict, site: &Site, caller: Caller, context: &mut Context) -> Option<Refusal> {
-        let exceeded = self.gateway.limits.request(&verdict.limits, &caller.client).err()?;
-        let mode = if verdict.enforced { "enforce" } else { "observe" };
-        self.gateway.metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, mode]).inc();
-        context.limit = Some(exceeded.limit);
-        verdict.enforced.then(|| {
-            context.done = Done::Limit;
-            Refusal::slow_down(caller.dialect, exceeded.retry_after)
-        })
+    /// Charges the limits of the rules that matched, and notes the first that is exceeded. One that only observes
+    /// lets the next ones be charged, too.
+    fn over_limit(&self, verdict: &Verdict, asked: &Asked<'_>, context: &mut Context) -> Option<Refusal> {
+        let Asked { site, caller, limits, .. } = *asked;
+        for charge in &verdict.charges {
+            let Err(exceeded) = limits.request(&charge.limits, &caller.client) else { continue };
+            let mode = if charge.enforced { "enforce" } else { "observe" };
+            self.gateway.metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, mode]).inc();
+            let over = OverLimit { limit: exceeded.limit, rule: charge.rule.clone() };
+            if charge.enforced {
+                context.limit = Some(over);
+                context.done = Done::Limit;
+                return Some(Refusal::slow_down(caller.dialect, exceeded.retry_after));
+            }
+            context.limit.get_or_insert(over);
+        }
+        None
+    }
+
+    /// Sends the client to the site's first origin, by a URL that is good for a minute.
+    fn redirect(&self, method: &str, site: &Site, context: &mut Context) -> Decision {
+        let (Some(origin), Some(path)) = (site.origins.first(), &context.path) else {
+            return refuse(Refusal::internal());
+        };
+        let location = match presigned(origin, method, path, REDIRECT_LIFE, context.now) {
+            Ok(location) => location,
+            Err(error) => {
+                tracing::warn!(origin = &*origin.name, %error, "a redirect could not be signed");
+                context.reason = Some("credentials");
+                return refuse(Refusal::origin_failed(false));
+            }
+        };
+        let reply = Reply::new(StatusCode::TEMPORARY_REDIRECT, "text/plain", String::new(), &context.request_id);
+        let reply = reply.and_then(|mut reply| {
+            reply.header.insert_header(header::LOCATION, location)?;
+            reply.header.insert_header(header::REFERRER_POLICY, "no-referrer")?;
+            Ok(reply)
+        });
+        match reply {
+            Ok(reply) => Decision::Reply(Box::new(reply)),
+            Err(_) => refuse(Refusal::internal()),
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::identity::Peer;
 use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
+use crate::state::Memory;
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use context::{Context, InFlight, Throttle};
 use http::header;
@@ -37,10 +39,10 @@ use std::time::Duration;
 pub struct Gateway {
     /// What may be addressed.
     pub sites: Sites,
-    /// What is decided.
-    pub policy: Policy,
-    /// How fast clients may ask.
-    pub limits: Limits,
+    /// What is decided, and how fast clients may ask. A reload replaces both at once.
+    pub ruling: ArcSwap<Ruling>,
+    /// What is remembered about clients and measured about the machine.
+    pub memory: Arc<dyn Memory>,
     /// Challenges and passes.
     pub gate: Gate,
     /// The challenge page.
@@ -49,6 +51,14 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// A policy with the limits that it names.
+pub struct Ruling {
+    /// What is decided.
+    pub policy: Policy,
+    /// How fast clients may ask.
+    pub limits: Limits,
 }
 
 /// The gateway behind one listener.
@@ -184,6 +194,16 @@ impl ProxyHttp for Front {
     ) -> Result<Option<Duration>> {
         context.origin_bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         Ok(None)
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<bytes::Bytes>,
+        _end: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        Ok(context.pace(body.as_ref().map_or(0, |bytes| bytes.len() as u64)))
     }
 
     fn fail_to_connect(

@@ -9,9 +9,9 @@ const RANKS: [&[&str]; 7] = [
     &["challenge", "identity", "limit", "origin", "policy"],
     &["metrics"],
     &["proxy"],
-    &["credentials", "listener", "resolver"],
-    &["admin", "config", "demo"],
-    &["cli", "server"],
+    &["credentials", "feeds", "listener", "resolver", "surroundings"],
+    &["admin", "config", "demo", "importer"],
+    &["cli", "reload", "server"],
 ];
 
 /// Within these ranks siblings may import one another: the vocabulary is one, and so is the wiring.
@@ -101,7 +101,10 @@ fn the_core_knows_no_network_library() {
 
 #[test]
 fn a_file_is_one_thing() {
-    for (path, _, text) in sources() {
+    let is_test = |path: &Path| path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs");
+    for (path, _, text) in
+        sources().into_iter().filter(|(path, ..)| !is_test(path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap()))
+    {
         let code = text.split("#[cfg(test)]").next().unwrap().lines().count();
         assert!(code <= 400, "{} has {code} lines: split it by role", path.display());
     }

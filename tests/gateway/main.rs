@@ -6,6 +6,7 @@
 mod harness;
 
 mod addresses_are_believed_from_proxies_only;
+mod anubis_policies_are_carried_over;
 mod architecture;
 mod bad_configuration_is_refused;
 mod browsers_pass_and_read;

@@ -1,7 +1,12 @@
-//! Address arithmetic: prefixes that clients are counted by, and sets of CIDR blocks.
+//! Address arithmetic: prefixes that clients are counted by, sets of CIDR blocks, and where such blocks come from.
+
+mod feed;
+mod parse;
 
 use crate::document::{Decode, Diagnostics, Node};
+pub use feed::{Blocks, Feed, Format};
 pub use ipnet::IpNet;
+pub use parse::{parse, parse_list};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The address without the IPv4-mapped wrapping (`::ffff:192.0.2.1`) that dual-stack sockets add.
@@ -27,7 +32,8 @@ pub struct CidrSet {
     ranges: Vec<(u128, u128)>,
 }
 
-fn number(address: IpAddr) -> u128 {
+/// The address as a number; IPv4 in its IPv4-mapped range.
+pub fn number(address: IpAddr) -> u128 {
     let v6: Ipv6Addr = match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         IpAddr::V6(v6) => v6,
@@ -41,6 +47,11 @@ impl CidrSet {
         let number = number(address);
         let after = self.ranges.partition_point(|(first, _)| *first <= number);
         after > 0 && number <= self.ranges[after - 1].1
+    }
+
+    /// The set as ranges of [`number`]s, first and last, in order and apart from each other.
+    pub fn ranges(&self) -> &[(u128, u128)] {
+        &self.ranges
     }
 
     /// Whether no address is in the set.
@@ -69,26 +80,26 @@ impl FromIterator<IpNet> for CidrSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cidr(pub IpNet);
 
+/// Reads a block or a lone address. A block with host bits set is refused: it is not clear what was meant.
+fn block(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(unmapped(address).into());
+    }
+    match text.parse::<IpNet>() {
+        Ok(block) if block.trunc() == block => Ok(block),
+        Ok(block) => Err(format!("`{text}` has host bits set, did you mean `{}`?", block.trunc())),
+        Err(_) => Err(expected(&format!("`{text}`"))),
+    }
+}
+
+fn expected(found: &str) -> String {
+    format!("expected a CIDR block such as `192.0.2.0/24`, found {found}")
+}
+
 impl Decode for Cidr {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let text = node.text().unwrap_or_default();
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Some(Cidr(unmapped(address).into()));
-        }
-        match text.parse::<IpNet>() {
-            Ok(block) if block.trunc() == block => Some(Cidr(block)),
-            Ok(block) => {
-                diagnostics
-                    .error(node.position, format!("`{text}` has host bits set, did you mean `{}`?", block.trunc()));
-                None
-            }
-            Err(_) => {
-                let found = node.describe();
-                diagnostics
-                    .error(node.position, format!("expected a CIDR block such as `192.0.2.0/24`, found {found}"));
-                None
-            }
-        }
+        let block = node.text().map_or_else(|| Err(expected(&node.describe())), block);
+        block.map(Cidr).map_err(|message| diagnostics.error(node.position, message)).ok()
     }
 }
 

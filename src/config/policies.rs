@@ -1,0 +1,348 @@
+//! Loads a policy with everything that it imports, and the networks that a deployment puts in.
+
+#![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
+
+use super::gateway::{Named, PolicyReference};
+use super::policy::{BUILT_IN, ImportedFile, PolicyFile, built_in};
+use super::{Files, read_file};
+use crate::challenge::ChallengeSettings;
+use crate::document::{Diagnostics, Node, Position, Spanned, read, unknown_word};
+use crate::limit::LimitSettings;
+use crate::network::{Blocks, Feed, parse_list};
+use crate::policy::{
+    Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
+};
+use crate::surroundings::StrikeSettings;
+use std::path::{Path, PathBuf};
+
+/// A policy and the settings of what it steers.
+#[derive(Debug)]
+pub struct LoadedPolicy {
+    /// What is decided.
+    pub policy: Policy,
+    /// Limits, in the order of their ids.
+    pub limits: Vec<(String, LimitSettings)>,
+    /// Challenges and passes.
+    pub challenge: ChallengeSettings,
+    /// How strikes are forgotten.
+    pub strikes: StrikeSettings,
+    /// The feeds of the networks: which network, which of its feeds, and where it is.
+    pub feeds: Vec<(NetworkId, usize, Feed)>,
+}
+
+type NetworkEntries = Named<Spanned<Vec<Spanned<Blocks>>>>;
+
+/// One file: what it is called, where its relative paths begin, and its text. A built-in file has no directory.
+struct Source {
+    name: String,
+    directory: Option<PathBuf>,
+    text: String,
+}
+
+impl Source {
+    fn built_in(name: &str, text: &str) -> Self {
+        Source { name: format!("built-in {name}"), directory: None, text: text.to_owned() }
+    }
+
+    fn file(path: &Path, files: &mut Files) -> Result<Self, String> {
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Source { name: path.display().to_string(), directory: Some(directory), text: read_file(path, files)? })
+    }
+
+    /// The files that an import means.
+    fn import(&self, wanted: &str, files: &mut Files) -> Result<Vec<Source>, String> {
+        if wanted.contains(['*', '?', '[']) {
+            return self.import_all(wanted, files);
+        }
+        let beside = self.directory.as_ref().map(|directory| Source::file(&directory.join(wanted), files));
+        match (beside, built_in(wanted)) {
+            (Some(Ok(source)), _) => Ok(vec![source]),
+            (_, Some(text)) => Ok(vec![Source::built_in(wanted, text)]),
+            (Some(Err(message)), None) => Err(message),
+            (None, None) => Err(format!("`{wanted}` is not built in")),
+        }
+    }
+
+    /// The files that a pattern means: beside this one, or built in where there are none.
+    fn import_all(&self, wanted: &str, files: &mut Files) -> Result<Vec<Source>, String> {
+        let glob = globset::GlobBuilder::new(wanted).literal_separator(true).build();
+        let glob = glob.map_err(|error| format!("`{wanted}` is not a glob: {}", error.kind()))?.compile_matcher();
+        let (folder, _) = wanted.rsplit_once('/').unwrap_or(("", wanted));
+        if folder.contains(['*', '?', '[']) {
+            return Err(format!("`{wanted}`: only the last part of an import may be a pattern"));
+        }
+        let mut found = Vec::new();
+        if let Some(directory) = &self.directory {
+            let entries = std::fs::read_dir(directory.join(folder)).into_iter().flatten().flatten();
+            let mut names: Vec<String> = entries
+                .filter_map(|entry| Some(Path::new(folder).join(entry.file_name()).to_str()?.to_owned()))
+                .filter(|name| glob.is_match(name))
+                .collect();
+            names.sort();
+            for name in names {
+                found.push(Source::file(&directory.join(name), files)?);
+            }
+        }
+        if found.is_empty() {
+            let known = BUILT_IN.iter().filter(|(name, _)| glob.is_match(name));
+            found.extend(known.map(|(name, text)| Source::built_in(name, text)));
+        }
+        if found.is_empty() { Err(format!("no file matches `{wanted}`")) } else { Ok(found) }
+    }
+}
+
+/// The rules of one file.
+struct Part {
+    file: String,
+    classes: Vec<Node>,
+    rules: Vec<Spanned<RuleSettings>>,
+    thresholds: Vec<Spanned<RuleSettings>>,
+}
+
+/// Reads files into one policy.
+struct Loader<'l> {
+    names: Names,
+    parts: Vec<Part>,
+    limits: Vec<(String, LimitSettings)>,
+    feeds: Vec<(NetworkId, usize, Feed)>,
+    /// Names that are defined: what, name, where, and whether an imported file did so.
+    defined: Vec<(&'static str, String, String, Position, bool)>,
+    /// Files that have been read.
+    seen: Vec<String>,
+    /// The files whose imports are being followed.
+    open: Vec<String>,
+    overrides: Vec<(String, Spanned<Vec<Spanned<Blocks>>>)>,
+    overrides_source: Option<(String, PathBuf)>,
+    files: &'l mut Files,
+    diagnostics: &'l mut Diagnostics,
+}
+
+impl Loader<'_> {
+    fn imports(&mut self, source: &Source, imports: &[Spanned<String>]) {
+        self.open.push(source.name.clone());
+        for import in imports {
+            let found = match source.import(&import.value, self.files) {
+                Ok(found) => found,
+                Err(message) => {
+                    self.diagnostics.error(import.position, message);
+                    continue;
+                }
+            };
+            for file in found {
+                if let Some(first) = self.open.iter().position(|open| *open == file.name) {
+                    let cycle = [&self.open[first..], std::slice::from_ref(&file.name)].concat().join("` imports `");
+                    self.diagnostics.error(import.position, format!("the imports go round in a circle: `{cycle}`"));
+                } else if !self.seen.contains(&file.name) {
+                    self.seen.push(file.name.clone());
+                    self.imported(&file);
+                }
+            }
+        }
+        self.open.pop();
+    }
+
+    fn imported(&mut self, source: &Source) {
+        let outer = self.diagnostics.enter(source.name.clone());
+        if let Some(file) = read::<ImportedFile>(&source.text, self.diagnostics) {
+            self.imports(source, &file.import);
+            self.names(source, file.networks, file.lists, file.limits, true);
+            let part = Part {
+                file: source.name.clone(),
+                classes: file.classes,
+                rules: file.rules,
+                thresholds: file.thresholds,
+            };
+            self.parts.push(part);
+        }
+        self.diagnostics.enter(outer);
+    }
+
+    /// Notes that a name is defined here. Says no when it is so already.
+    fn define(&mut self, what: &'static str, name: &str, position: Position, imported: bool) -> bool {
+        if let Some((_, _, file, place, _)) = self.defined.iter().find(|known| known.0 == what && known.1 == name) {
+            let message =
+                format!("a second {what} named `{name}`: the first is at {file}:{}:{}", place.line, place.column);
+            self.diagnostics.error(position, message);
+            return false;
+        }
+        self.defined.push((what, name.to_owned(), self.diagnostics.file().to_owned(), position, imported));
+        true
+    }
+
+    fn names(
+        &mut self,
+        source: &Source,
+        networks: NetworkEntries,
+        lists: Named<Spanned<UserAgentListSettings>>,
+        limits: Named<Spanned<LimitSettings>>,
+        imported: bool,
+    ) {
+        for (name, blocks) in networks.0 {
+            if self.define("network", &name, blocks.position, imported) {
+                self.network(&name, blocks, source.directory.as_deref());
+            }
+        }
+        for (name, list) in lists.0 {
+            if self.define("list", &name, list.position, imported) {
+                self.names.add_list(&name, list.value);
+            }
+        }
+        for (name, limit) in limits.0 {
+            if self.define("limit", &name, limit.position, imported) {
+                self.names.add_limit(&name);
+                self.limits.push((name, limit.value));
+            }
+        }
+    }
+
+    /// Defines a network, by the deployment's blocks where it has some.
+    fn network(&mut self, name: &str, blocks: Spanned<Vec<Spanned<Blocks>>>, directory: Option<&Path>) {
+        let own = self.overrides.iter().position(|(known, _)| known == name).map(|at| self.overrides.remove(at).1);
+        let Some((own, (file, directory))) = own.zip(self.overrides_source.clone()) else {
+            return self.add_network(name, blocks.value, directory);
+        };
+        let outer = self.diagnostics.enter(file);
+        self.add_network(name, own.value, Some(&directory));
+        self.diagnostics.enter(outer);
+    }
+
+    fn add_network(&mut self, name: &str, blocks: Vec<Spanned<Blocks>>, directory: Option<&Path>) {
+        let mut parts = NetworkParts::default();
+        let mut feeds = Vec::new();
+        for Spanned { position, value } in blocks {
+            match value {
+                Blocks::Cidr(cidr) => parts.fixed.push(cidr.0),
+                Blocks::Feed(feed) => {
+                    parts.feeds.push(None);
+                    feeds.push(feed);
+                }
+                Blocks::File(path) => {
+                    let path = directory.unwrap_or(Path::new("")).join(path);
+                    let blocks = read_file(&path, self.files)
+                        .and_then(|text| parse_list(text.as_bytes()).map_err(|e| format!("`{}`: {e}", path.display())));
+                    match blocks {
+                        Ok(blocks) => parts.fixed.extend(blocks),
+                        Err(message) => self.diagnostics.error(position, message),
+                    }
+                }
+            }
+        }
+        let id = self.names.add_network(name, parts);
+        self.feeds.extend(feeds.into_iter().enumerate().map(|(number, feed)| (id, number, feed)));
+    }
+
+    fn warn_of_unused(&mut self) {
+        // An imported file is made for several policies; what stands in the policy itself is meant to be used.
+        for (what, name, file, position, imported) in std::mem::take(&mut self.defined) {
+            if !imported && !self.names.is_used(what, &name) {
+                let outer = self.diagnostics.enter(file);
+                self.diagnostics.warn(position, format!("the {what} `{name}` is never used"));
+                self.diagnostics.enter(outer);
+            }
+        }
+    }
+}
+
+/// Loads the policy that a gateway file refers to, or the built-in one.
+pub(super) fn load_policy(
+    reference: &PolicyReference,
+    directory: &Path,
+    deployment: Deployment,
+    files: &mut Files,
+    diagnostics: &mut Diagnostics,
+) -> Option<LoadedPolicy> {
+    let source = match &reference.file {
+        None => Source::built_in(BUILT_IN[0].0, BUILT_IN[0].1),
+        Some(file) => Source::file(&directory.join(&file.value), files)
+            .map_err(|message| diagnostics.error(file.position, message))
+            .ok()?,
+    };
+    let mut overrides = Named(Vec::new());
+    let mut overrides_source = None;
+    if let Some(file) = &reference.networks {
+        let path = directory.join(&file.value);
+        let text = read_file(&path, files).map_err(|message| diagnostics.error(file.position, message)).ok()?;
+        let name = path.display().to_string();
+        let outer = diagnostics.enter(name.clone());
+        overrides = read::<NetworkEntries>(&text, diagnostics).unwrap_or_default();
+        diagnostics.enter(outer);
+        overrides_source = Some((name, path.parent().map(Path::to_owned).unwrap_or_default()));
+    }
+    compile(&source, reference, overrides.0, overrides_source, Some(deployment), files, diagnostics)
+}
+
+/// Checks a policy file by itself.
+///
+/// # Errors
+/// When the file itself cannot be read.
+pub fn check_policy(path: &Path, diagnostics: &mut Diagnostics) -> Result<Option<LoadedPolicy>, String> {
+    let mut files = Files::default();
+    let source = Source::file(path, &mut files)?;
+    let reference = PolicyReference { file: None, networks: None, mode: None };
+    Ok(compile(&source, &reference, Vec::new(), None, None, &mut files, diagnostics))
+}
+
+fn compile(
+    source: &Source,
+    reference: &PolicyReference,
+    overrides: Vec<(String, Spanned<Vec<Spanned<Blocks>>>)>,
+    overrides_source: Option<(String, PathBuf)>,
+    deployment: Option<Deployment>,
+    files: &mut Files,
+    diagnostics: &mut Diagnostics,
+) -> Option<LoadedPolicy> {
+    let outer = diagnostics.enter(source.name.clone());
+    let file = read::<PolicyFile>(&source.text, diagnostics);
+    let loaded = file.and_then(|file| {
+        let mut loader = Loader {
+            names: Names::new(deployment),
+            parts: Vec::new(),
+            limits: Vec::new(),
+            feeds: Vec::new(),
+            defined: Vec::new(),
+            seen: vec![source.name.clone()],
+            open: Vec::new(),
+            overrides,
+            overrides_source,
+            files,
+            diagnostics,
+        };
+        loader.imports(source, &file.import);
+        loader.names(source, file.networks, file.lists, file.limits, false);
+        for (name, difficulty) in &file.challenge.tiers.0 {
+            loader.names.add_tier(name, *difficulty);
+        }
+        for (name, blocks) in std::mem::take(&mut loader.overrides) {
+            let known = loader.defined.iter().filter(|known| known.0 == "network").map(|known| known.1.as_str());
+            let message = format!("{} (of the policy)", unknown_word("network", &name, known));
+            let overriding = loader.overrides_source.as_ref().map_or("", |(name, _)| name.as_str());
+            let policy = loader.diagnostics.enter(overriding);
+            loader.diagnostics.error(blocks.position, message);
+            loader.diagnostics.enter(policy);
+        }
+        loader.parts.push(Part {
+            file: source.name.clone(),
+            classes: file.classes,
+            rules: file.rules,
+            thresholds: file.thresholds,
+        });
+        let fragments: Vec<Fragment<'_>> = loader
+            .parts
+            .iter()
+            .map(|part| Fragment {
+                file: &part.file,
+                classes: &part.classes,
+                rules: &part.rules,
+                thresholds: &part.thresholds,
+            })
+            .collect();
+        let mode = reference.mode.unwrap_or(file.mode);
+        let policy = Policy::compile(mode, &fragments, &file.default, &loader.names, loader.diagnostics);
+        loader.warn_of_unused();
+        let Loader { limits, feeds, diagnostics, .. } = loader;
+        (diagnostics.error_count() == 0).then_some(())?;
+        Some(LoadedPolicy { policy: policy?, limits, challenge: file.challenge, strikes: file.strikes, feeds })
+    });
+    diagnostics.enter(outer);
+    loaded
+}

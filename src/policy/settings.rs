@@ -1,0 +1,120 @@
+//! The parts of matches that are mappings.
+
+use super::atoms::Span;
+use crate::document::{Decode, Diagnostics, Node, Position, Spanned, choose};
+use crate::signal::Signal;
+use std::num::NonZeroU32;
+
+/// A regular expression, checked.
+#[derive(Debug, Clone)]
+pub struct RegexText(pub String);
+
+crate::settings! {
+    /// `{regex: ...}`.
+    pub struct ExpressionSettings {
+        /// The expression, found anywhere in the text unless anchored.
+        regex: RegexText,
+    }
+}
+
+crate::settings! {
+    /// A path match that is not a glob. Any part that holds is enough.
+    pub struct PathSettings {
+        /// The path begins with one of these.
+        prefix: Vec<Spanned<String>> = Vec::new(),
+        /// An expression finds a match in the path.
+        regex: Vec<RegexText> = Vec::new(),
+        /// The last segment ends with a dot and one of these: `qcow2`, `tar.gz`.
+        extension: Vec<String> = Vec::new(),
+        /// A glob, the same as a bare text.
+        glob: Vec<Node> = Vec::new(),
+    }
+}
+
+crate::settings! {
+    /// A User-Agent match that is not an exact text. Any part that holds is enough.
+    pub struct UserAgentSettings {
+        /// In one of these lists.
+        list: Vec<Spanned<String>> = Vec::new(),
+        /// An expression finds a match in it.
+        regex: Vec<RegexText> = Vec::new(),
+    }
+}
+
+crate::settings! {
+    /// `signals: {at_least: 2, of: [...]}`.
+    pub struct SignalSettings {
+        /// How many must be there.
+        at_least: NonZeroU32,
+        /// Which ones count; all of them where absent.
+        of: Vec<Signal> = Vec::new(),
+    }
+}
+
+/// Which load average: over 1, 5 or 15 minutes.
+#[derive(Debug, Clone, Copy)]
+pub struct Average(pub usize);
+
+impl Decode for Average {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        choose(node, "average", &[("1m", 0), ("5m", 1), ("15m", 2)], diagnostics).map(Average)
+    }
+}
+
+crate::settings! {
+    /// `load: {over: 5m, at_least: 8}`.
+    pub struct LoadSettings {
+        /// Over how long the average is taken: `1m`, `5m` or `15m`; `1m` where absent.
+        over: Option<Average> = None,
+        /// The load is at least this.
+        at_least: Option<f64> = None,
+        /// The load is below this.
+        below: Option<f64> = None,
+    }
+}
+
+crate::settings! {
+    /// `strikes: {at_least: 3}`.
+    pub struct StrikesSettings {
+        /// There are at least so many.
+        at_least: Option<f64> = None,
+        /// There are fewer than this.
+        below: Option<f64> = None,
+    }
+}
+
+crate::settings! {
+    /// `weight: {at_least: 10, below: 20}`.
+    pub struct WeightSettings {
+        /// The weight is at least this.
+        at_least: Option<i64> = None,
+        /// The weight is below this.
+        below: Option<i64> = None,
+    }
+}
+
+/// Makes a span of two bounds, of which one may be missing.
+pub fn span<T: PartialOrd + Copy>(
+    at_least: Option<T>,
+    below: Option<T>,
+    position: Position,
+    diagnostics: &mut Diagnostics,
+) -> Option<Span<T>> {
+    match (at_least, below) {
+        (None, None) => {
+            diagnostics.error(position, "expected `at_least`, `below`, or both");
+            None
+        }
+        (Some(low), Some(high)) if low >= high => {
+            diagnostics.error(position, "nothing is in this span: `at_least` is not less than `below`");
+            None
+        }
+        _ => Some(Span { at_least, below }),
+    }
+}
+
+impl Decode for Signal {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        choose(node, "signal", &Signal::WORDS, diagnostics)
+    }
+}

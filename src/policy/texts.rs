@@ -1,0 +1,171 @@
+//! Matches on the texts of a request: host, path, User-Agent, headers, query.
+
+use super::atoms::{Source, Test};
+use super::matches::{Compiler, Matcher};
+use super::patterns::compile_regex;
+use super::settings::{ExpressionSettings, PathSettings, RegexText, UserAgentSettings};
+use crate::document::{Decode, Diagnostics, Kind, Node, Position};
+
+impl Compiler<'_> {
+    pub(super) fn exact(&mut self, key: &str, source: Source, text: &str) -> Matcher {
+        // A text may look like another kind of match.
+        let shown = if text.starts_with('{') { format!("{text:?}") } else { text.to_owned() };
+        Matcher::Atom(self.atoms.atom(format!("{key}: {shown}"), |atoms, id| {
+            let (source, patterns) = atoms.patterns(source);
+            patterns.exact(text, id);
+            Test::Found(source)
+        }))
+    }
+
+    pub(super) fn regex(&mut self, key: &str, source: Source, expression: &str) -> Matcher {
+        Matcher::Atom(self.atoms.atom(format!("{key}: {{regex: {expression}}}"), |atoms, id| {
+            let (source, patterns) = atoms.patterns(source);
+            patterns.regex(expression, id);
+            Test::Found(source)
+        }))
+    }
+
+    /// A host name, or `*.` and a domain.
+    pub(super) fn host(&mut self, node: &Node) -> Option<Vec<Matcher>> {
+        let text = String::decode(node, self.diagnostics)?.to_ascii_lowercase();
+        let domain = text.strip_prefix("*.");
+        let name = domain.unwrap_or(&text);
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b)) {
+            let message = format!("`{text}` is not a host name such as `logs.example.org` or `*.example.org`");
+            return self.fail(node.position, message);
+        }
+        let Some(domain) = domain else { return Some(vec![self.exact("host", Source::Host, &text)]) };
+        Some(vec![Matcher::Atom(self.atoms.atom(format!("host: {text}"), |atoms, id| {
+            let (source, patterns) = atoms.patterns(Source::Host);
+            patterns.regex(&format!(r"[^.]\.{}$", regex_syntax::escape(domain)), id);
+            Test::Found(source)
+        }))])
+    }
+
+    /// A glob, or a mapping of which any part is enough.
+    pub(super) fn path(&mut self, node: &Node) -> Option<Vec<Matcher>> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            return self.glob(node).map(|part| vec![part]);
+        }
+        let settings = PathSettings::decode(node, self.diagnostics)?;
+        let mut parts = Vec::new();
+        for prefix in &settings.prefix {
+            self.begins_with_slash(&prefix.value, prefix.position)?;
+            parts.push(Matcher::Atom(self.atoms.atom(format!("path: {{prefix: {}}}", prefix.value), |atoms, id| {
+                let (source, patterns) = atoms.patterns(Source::Path);
+                patterns.prefix(&prefix.value, id);
+                Test::Found(source)
+            })));
+        }
+        for RegexText(expression) in &settings.regex {
+            self.names.check_path_regex(expression, node.position, self.diagnostics);
+            parts.push(self.regex("path", Source::Path, expression));
+        }
+        for extension in &settings.extension {
+            let bare = extension.trim_start_matches('.');
+            parts.push(Matcher::Atom(self.atoms.atom(format!("path: {{extension: {bare}}}"), |atoms, id| {
+                let (source, patterns) = atoms.patterns(Source::Path);
+                patterns.extension(bare, id);
+                Test::Found(source)
+            })));
+        }
+        for glob in &settings.glob {
+            parts.push(self.glob(glob)?);
+        }
+        Some(parts)
+    }
+
+    fn begins_with_slash(&mut self, text: &str, position: Position) -> Option<()> {
+        match text.starts_with('/') || text.starts_with("**") {
+            true => Some(()),
+            false => self.fail(position, format!("a path begins with `/`, did you mean `/{text}`?")),
+        }
+    }
+
+    fn glob(&mut self, node: &Node) -> Option<Matcher> {
+        let text = String::decode(node, self.diagnostics)?;
+        self.begins_with_slash(&text, node.position)?;
+        let glob = match globset::GlobBuilder::new(&text).literal_separator(true).build() {
+            Ok(glob) => glob,
+            Err(error) => return self.fail(node.position, format!("`{text}` is not a glob: {}", error.kind())),
+        };
+        if !text.contains(['*', '?', '[', '{', '\\']) {
+            return Some(self.exact("path", Source::Path, &text));
+        }
+        Some(Matcher::Atom(self.atoms.atom(format!("path: {text}"), |atoms, id| {
+            let (source, patterns) = atoms.patterns(Source::Path);
+            patterns.regex(glob.regex(), id);
+            Test::Found(source)
+        })))
+    }
+
+    /// An exact text, or a mapping of which any part is enough.
+    pub(super) fn user_agent(&mut self, node: &Node) -> Option<Vec<Matcher>> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            let text = String::decode(node, self.diagnostics)?;
+            return Some(vec![self.exact("user_agent", Source::UserAgent, &text)]);
+        }
+        let settings = UserAgentSettings::decode(node, self.diagnostics)?;
+        let lists: Vec<_> =
+            settings.list.iter().map(|name| self.names.list(name, self.atoms, self.diagnostics)).collect();
+        let mut parts = Vec::new();
+        for list in lists {
+            parts.push(Matcher::Atom(list?));
+        }
+        for RegexText(expression) in &settings.regex {
+            parts.push(self.regex("user_agent", Source::UserAgent, expression));
+        }
+        Some(parts)
+    }
+
+    /// `{name: true | false | text | {regex: ...}}`: every line must hold.
+    pub(super) fn values(
+        &mut self,
+        node: &Node,
+        key: &str,
+        what: &str,
+        source: fn(String) -> Source,
+    ) -> Option<Matcher> {
+        let Kind::Map(entries) = &node.kind else {
+            return self.fail(node.position, format!("expected a mapping of {what}s, found {}", node.describe()));
+        };
+        let mut parts = Vec::new();
+        for (name, position, value) in entries {
+            if key == "header" && name.parse::<http::HeaderName>().is_err() {
+                self.fail::<()>(*position, format!("expected {what}, found `{name}`"));
+            }
+            let name = if key == "header" { name.to_ascii_lowercase() } else { name.clone() };
+            let source = source(name.clone());
+            let key = format!("{key} {name}");
+            let part = match value.text() {
+                Some(word @ ("true" | "false")) => {
+                    let there = self.one(format!("{key}: true"), Test::Present(source));
+                    Some(if word == "true" { there } else { Matcher::Not(Box::new(there)) })
+                }
+                Some(text) => Some(self.exact(&key, source, text)),
+                None => self.expression(value).map(|expression| self.regex(&key, source, &expression)),
+            };
+            parts.push(part);
+        }
+        let mut parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
+        Some(if parts.len() == 1 { parts.remove(0) } else { Matcher::All(parts) })
+    }
+
+    /// The text of `{regex: ...}`.
+    fn expression(&mut self, node: &Node) -> Option<String> {
+        ExpressionSettings::decode(node, self.diagnostics).map(|settings| settings.regex.0)
+    }
+}
+
+impl Decode for RegexText {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let text = String::decode(node, diagnostics)?;
+        match compile_regex(&text) {
+            Ok(_) => Some(RegexText(text)),
+            Err(why) => {
+                diagnostics.error(node.position, format!("`{text}` is not a regular expression: {why}"));
+                None
+            }
+        }
+    }
+}

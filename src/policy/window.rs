@@ -1,0 +1,145 @@
+//! Time windows: hours of the day, days of the week, and from when until when. All in UTC.
+
+use crate::clock::Timestamp;
+use crate::document::{Decode, Diagnostics, Node, choose};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+const DAY: u64 = 86_400;
+
+/// A time of the day, in seconds since midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeOfDay(u64);
+
+impl Decode for TimeOfDay {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let read = |text: &str| {
+            let (hour, minute) = text.split_once(':').filter(|(_, minute)| minute.len() == 2)?;
+            let (hour, minute): (u64, u64) = (hour.parse().ok()?, minute.parse().ok()?);
+            (hour < 24 && minute < 60).then_some(TimeOfDay(hour * 3600 + minute * 60))
+        };
+        let time = node.text().and_then(read);
+        if time.is_none() {
+            diagnostics.error(
+                node.position,
+                format!("expected a time of the day such as `'22:30'`, found {}", node.describe()),
+            );
+        }
+        time
+    }
+}
+
+/// A day of the week, from 0 for Monday.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Day(u64);
+
+impl Decode for Day {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let words = [("mon", 0), ("tue", 1), ("wed", 2), ("thu", 3), ("fri", 4), ("sat", 5), ("sun", 6)];
+        choose(node, "day", &words, diagnostics).map(Day)
+    }
+}
+
+/// A moment as RFC 3339 writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment(Timestamp);
+
+impl Decode for Moment {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let read = |text: &str| {
+            let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+            u64::try_from(at.unix_timestamp()).ok().map(|seconds| Moment(Timestamp(seconds * 1000)))
+        };
+        let moment = node.text().and_then(read);
+        if moment.is_none() {
+            let found = node.describe();
+            diagnostics
+                .error(node.position, format!("expected a moment such as `2026-11-01T00:00:00Z`, found {found}"));
+        }
+        moment
+    }
+}
+
+crate::settings! {
+    /// `time: {...}`. All that is given must hold.
+    struct WindowSettings {
+        /// Days of the week, in UTC; a window that crosses midnight belongs to the day on which it begins.
+        days: Vec<Day> = Vec::new(),
+        /// From this time of the day on; midnight where absent.
+        from: Option<TimeOfDay> = None,
+        /// Until this time of the day; midnight where absent. Earlier than `from`: it crosses midnight.
+        to: Option<TimeOfDay> = None,
+        /// From this moment on.
+        after: Option<Moment> = None,
+        /// Until this moment.
+        before: Option<Moment> = None,
+    }
+}
+
+/// A compiled time window.
+#[derive(Debug)]
+pub struct Window(WindowSettings);
+
+impl Decode for Window {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let settings = WindowSettings::decode(node, diagnostics)?;
+        let empty = settings.from.is_some() && settings.from == settings.to;
+        let past = settings.after.zip(settings.before).is_some_and(|(after, before)| after.0 >= before.0);
+        if empty || past {
+            diagnostics.error(node.position, "this window is empty: it ends where it begins, or before");
+        }
+        Some(Window(settings))
+    }
+}
+
+impl Window {
+    /// Whether `now` lies in it.
+    pub fn contains(&self, now: Timestamp) -> bool {
+        let window = &self.0;
+        if window.after.is_some_and(|after| now < after.0) || window.before.is_some_and(|before| now >= before.0) {
+            return false;
+        }
+        let (day, second) = (now.seconds() / DAY, now.seconds() % DAY);
+        let from = window.from.map_or(0, |from| from.0);
+        let to = window.to.map_or(DAY, |to| to.0);
+        let (inside, began) = match from < to {
+            true => ((from..to).contains(&second), day),
+            // It crosses midnight: the part behind it began the day before.
+            false if second < to => (true, day.saturating_sub(1)),
+            false => (second >= from, day),
+        };
+        // 1970-01-01 was a Thursday.
+        inside && (window.days.is_empty() || window.days.contains(&Day((began + 3) % 7)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_open_and_close() {
+        // window, moment, inside
+        let cases = [
+            ("{from: '08:00', to: '18:00'}", "2026-11-21T08:00:00Z", true),
+            ("{from: '08:00', to: '18:00'}", "2026-11-21T18:00:00Z", false),
+            ("{from: '22:00', to: '06:00'}", "2026-11-21T23:00:00Z", true),
+            ("{from: '22:00', to: '06:00'}", "2026-11-21T05:59:59Z", true),
+            ("{from: '22:00', to: '06:00'}", "2026-11-21T06:00:00Z", false),
+            ("{days: [sat, sun]}", "2026-11-21T12:00:00Z", true),
+            ("{days: [mon]}", "2026-11-21T12:00:00Z", false),
+            ("{days: fri, from: '22:00', to: '06:00'}", "2026-11-21T01:00:00Z", true),
+            ("{days: sat, from: '22:00', to: '06:00'}", "2026-11-21T01:00:00Z", false),
+            ("{after: '2026-11-21T00:00:00+01:00'}", "2026-11-20T23:00:00Z", true),
+            ("{before: 2026-11-21T00:00:00Z}", "2026-11-21T00:00:00Z", false),
+            ("{to: '06:00'}", "2026-11-21T05:00:00Z", true),
+        ];
+        for (text, moment, expected) in cases {
+            let mut diagnostics = Diagnostics::new("x");
+            let window: Window = crate::document::read(text, &mut diagnostics).unwrap();
+            let moment: Moment = crate::document::read(&format!("'{moment}'"), &mut diagnostics).unwrap();
+            assert_eq!(diagnostics.to_string(), "");
+            assert_eq!(window.contains(moment.0), expected, "{text} {moment:?}");
+        }
+    }
+}

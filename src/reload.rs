@@ -1,0 +1,196 @@
+//! Changing the policy of a running gateway: validate first, then swap at once; a bad file changes nothing.
+//!
+//! Files are looked at by their metadata every second: that also sees the symbolic links that Kubernetes swaps, and
+//! costs a few system calls. What listens, signs and is asked stays as it was at start.
+
+#![allow(clippy::disallowed_methods, reason = "rank 6: looks at files and waits")]
+
+use crate::config::{Files, LoadedPolicy, load_noting};
+use crate::document::Diagnostics;
+use crate::feeds::{self, FeedsSettings};
+use crate::limit::DEFAULT_CAP;
+use crate::network::{Feed, IpNet};
+use crate::policy::NetworkId;
+use crate::proxy::{Gateway, Ruling};
+use crate::surroundings::{Geo, Surroundings};
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How often files are looked at. A change is taken when it has stood still for as long.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The policy in force, with what keeps its networks fresh.
+pub struct Steering {
+    gateway: Arc<Gateway>,
+    surroundings: Arc<Surroundings>,
+    feeds: Mutex<FeedState>,
+    background: CancellationToken,
+}
+
+/// What feeds have brought, and whom it is for.
+#[derive(Default)]
+struct FeedState {
+    known: HashMap<Feed, Vec<IpNet>>,
+    targets: Vec<(NetworkId, usize, Feed)>,
+    running: Option<(HashSet<Feed>, CancellationToken)>,
+}
+
+impl Steering {
+    /// Steers `gateway`, whose first policy has been loaded with these feeds. Must be called within a tokio runtime.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        surroundings: Arc<Surroundings>,
+        targets: Vec<(NetworkId, usize, Feed)>,
+        settings: &FeedsSettings,
+        background: CancellationToken,
+    ) -> Arc<Self> {
+        let steering = Steering { gateway, surroundings, feeds: Mutex::default(), background };
+        let steering = Arc::new(steering);
+        steering.feeds().targets = targets;
+        steering.keep_feeds(settings);
+        steering.mark_good();
+        steering
+    }
+
+    fn feeds(&self) -> MutexGuard<'_, FeedState> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark_good(&self) {
+        let metrics = &self.gateway.metrics;
+        metrics.last_reload_good.set(1);
+        metrics.loaded_at.set(i64::try_from(self.gateway.clock.now().seconds()).unwrap_or(i64::MAX));
+    }
+
+    /// Fetches the feeds of the policy, unless that goes on already.
+    fn keep_feeds(self: &Arc<Self>, settings: &FeedsSettings) {
+        let mut state = self.feeds();
+        let wanted: HashSet<Feed> = state.targets.iter().map(|(_, _, feed)| feed.clone()).collect();
+        if state.running.as_ref().is_some_and(|(running, _)| *running == wanted) {
+            return;
+        }
+        if let Some((_, stop)) = state.running.take() {
+            stop.cancel();
+        }
+        state.known.retain(|feed, _| wanted.contains(feed));
+        let stop = self.background.child_token();
+        let feeds = wanted.iter().cloned().collect();
+        state.running = Some((wanted, stop.clone()));
+        drop(state);
+        let steering = self.clone();
+        let take = move |feed: &Feed, blocks: Vec<IpNet>| steering.take(feed, blocks);
+        feeds::start(feeds, settings.clone(), take, self.gateway.metrics.clone(), stop);
+    }
+
+    /// Takes what a feed has brought.
+    fn take(&self, feed: &Feed, blocks: Vec<IpNet>) {
+        let mut state = self.feeds();
+        let ruling = self.gateway.ruling.load();
+        for (network, number, _) in state.targets.iter().filter(|(_, _, target)| target == feed) {
+            ruling.policy.networks.set_feed(*network, *number, blocks.clone());
+        }
+        state.known.insert(feed.clone(), blocks);
+    }
+
+    /// Puts a policy in force. Limits go on with what they have counted, feeds with what they have brought.
+    pub fn install(self: &Arc<Self>, loaded: LoadedPolicy, geo: Geo, feeds: &FeedsSettings) {
+        let gateway = &self.gateway;
+        let limits = gateway.ruling.load().limits.renewed(&loaded.limits, DEFAULT_CAP, &gateway.clock);
+        let ruling = Ruling { policy: loaded.policy, limits };
+        let mut state = self.feeds();
+        for (network, number, feed) in &loaded.feeds {
+            if let Some(blocks) = state.known.get(feed) {
+                ruling.policy.networks.set_feed(*network, *number, blocks.clone());
+            }
+        }
+        state.targets = loaded.feeds;
+        self.surroundings.set_half_life(loaded.strikes.half_life);
+        self.surroundings.set_geo(geo);
+        gateway.gate.set_settings(loaded.challenge);
+        gateway.ruling.store(Arc::new(ruling));
+        drop(state);
+        self.keep_feeds(feeds);
+        self.mark_good();
+    }
+
+    /// Loads the gateway file again. Says whether it was good, and which files it was read from.
+    pub fn reload(self: &Arc<Self>, path: &std::path::Path) -> (bool, Files) {
+        let mut files = Files::default();
+        let mut diagnostics = Diagnostics::default();
+        let loaded = load_noting(path, &mut files, &mut diagnostics);
+        let metrics = &self.gateway.metrics;
+        let good = match loaded {
+            Ok(Some(config)) => {
+                for doubt in diagnostics.sorted() {
+                    tracing::warn!("{doubt}");
+                }
+                let mode = config.policy.policy.mode();
+                let rules = config.policy.policy.rules().len();
+                self.install(config.policy, config.geo, &config.file.feeds);
+                tracing::info!(
+                    ?mode,
+                    rules,
+                    "the policy was loaded again; listeners, sites and credentials stay as they were at start"
+                );
+                true
+            }
+            Ok(None) => {
+                for mistake in diagnostics.sorted() {
+                    tracing::error!("{mistake}");
+                }
+                tracing::error!("the configuration is refused: nothing has changed");
+                false
+            }
+            Err(message) => {
+                tracing::error!("{message}: nothing has changed");
+                false
+            }
+        };
+        metrics.reloads.with_label_values(&[if good { "ok" } else { "error" }]).inc();
+        metrics.last_reload_good.set(good.into());
+        (good, files)
+    }
+
+    /// Reloads when a file changes or `now` is notified, until the gateway stops. `files` are those that the first
+    /// configuration was read from.
+    pub async fn watch(self: Arc<Self>, path: PathBuf, mut files: Files, now: Arc<Notify>) {
+        let mut taken = look(&files);
+        let mut before = taken.clone();
+        let stop = self.background.clone();
+        loop {
+            let told = tokio::select! {
+                () = tokio::time::sleep(LOOK) => false,
+                () = now.notified() => true,
+                () = stop.cancelled() => return,
+            };
+            let seen = look(&files);
+            let settled = seen == before;
+            before = seen.clone();
+            if !told && (seen == taken || !settled) {
+                continue;
+            }
+            let (steering, path) = (self.clone(), path.clone());
+            // Compiling a large policy takes a while, and requests go on.
+            let Ok((_, read)) = tokio::task::spawn_blocking(move || steering.reload(&path)).await else { continue };
+            files = read;
+            // What changed while it was read, in a file known before, is seen as a change again.
+            let known = look(&files);
+            taken = if known.len() == seen.len() { seen } else { known };
+            before = taken.clone();
+        }
+    }
+}
+
+/// What can be seen of files without reading them.
+fn look(files: &Files) -> Vec<Option<(u64, u64, i64, i64)>> {
+    let seen = |path: &PathBuf| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
+    };
+    files.0.iter().map(seen).collect()
+}
