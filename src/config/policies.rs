@@ -10,7 +10,7 @@ use crate::document::{Diagnostics, Node, Position, Spanned, read, unknown_word};
 use crate::limit::LimitSettings;
 use crate::network::{Blocks, Feed, parse_list};
 use crate::policy::{
-    Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
+    BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
 };
 use crate::surroundings::StrikeSettings;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ struct Source {
 
 impl Source {
     fn built_in(name: &str, text: &str) -> Self {
-        Source { name: format!("built-in {name}"), directory: None, text: text.to_owned() }
+        Source { name: format!("{BUILT_IN_FILE}{name}"), directory: None, text: text.to_owned() }
     }
 
     fn file(path: &Path, files: &mut Files) -> Result<Self, String> {
@@ -338,7 +338,9 @@ fn compile(
             .collect();
         let mode = reference.mode.unwrap_or(file.mode);
         let policy = Policy::compile(mode, &fragments, &file.default, &loader.names, loader.diagnostics);
-        loader.warn_of_unused();
+        if loader.diagnostics.error_count() == 0 {
+            loader.warn_of_unused();
+        }
         let Loader { limits, feeds, diagnostics, .. } = loader;
         (diagnostics.error_count() == 0).then_some(())?;
         Some(LoadedPolicy { policy: policy?, limits, challenge: file.challenge, strikes: file.strikes, feeds })

@@ -86,6 +86,7 @@ impl<'a> MapReader<'a> {
     pub fn required<T: Decode>(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<T> {
         let node = self.node(key);
         if node.is_none() {
+            let key = key.strip_prefix("r#").unwrap_or(key);
             diagnostics.error(self.position, format!("missing key `{key}`"));
         }
         T::decode(node?, diagnostics)

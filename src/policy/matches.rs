@@ -2,7 +2,7 @@
 
 use super::atoms::{AtomId, Builder, Source, Span, Test};
 use super::names::Names;
-use super::settings::{LoadSettings, SignalSettings, StrikesSettings, span};
+use super::settings::{LoadSettings, SignalSettings, StrikesSettings, faultless, span};
 use super::when::When;
 use super::window::Window;
 use crate::document::{Decode, Diagnostics, Kind, Node, Position, choose, unknown_word};
@@ -100,8 +100,8 @@ impl Compiler<'_> {
                 self.any(methods?, |method| (format!("method: {method}"), Test::Method(method)))
             }
             "path" => self.each(value, Self::path),
-            "query" => self.values(value, "query", "a query parameter", Source::Query),
-            "header" => self.values(value, "header", "the name of an HTTP header", Source::Header),
+            "query" => self.values(value, "query", "query parameters", Source::Query),
+            "header" => self.values(value, "header", "header names", Source::Header),
             "user_agent" => self.each(value, Self::user_agent),
             "verified" => {
                 self.names.crawlers(self.atoms);
@@ -148,14 +148,14 @@ impl Compiler<'_> {
                 Some(self.one(format!("time: {}", value.compact()), Test::Time(window)))
             }
             "load" => {
-                let settings = LoadSettings::decode(value, self.diagnostics)?;
+                let settings = faultless::<LoadSettings>(value, self.diagnostics)?;
                 let over = settings.over.map_or(0, |over| over.0);
                 let span = span(settings.at_least, settings.below, value.position, self.diagnostics)?;
                 let test = Test::Load { over, span };
                 Some(self.one(format!("load: {}", value.compact()), test))
             }
             "strikes" => {
-                let settings = StrikesSettings::decode(value, self.diagnostics)?;
+                let settings = faultless::<StrikesSettings>(value, self.diagnostics)?;
                 let span = span(settings.at_least, settings.below, value.position, self.diagnostics)?;
                 Some(self.one(format!("strikes: {}", value.compact()), Test::Strikes(span)))
             }
@@ -207,7 +207,7 @@ impl Compiler<'_> {
     fn signals(&mut self, node: &Node) -> Option<Matcher> {
         let (words, at_least) = match node.kind {
             Kind::Map(_) => {
-                let settings = SignalSettings::decode(node, self.diagnostics)?;
+                let settings = faultless::<SignalSettings>(node, self.diagnostics)?;
                 (settings.of, settings.at_least.get())
             }
             _ => (Vec::<Signal>::decode(node, self.diagnostics)?, 1),

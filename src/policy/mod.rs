@@ -26,7 +26,7 @@ mod when;
 mod window;
 
 pub use compile::Fragment;
-pub use names::{Deployment, Names};
+pub use names::{BUILT_IN_FILE, Deployment, Names};
 pub use networks::{NetworkId, NetworkParts, Networks};
 pub use request::Reason;
 pub use rule::{Effect, Rule, RuleSettings};

@@ -20,6 +20,9 @@ const BUILT_IN: [(&str, &[&str]); 2] = [
     ),
 ];
 
+/// What the names of built-in files begin with in messages.
+pub const BUILT_IN_FILE: &str = "built-in ";
+
 /// What a deployment brings that a policy may need.
 #[derive(Debug, Clone)]
 pub struct Deployment {
@@ -155,8 +158,10 @@ impl Names {
     /// A policy may name sites that this deployment does not have: one file serves several deployments.
     pub(super) fn sites(&self, node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
         let names = Vec::<Spanned<String>>::decode(node, diagnostics)?;
+        // The built-in policy names sites that are no mistake of the deployment's.
+        let own = !diagnostics.file().starts_with(BUILT_IN_FILE);
         for name in &names {
-            if let Some(deployment) = &self.deployment
+            if let Some(deployment) = self.deployment.as_ref().filter(|_| own)
                 && !deployment.sites.contains(&name.value)
             {
                 let what = unknown_word("site", &name.value, deployment.sites.iter().map(String::as_str));

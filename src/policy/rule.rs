@@ -3,7 +3,7 @@
 use super::atoms::Builder;
 use super::matches::{Compiler, Matcher, weight};
 use super::names::Names;
-use super::settings::{WeightSettings, span};
+use super::settings::{WeightSettings, faultless, span};
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, choose};
 use crate::quantity::ByteRate;
 use crate::verdict::{Action, Class, LimitId, Mode, Step};
@@ -27,11 +27,11 @@ crate::settings! {
         /// What is added to the weight (weigh); which weights a threshold is for, as `{at_least: 10, below: 20}`.
         weight: Option<Node> = None,
         /// What the client is called from here on (tag).
-        class: Option<Spanned<Class>> = None,
+        class: Option<Node> = None,
         /// What is added to the record of the client's prefix (strike); 1 where absent.
         strikes: Option<Spanned<f64>> = None,
         /// How fast the answer is sent at most, per second (slow).
-        rate: Option<Spanned<ByteRate>> = None,
+        rate: Option<Node> = None,
         /// The limits that requests are charged to.
         limits: Vec<Spanned<String>> = Vec::new(),
         /// `observe`, `enforce` or `auto`; as the policy where absent.
@@ -186,7 +186,7 @@ impl RuleSettings {
                 None => return missing("weight", diagnostics),
             },
             Word::Tag => match &self.class {
-                Some(class) => Effect::Go(Step::Tag(class.value)),
+                Some(class) => Effect::Go(Step::Tag(Class::decode(class, diagnostics)?)),
                 None => return missing("class", diagnostics),
             },
             Word::Strike => {
@@ -197,12 +197,13 @@ impl RuleSettings {
                 Effect::Go(Step::Strike(strikes))
             }
             Word::Slow => match &self.rate {
-                Some(rate) => {
-                    if rate.value.0 < SLOWEST {
+                Some(node) => {
+                    let ByteRate(rate) = ByteRate::decode(node, diagnostics)?;
+                    if rate < SLOWEST {
                         let message = "the slowest rate is `64 KiB/s`: clients give up on what comes more slowly";
-                        diagnostics.error(rate.position, message);
+                        diagnostics.error(node.position, message);
                     }
-                    Effect::Go(Step::Slow(rate.value.0))
+                    Effect::Go(Step::Slow(rate))
                 }
                 None => return missing("rate", diagnostics),
             },
@@ -224,7 +225,7 @@ impl RuleSettings {
             None => Some(Matcher::All(Vec::new())),
         };
         if let (Section::Thresholds, Some(node)) = (section, &self.weight) {
-            let settings = WeightSettings::decode(node, diagnostics)?;
+            let settings = faultless::<WeightSettings>(node, diagnostics)?;
             let span = span(settings.at_least, settings.below, node.position, diagnostics)?;
             let weight = weight(span, format!("weight: {}", node.compact()), atoms);
             matcher = matcher.map(|matcher| Matcher::All(vec![weight, matcher]));

@@ -93,6 +93,12 @@ crate::settings! {
     }
 }
 
+/// Reads settings, and gives none when they hold a mistake: a stand-in for it would only be called another one.
+pub fn faultless<T: Decode>(node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
+    let before = diagnostics.error_count();
+    T::decode(node, diagnostics).filter(|_| diagnostics.error_count() == before)
+}
+
 /// Makes a span of two bounds, of which one may be missing.
 pub fn span<T: PartialOrd + Copy>(
     at_least: Option<T>,

@@ -127,12 +127,12 @@ impl Compiler<'_> {
         source: fn(String) -> Source,
     ) -> Option<Matcher> {
         let Kind::Map(entries) = &node.kind else {
-            return self.fail(node.position, format!("expected a mapping of {what}s, found {}", node.describe()));
+            return self.fail(node.position, format!("expected a mapping of {what}, found {}", node.describe()));
         };
         let mut parts = Vec::new();
         for (name, position, value) in entries {
             if key == "header" && name.parse::<http::HeaderName>().is_err() {
-                self.fail::<()>(*position, format!("expected {what}, found `{name}`"));
+                self.fail::<()>(*position, format!("expected the name of an HTTP header, found `{name}`"));
             }
             let name = if key == "header" { name.to_ascii_lowercase() } else { name.clone() };
             let source = source(name.clone());

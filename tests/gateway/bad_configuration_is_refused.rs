@@ -1,5 +1,6 @@
 //! A bad configuration is refused whole, with every mistake at its place and the nearest valid word. Each file under
-//! tests/config/bad stands beside the exact messages; each under tests/config/good is accepted.
+//! tests/config/bad stands beside the exact messages; each under tests/config/good is
+//! accepted, and each under tests/config/doubtful with a warning.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,12 +29,12 @@ fn check(path: &Path) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
-#[test]
-fn every_mistake_has_its_place() {
+/// Compares what `check` finds in each file of a corpus with the text beside it.
+fn compare(kind: &str, expected_status: i32) {
     let update = std::env::var_os("WINDSCREEN_UPDATE_SNAPSHOTS").is_some();
-    for path in corpus("bad") {
+    for path in corpus(kind) {
         let (status, found) = check(&path);
-        assert_eq!(status, Some(1), "{}: {found}", path.display());
+        assert_eq!(status, Some(expected_status), "{}: {found}", path.display());
         let snapshot = path.with_extension("txt");
         if update {
             std::fs::write(&snapshot, &found).unwrap();
@@ -41,6 +42,16 @@ fn every_mistake_has_its_place() {
         let expected = std::fs::read_to_string(&snapshot).unwrap_or_default();
         assert_eq!(found, expected, "{}", path.display());
     }
+}
+
+#[test]
+fn every_mistake_has_its_place() {
+    compare("bad", 1);
+}
+
+#[test]
+fn doubts_are_told_and_accepted() {
+    compare("doubtful", 0);
 }
 
 #[test]

@@ -52,13 +52,20 @@ impl Client {
 
     /// As a browser that opens a page.
     pub fn navigating(self) -> Self {
-        self.header("User-Agent", super::BROWSER).header("Accept", super::HTML)
+        self.browsing().header("Accept", super::HTML)
+    }
+
+    /// What a browser sends with everything.
+    fn browsing(self) -> Self {
+        self.header("User-Agent", super::BROWSER)
+            .header("Accept-Encoding", "gzip, deflate, br, zstd")
+            .header("Accept-Language", "en-GB,en;q=0.9")
     }
 
     /// As a script of a page at `page`, on plain http, where browsers send no fetch metadata.
     pub fn fetching(self, page: &str) -> Self {
         let referer = format!("http://{}{page}", self.server);
-        self.header("User-Agent", super::BROWSER).header("Accept", "*/*").header("Referer", &referer)
+        self.browsing().header("Accept", "*/*").header("Referer", &referer)
     }
 
     pub fn curl(self) -> Self {
