@@ -6,6 +6,7 @@
 mod harness;
 
 mod addresses_are_believed_from_proxies_only;
+mod anubis_answers_are_kept;
 mod anubis_policies_are_carried_over;
 mod architecture;
 mod bad_configuration_is_refused;
@@ -17,8 +18,10 @@ mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;
 mod origins_fail_over_and_fail_honestly;
 mod paths_have_one_reading;
+mod policies_act_as_they_say;
 mod private_stays_private;
 mod refusals_speak_the_clients_dialect;
+mod reloads_change_all_or_nothing;
 mod serving_needs_no_file;
 mod sites_are_addressed_by_host_and_prefix;
 mod the_reference_policy;

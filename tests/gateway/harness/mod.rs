@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod mmdb;
 
 pub use client::{Answer, Client};
 
@@ -39,6 +40,8 @@ pub struct Setup {
     key: String,
     origins: Vec<String>,
     pass_keys: bool,
+    more: String,
+    files: Vec<(String, Vec<u8>)>,
 }
 
 impl Setup {
@@ -52,6 +55,8 @@ impl Setup {
             key: format!("{ACCESS} {SECRET}"),
             origins: Vec::new(),
             pass_keys: false,
+            more: String::new(),
+            files: Vec::new(),
         }
     }
 
@@ -94,8 +99,23 @@ impl Setup {
         self
     }
 
+    /// Adds sections to the gateway file.
+    pub fn more(mut self, text: &str) -> Self {
+        self.more = text.to_owned();
+        self
+    }
+
+    /// Puts a file beside the gateway file; `{directory}` in the policy stands for where they are.
+    pub fn file(mut self, name: &str, content: &[u8]) -> Self {
+        self.files.push((name.to_owned(), content.to_vec()));
+        self
+    }
+
     pub async fn start(self) -> World {
         let directory = TempDir::new().unwrap();
+        for (name, content) in &self.files {
+            std::fs::write(directory.path().join(name), content).unwrap();
+        }
         let (first_root, second_root) = (directory.path().join("first"), directory.path().join("second"));
         for root in [&first_root, &second_root] {
             for bucket in ["logs", "images"] {
@@ -111,7 +131,7 @@ impl Setup {
         write("networks.yaml", "internal: [203.0.113.0/24]\nci: [198.51.100.0/24]\n");
         let policy = match &self.policy {
             Some(text) => {
-                write("policy.yaml", text);
+                write("policy.yaml", &text.replace("{directory}", directory.path().to_str().unwrap()));
                 "{file: policy.yaml}".to_owned()
             }
             None => format!("{{networks: networks.yaml, mode: {}}}", self.mode),
@@ -137,8 +157,9 @@ impl Setup {
         let key = directory.path().join("s3-key");
         let gateway = format!(
             "version: 1\nlisteners:\n  - {{address: '127.0.0.1:0', trusted_proxies: [127.0.0.1]}}\n\
-             admin: {{address: '127.0.0.1:0'}}\npolicy: {policy}\n{pass_keys}credentials:\n  test: {{key_file: {}}}\nsites:\n{sites}",
+             admin: {{address: '127.0.0.1:0'}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\nsites:\n{sites}",
             key.display(),
+            more = self.more,
         );
         write("gateway.yaml", &gateway);
         let mut diagnostics = Diagnostics::default();
