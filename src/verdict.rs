@@ -1,6 +1,7 @@
 //! What a policy decides, in words that reports, metrics and the access log share.
 
 use crate::document::{Decode, Diagnostics, Node, choose};
+use crate::signal::Signals;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -183,6 +184,8 @@ pub struct Verdict {
     pub strikes: f64,
     /// How fast the answer may be sent at most, in bytes per second.
     pub slow: Option<u64>,
+    /// The signals of the request, where a match asked for them.
+    pub signals: Option<Signals>,
     /// How many expressions could not be evaluated. Such a match does not hold.
     pub errors: u32,
 }

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, IsTerminal, Write};
 use tracing::Level;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::filter::{EnvFilter, FilterFn, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -28,7 +28,7 @@ pub(super) fn start(access: impl Write + Send + 'static) -> WorkerGuard {
         .with_target(false)
         .with_level(false)
         .with_writer(writer)
-        .with_filter(FilterFn::new(|metadata| metadata.target() == ACCESS));
+        .with_filter(FilterFn::new(|metadata| metadata.target() == ACCESS).with_max_level_hint(LevelFilter::INFO));
     let filter = EnvFilter::try_from_env("WINDSCREEN_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let messages = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
@@ -47,11 +47,16 @@ trait AndNotAccess<S> {
 impl<S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>> AndNotAccess<S> for EnvFilter {
     fn and_not_access(self) -> impl tracing_subscriber::layer::Filter<S> + 'static {
         use tracing_subscriber::filter::FilterExt;
-        self.and(FilterFn::new(|metadata| {
-            let target = metadata.target();
-            // Below warnings these libraries print headers and signatures, secrets among them.
-            let talks = ["pingora", "aws_", "hyper", "h2"].iter().any(|library| target.starts_with(library));
-            target != ACCESS && (!talks || *metadata.level() <= Level::WARN)
-        }))
+        // The hint leaves the level to the filter that was configured; without one, libraries would format every debug
+        // line for nothing.
+        self.and(
+            FilterFn::new(|metadata| {
+                let target = metadata.target();
+                // Below warnings these libraries print headers and signatures, secrets among them.
+                let talks = ["pingora", "aws_", "hyper", "h2"].iter().any(|library| target.starts_with(library));
+                target != ACCESS && (!talks || *metadata.level() <= Level::WARN)
+            })
+            .with_max_level_hint(LevelFilter::TRACE),
+        )
     }
 }

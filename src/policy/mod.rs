@@ -221,6 +221,7 @@ impl Policy {
             weight: 0,
             strikes: 0.0,
             slow: None,
+            signals: None,
             errors: 0,
         };
         let mut next = if W::EVERYTHING { Some(0) } else { rules.next(0) };
@@ -244,6 +245,7 @@ impl Policy {
         verdict.class = request.class;
         verdict.weight = request.weight;
         verdict.undecided = undecided;
+        verdict.signals = request.signals_read();
         verdict.errors = request.errors();
         verdict
     }

@@ -216,6 +216,11 @@ impl<'r> Request<'r> {
         })
     }
 
+    /// The signals, if something has asked for them.
+    pub fn signals_read(&self) -> Option<Signals> {
+        self.signals.get()
+    }
+
     /// Whether the client's pass was bought with a challenge of this difficulty, or a harder one.
     pub fn is_paid(&self, difficulty: u32) -> bool {
         self.facts.pass.is_some_and(|paid| paid >= difficulty)

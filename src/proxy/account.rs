@@ -1,9 +1,10 @@
 //! The books: what a request came to, in metrics and as one line of the access log.
 
 use super::Front;
-use super::context::{Caller, Context, Done};
+use super::context::{Context, Done};
 use crate::metrics::NO_SITE;
-use crate::verdict::{Class, Verdict};
+use crate::signal::Signals;
+use crate::verdict::Class;
 use http::header::{REFERER, USER_AGENT};
 use pingora::Error;
 use pingora::proxy::Session;
@@ -15,19 +16,13 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_LOGGED)]
 }
 
-impl Front {
-    /// Puts on record what the policy wants to know of this request when the next one comes.
-    fn remember(&self, verdict: &Verdict, caller: &Caller, status: u16, context: &Context) {
-        let memory = &self.gateway.memory;
-        // Whoever wrote a forged forwarding header must not strike others.
-        if verdict.strikes > 0.0 && caller.client.trusted {
-            memory.strike(caller.client.prefix, verdict.strikes, context.now);
-        }
-        if let (200..=399, Some(site), Some(path)) = (status, &context.site, &context.path) {
-            memory.note_fetch(caller.client.prefix, &site.name, path.as_str());
-        }
-    }
+/// The words of the signals that are there.
+fn words(signals: Option<Signals>) -> Option<String> {
+    let words: Vec<&str> = signals?.present().map(|signal| signal.word()).collect();
+    (!words.is_empty()).then(|| words.join(","))
+}
 
+impl Front {
     pub(super) fn account(&self, session: &Session, error: Option<&Error>, context: &mut Context) {
         let metrics = &self.gateway.metrics;
         let sent = session.body_bytes_sent() as u64;
@@ -61,8 +56,9 @@ impl Front {
         }
         if let Some(verdict) = verdict {
             metrics.expression_errors.inc_by(verdict.errors.into());
-            if let Some(caller) = &context.caller {
-                self.remember(verdict, caller, status, context);
+            // Whoever wrote a forged forwarding header must not strike others.
+            if let Some(caller) = context.caller.filter(|caller| verdict.strikes > 0.0 && caller.client.trusted) {
+                self.gateway.memory.strike(caller.client.prefix, verdict.strikes, context.now);
             }
         }
         let origin = context.site.as_ref().filter(|_| context.origin_stopwatch.is_some());
@@ -100,6 +96,7 @@ impl Front {
             action = context.done.word(),
             mode,
             reason = context.reason,
+            signals = verdict.and_then(|v| words(v.signals)),
             weight = verdict.map(|v| v.weight).filter(|weight| *weight != 0),
             strikes = verdict.map(|v| v.strikes).filter(|strikes| *strikes > 0.0),
             slow = verdict.and_then(|v| v.slow),

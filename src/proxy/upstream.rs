@@ -183,6 +183,12 @@ impl Front {
             }
             context.reserved = i64::try_from(bytes).unwrap_or(i64::MAX);
         }
+        if let (200..=399, Some(caller), Some(site), Some(path)) =
+            (response.status.as_u16(), &context.caller, &context.site, &context.path)
+        {
+            // At the header, not at the end: a browser asks for the parts of a page while the page still comes.
+            self.gateway.memory.note_fetch(caller.client.prefix, &site.name, path.as_str());
+        }
         context.first_byte = Some(context.stopwatch.elapsed());
         Ok(())
     }
