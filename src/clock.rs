@@ -3,8 +3,13 @@
 //! Nothing in the pure core asks what time it is: it is told. Whoever owns a request asks a [`Clock`] once and passes
 //! the [`Timestamp`] on, so that tests set the time and replay uses the log's.
 
+use crate::document::{Decode, Diagnostics, Node};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -39,6 +44,42 @@ impl From<Timestamp> for SystemTime {
 impl From<SystemTime> for Timestamp {
     fn from(at: SystemTime) -> Timestamp {
         Timestamp(0) + at.duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+/// A moment as RFC 3339 writes it, such as `2026-11-01T00:00:00Z`, to the second.
+impl FromStr for Timestamp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok();
+        let seconds = at.and_then(|at| u64::try_from(at.unix_timestamp()).ok());
+        let wanted = || format!("expected a moment such as `2026-11-01T00:00:00Z`, found `{text}`");
+        seconds.map(|seconds| Timestamp(seconds * 1000)).ok_or_else(wanted)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);
+        match OffsetDateTime::from_unix_timestamp(seconds) {
+            Ok(at) => {
+                let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+                let (hour, minute, second) = at.to_hms();
+                write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+            }
+            Err(_) => write!(f, "{seconds} s after 1970"),
+        }
+    }
+}
+
+impl Decode for Timestamp {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let read = match node.text() {
+            Some(text) => text.parse(),
+            None => Err(format!("expected a moment such as `2026-11-01T00:00:00Z`, found {}", node.describe())),
+        };
+        read.map_err(|message| diagnostics.error(node.position, message)).ok()
     }
 }
 

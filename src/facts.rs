@@ -132,6 +132,12 @@ pub enum HttpVersion {
     Http2,
 }
 
+impl HttpVersion {
+    /// Every version with its word.
+    pub const WORDS: [(&'static str, HttpVersion); 3] =
+        [("1.0", HttpVersion::Http10), ("1.1", HttpVersion::Http11), ("2", HttpVersion::Http2)];
+}
+
 /// Looks up request headers, whatever holds them.
 pub trait Headers {
     /// The first value of the header `name` (lower case). A value that is not text counts as present and empty.

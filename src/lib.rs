@@ -42,6 +42,7 @@ pub mod admin;
 pub mod config;
 pub mod demo;
 pub mod importer;
+pub mod trial;
 
 // Rank 6: wiring.
 pub mod cli;

@@ -54,6 +54,11 @@ impl Mode {
     /// Every mode with its word.
     pub const WORDS: [(&'static str, Mode); 3] =
         [("observe", Mode::Observe), ("enforce", Mode::Enforce), ("auto", Mode::Auto)];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
 }
 
 /// Implements `Decode` for an enum with a `WORDS` table.
@@ -70,6 +75,8 @@ macro_rules! decode_words {
 decode_words! {
     Class, "class";
     Mode, "mode";
+    Dialect, "dialect";
+    crate::facts::HttpVersion, "version of HTTP";
     crate::facts::Identity, "identity";
 }
 
@@ -204,13 +211,12 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Every dialect with its word.
+    pub const WORDS: [(&'static str, Dialect); 4] =
+        [("page", Dialect::Page), ("fetch", Dialect::Fetch), ("s3", Dialect::S3), ("plain", Dialect::Plain)];
+
     /// The word for it in metrics and logs.
     pub fn word(self) -> &'static str {
-        match self {
-            Dialect::Page => "page",
-            Dialect::Fetch => "fetch",
-            Dialect::S3 => "s3",
-            Dialect::Plain => "plain",
-        }
+        Self::WORDS[self as usize].0
     }
 }

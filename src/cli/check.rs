@@ -2,7 +2,7 @@
 
 use super::{CheckArguments, EXIT_NO};
 use crate::config::{check_policy, load};
-use crate::document::{Diagnostics, Severity};
+use crate::document::{Diagnostic, Diagnostics, Severity};
 
 /// Checks files and prints what was found.
 pub(super) fn check(arguments: &CheckArguments) -> Result<u8, String> {
@@ -14,19 +14,7 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<u8, String> {
         check_policy(path, &mut diagnostics)?;
     }
     if arguments.json {
-        let found: Vec<_> = diagnostics
-            .sorted()
-            .map(|d| {
-                serde_json::json!({
-                    "file": d.file,
-                    "line": d.position.line,
-                    "column": d.position.column,
-                    "severity": if d.severity == Severity::Error { "error" } else { "warning" },
-                    "message": d.message,
-                })
-            })
-            .collect();
-        println!("{}", serde_json::json!({"ok": diagnostics.error_count() == 0, "findings": found}));
+        println!("{}", serde_json::json!({"ok": diagnostics.error_count() == 0, "findings": findings(&diagnostics)}));
     } else {
         print!("{diagnostics}");
         if diagnostics.error_count() == 0 {
@@ -34,4 +22,18 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<u8, String> {
         }
     }
     Ok(if diagnostics.error_count() == 0 { 0 } else { EXIT_NO })
+}
+
+/// Findings for machines.
+pub(super) fn findings(found: &Diagnostics) -> Vec<serde_json::Value> {
+    let finding = |d: &Diagnostic| {
+        serde_json::json!({
+            "file": d.file,
+            "line": d.position.line,
+            "column": d.position.column,
+            "severity": if d.severity == Severity::Error { "error" } else { "warning" },
+            "message": d.message,
+        })
+    };
+    found.sorted().map(finding).collect()
 }

@@ -2,8 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads and writes policy files")]
 
+use super::check::findings;
 use super::{EXIT_NO, ImportArguments};
-use crate::document::{Diagnostics, Severity};
 use crate::importer::{Imported, Refused, anubis as carry_over};
 use serde_json::json;
 use std::path::Path;
@@ -32,18 +32,4 @@ pub(super) fn anubis(arguments: &ImportArguments) -> Result<u8, String> {
         print!("{policy}");
     }
     Ok(status)
-}
-
-fn findings(found: &Diagnostics) -> Vec<serde_json::Value> {
-    let severity = |severity| if severity == Severity::Error { "error" } else { "warning" };
-    let finding = |finding: &crate::document::Diagnostic| {
-        json!({
-            "file": finding.file,
-            "line": finding.position.line,
-            "column": finding.position.column,
-            "severity": severity(finding.severity),
-            "message": finding.message,
-        })
-    };
-    found.sorted().map(finding).collect()
 }

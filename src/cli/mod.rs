@@ -2,11 +2,18 @@
 
 mod check;
 mod demo;
+mod explain;
 mod import;
 mod logging;
 mod serve;
+mod test;
 
+use crate::clock::Timestamp;
+use crate::trial::{Dress, Paint, country};
+use crate::verdict::Mode;
 use clap::{Args, Parser, Subcommand};
+use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +48,10 @@ enum Command {
     },
     /// Check a gateway file with all that it refers to, or policy files. Exit status 0, or 1 with every mistake.
     Check(CheckArguments),
+    /// Show how one request would be decided, step by step, and what its client would see.
+    Explain(ExplainArguments),
+    /// Run the cases beside each policy: for `x.yaml` those in `x.cases.yaml`. Exit status 0, or 1 with every failure.
+    Test(TestArguments),
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -108,12 +119,90 @@ struct CheckArguments {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct ExplainArguments {
+    /// The gateway file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// The address that the request comes from.
+    #[arg(long)]
+    ip: IpAddr,
+    /// The headers of a well-known client: browser, fetch, curl, wget, urllib or boto3.
+    #[arg(long, value_parser = |text: &str| word(text, &Dress::WORDS))]
+    dress: Option<Dress>,
+    /// The User-Agent.
+    #[arg(long, value_name = "TEXT")]
+    user_agent: Option<String>,
+    /// A header. Headers that are not given are absent.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// As if the client had a valid pass, bought with this tier.
+    #[arg(long, value_name = "TIER", num_args = 0..=1, require_equals = true, default_missing_value = "default")]
+    pass: Option<String>,
+    /// As if so many strikes were on the record of its prefix; else unknown.
+    #[arg(long, value_name = "N")]
+    strikes: Option<f64>,
+    /// As if it came then; else now.
+    #[arg(long, value_name = "RFC3339")]
+    time: Option<Timestamp>,
+    /// As if its address were in this country; else as the database says.
+    #[arg(long, value_name = "CC", value_parser = country)]
+    country: Option<[u8; 2]>,
+    /// As if its address were in this autonomous system; else as the database says.
+    #[arg(long, value_name = "N")]
+    asn: Option<u32>,
+    /// As if the policy had this mode: observe, enforce or auto.
+    #[arg(long, value_parser = |text: &str| word(text, &Mode::WORDS))]
+    mode: Option<Mode>,
+    /// Show all parts of every match.
+    #[arg(long)]
+    verbose: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// The method.
+    method: http::Method,
+    /// What is asked for, e.g. `https://logs.example.org/run/log`.
+    url: String,
+}
+
+#[derive(Debug, Args)]
+struct TestArguments {
+    /// Policy files.
+    #[arg(value_name = "POLICY", required = true)]
+    policies: Vec<PathBuf>,
+    /// Only cases whose name contains this. Coverage is not looked at then.
+    #[arg(long, value_name = "TEXT", conflicts_with = "require_coverage")]
+    filter: Option<String>,
+    /// Fail where no case meets a rule, or none passes it by.
+    #[arg(long)]
+    require_coverage: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads one of a closed set of words.
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let known = words.iter().map(|(word, _)| *word);
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    found.ok_or_else(|| crate::document::unknown_word("word", text, known))
+}
+
+/// Colours where a person looks, unless they said no (<https://no-color.org>).
+fn paint() -> Paint {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Paint(std::io::stdout().is_terminal() && !refused)
+}
+
 /// Runs the command line and says with which status to exit. clap exits by itself with 2 on bad usage.
 pub fn run() -> ExitCode {
     let status = match Arguments::parse().command {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Demo { listen, admin } => demo::demo(listen, admin),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
         Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Keygen => {
             println!("{}", crate::challenge::SigningKeys::print(&rand::random()));

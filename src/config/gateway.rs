@@ -1,7 +1,7 @@
 //! `gateway.yaml` as written.
 
 use crate::credentials::CredentialsSource;
-use crate::document::{Decode, Diagnostics, Node, NonEmpty, Spanned, decode_names};
+use crate::document::{Decode, Diagnostics, Node, NonEmpty, Spanned, Version, decode_names};
 use crate::feeds::FeedsSettings;
 use crate::listener::ListenerSettings;
 use crate::origin::OriginSettings;
@@ -75,20 +75,6 @@ crate::settings! {
         prefix: Option<Spanned<String>> = None,
         /// Where the objects are: in order, the next one on a miss.
         origins: NonEmpty<OriginSettings>,
-    }
-}
-
-/// The version of a file's format.
-#[derive(Debug, Clone, Copy)]
-pub struct Version;
-
-impl Decode for Version {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        if node.text() != Some("1") {
-            diagnostics.error(node.position, format!("expected version `1`, found {}", node.describe()));
-        }
-        // The rest is read as version 1, to find its mistakes too.
-        Some(Version)
     }
 }
 

@@ -10,5 +10,5 @@ mod policy;
 pub use gateway::{AdminSettings, GatewayFile, PassKeysSettings, PolicyReference, SiteSettings};
 use load::read_file;
 pub use load::{Config, Files, for_origin, load, load_noting};
-pub use policies::{LoadedPolicy, check_policy};
+pub use policies::{LoadedPolicy, check_policy, load_with_networks};
 pub use policy::{BUILT_IN, ImportedFile, PolicyFile, built_in};

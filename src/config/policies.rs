@@ -6,7 +6,7 @@ use super::gateway::{Named, PolicyReference};
 use super::policy::{BUILT_IN, ImportedFile, PolicyFile, built_in};
 use super::{Files, read_file};
 use crate::challenge::ChallengeSettings;
-use crate::document::{Diagnostics, Node, Position, Spanned, read, unknown_word};
+use crate::document::{Decode, Diagnostics, Node, Position, Spanned, read, unknown_word};
 use crate::limit::LimitSettings;
 use crate::network::{Blocks, Feed, parse_list};
 use crate::policy::{
@@ -276,10 +276,31 @@ pub(super) fn load_policy(
 /// # Errors
 /// When the file itself cannot be read.
 pub fn check_policy(path: &Path, diagnostics: &mut Diagnostics) -> Result<Option<LoadedPolicy>, String> {
+    load_with_networks(path, None, diagnostics)
+}
+
+/// Loads a policy file by itself, with networks that another file puts in: their node, and that file.
+///
+/// # Errors
+/// When the policy file itself cannot be read.
+pub fn load_with_networks(
+    path: &Path,
+    networks: Option<(&Node, &Path)>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<LoadedPolicy>, String> {
     let mut files = Files::default();
     let source = Source::file(path, &mut files)?;
     let reference = PolicyReference { file: None, networks: None, mode: None };
-    Ok(compile(&source, &reference, Vec::new(), None, None, &mut files, diagnostics))
+    let mut overrides = Named(Vec::new());
+    let mut overrides_source = None;
+    if let Some((node, file)) = networks {
+        let name = file.display().to_string();
+        let outer = diagnostics.enter(name.clone());
+        overrides = NetworkEntries::decode(node, diagnostics).unwrap_or_default();
+        diagnostics.enter(outer);
+        overrides_source = Some((name, file.parent().map(Path::to_owned).unwrap_or_default()));
+    }
+    Ok(compile(&source, &reference, overrides.0, overrides_source, None, &mut files, diagnostics))
 }
 
 fn compile(

@@ -1,8 +1,8 @@
 //! Policy files as written.
 
-use super::gateway::{Named, Version};
+use super::gateway::Named;
 use crate::challenge::ChallengeSettings;
-use crate::document::{Node, Spanned};
+use crate::document::{Node, Spanned, Version};
 use crate::limit::LimitSettings;
 use crate::network::Blocks;
 use crate::policy::{RuleSettings, UserAgentListSettings};

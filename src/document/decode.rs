@@ -141,6 +141,20 @@ impl Decode for HeaderName {
     }
 }
 
+/// The version of a file's format.
+#[derive(Debug, Clone, Copy)]
+pub struct Version;
+
+impl Decode for Version {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if node.text() != Some("1") {
+            diagnostics.error(node.position, format!("expected version `1`, found {}", node.describe()));
+        }
+        // The rest is read as version 1, to find its mistakes too.
+        Some(Version)
+    }
+}
+
 /// A number that is at least one.
 impl Decode for NonZeroU32 {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {

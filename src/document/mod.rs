@@ -11,7 +11,9 @@ mod decode;
 mod diagnostics;
 mod node;
 
-pub use decode::{Decode, HeaderName, MapReader, NonEmpty, Required, Spanned, choose, decode_names, unknown_word};
+pub use decode::{
+    Decode, HeaderName, MapReader, NonEmpty, Required, Spanned, Version, choose, decode_names, unknown_word,
+};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use node::{Kind, Node, Position};
 

@@ -10,7 +10,7 @@ pub use settings::{KeyBy, LimitSettings};
 
 use crate::clock::Clock;
 use crate::facts::Client;
-use crate::network::{IpNet, truncated};
+use crate::network::IpNet;
 use crate::verdict::LimitId;
 use governor::middleware::NoOpMiddleware;
 use governor::{Quota, RateLimiter};
@@ -97,11 +97,7 @@ impl Limits {
     /// Charges one request of `client` to each of `ids`. The first limit that is exceeded answers.
     pub fn request(&self, ids: &[LimitId], client: &Client) -> Result<(), Exceeded> {
         for limit in ids.iter().filter_map(|id| self.0.get(*id)) {
-            let key = match limit.settings.key {
-                // A host has a /64 of IPv6 to itself, and may use all of it.
-                KeyBy::Address => truncated(client.address, 32, 64),
-                KeyBy::Prefix => client.prefix,
-            };
+            let key = limit.settings.key.of(client);
             if let Some(requests) = &limit.requests
                 && let Err(until) = requests.check_key(&key)
             {

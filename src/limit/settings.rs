@@ -1,6 +1,8 @@
 //! The `limits` section of a policy file.
 
 use crate::document::{Decode, Diagnostics, Node, choose};
+use crate::facts::Client;
+use crate::network::{IpNet, truncated};
 use crate::quantity::Rate;
 use std::num::NonZeroU32;
 
@@ -11,6 +13,17 @@ pub enum KeyBy {
     Address,
     /// The client's prefix: IPv4 /24, IPv6 /48.
     Prefix,
+}
+
+impl KeyBy {
+    /// What `client` is counted under.
+    pub fn of(self, client: &Client) -> IpNet {
+        match self {
+            // A host has a /64 of IPv6 to itself, and may use all of it.
+            KeyBy::Address => truncated(client.address, 32, 64),
+            KeyBy::Prefix => client.prefix,
+        }
+    }
 }
 
 impl Decode for KeyBy {

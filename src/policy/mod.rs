@@ -124,11 +124,22 @@ pub struct ExplainedRule {
     pub reason: Reason,
 }
 
+/// A line of the `classes` section, for people to read.
+#[derive(Debug, Clone)]
+pub struct ExplainedClass {
+    /// The class.
+    pub class: Class,
+    /// Which line it is, counted from 1.
+    pub line: usize,
+    /// Why its match holds, or may hold.
+    pub reason: Reason,
+}
+
 /// A decision with everything that led to it.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    /// The class that the `classes` section gave, by which of its lines (counted from 1), and why.
-    pub class: Option<(Class, usize, Reason)>,
+    /// The lines of the `classes` section that hang on something unknown; last the first one that holds, if any.
+    pub classes: Vec<ExplainedClass>,
     /// The signals of the request.
     pub signals: Signals,
     /// Every rule in order, up to the one that decided.
@@ -139,7 +150,7 @@ pub struct Explanation {
 
 #[derive(Default)]
 struct Explainer {
-    class: Option<(Class, usize, Reason)>,
+    classes: Vec<ExplainedClass>,
     signals: Signals,
     rules: Vec<ExplainedRule>,
 }
@@ -159,7 +170,7 @@ impl Watch for Explainer {
     }
 
     fn class(&mut self, line: usize, class: Class, matcher: &Matcher, request: &Request<'_>) {
-        self.class = Some((class, line + 1, request.explain(matcher)));
+        self.classes.push(ExplainedClass { class, line: line + 1, reason: request.explain(matcher) });
     }
 }
 
@@ -179,8 +190,8 @@ impl Policy {
     pub fn explain(&self, facts: &Facts<'_>, state: &dyn State) -> Explanation {
         let mut explainer = Explainer::default();
         let verdict = self.run(facts, state, &mut explainer);
-        let Explainer { class, signals, rules } = explainer;
-        Explanation { class, signals, rules, verdict }
+        let Explainer { classes, signals, rules } = explainer;
+        Explanation { classes, signals, rules, verdict }
     }
 
     fn run<W: Watch>(&self, facts: &Facts<'_>, state: &dyn State, watch: &mut W) -> Verdict {
@@ -195,9 +206,11 @@ impl Policy {
         while let Some(line) = next {
             let (class, matcher) = &self.classes[line];
             let truth = request.holds(matcher);
+            if truth != Truth::False {
+                watch.class(line, *class, matcher, &request);
+            }
             undecided |= truth == Truth::Undecided;
             if truth == Truth::True {
-                watch.class(line, *class, matcher, &request);
                 request.class = *class;
                 break;
             }
@@ -306,6 +319,11 @@ impl Policy {
     /// The mode of the policy as a whole.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Changes the mode of the policy as a whole, to try what it decides in another.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
     }
 
     /// All rules in order, thresholds behind them, the default last.

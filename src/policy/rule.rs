@@ -88,6 +88,13 @@ pub struct Rule {
     pub mode: Option<Mode>,
 }
 
+impl Rule {
+    /// Whether it is for every request: it has no `match`.
+    pub fn matches_everything(&self) -> bool {
+        self.matcher == Matcher::All(Vec::new())
+    }
+}
+
 /// Slower than this the bytes of a transfer come in bursts, with gaps longer than clients wait.
 const SLOWEST: u64 = 64 * 1024;
 

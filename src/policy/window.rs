@@ -2,8 +2,6 @@
 
 use crate::clock::Timestamp;
 use crate::document::{Decode, Diagnostics, Node, choose};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 const DAY: u64 = 86_400;
 
@@ -40,26 +38,6 @@ impl Decode for Day {
     }
 }
 
-/// A moment as RFC 3339 writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Moment(Timestamp);
-
-impl Decode for Moment {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let read = |text: &str| {
-            let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-            u64::try_from(at.unix_timestamp()).ok().map(|seconds| Moment(Timestamp(seconds * 1000)))
-        };
-        let moment = node.text().and_then(read);
-        if moment.is_none() {
-            let found = node.describe();
-            diagnostics
-                .error(node.position, format!("expected a moment such as `2026-11-01T00:00:00Z`, found {found}"));
-        }
-        moment
-    }
-}
-
 crate::settings! {
     /// `time: {...}`. All that is given must hold.
     struct WindowSettings {
@@ -70,9 +48,9 @@ crate::settings! {
         /// Until this time of the day; midnight where absent. Earlier than `from`: it crosses midnight.
         to: Option<TimeOfDay> = None,
         /// From this moment on.
-        after: Option<Moment> = None,
+        after: Option<Timestamp> = None,
         /// Until this moment.
-        before: Option<Moment> = None,
+        before: Option<Timestamp> = None,
     }
 }
 
@@ -84,7 +62,7 @@ impl Decode for Window {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let settings = WindowSettings::decode(node, diagnostics)?;
         let empty = settings.from.is_some() && settings.from == settings.to;
-        let past = settings.after.zip(settings.before).is_some_and(|(after, before)| after.0 >= before.0);
+        let past = settings.after.zip(settings.before).is_some_and(|(after, before)| after >= before);
         if empty || past {
             diagnostics.error(node.position, "this window is empty: it ends where it begins, or before");
         }
@@ -96,7 +74,7 @@ impl Window {
     /// Whether `now` lies in it.
     pub fn contains(&self, now: Timestamp) -> bool {
         let window = &self.0;
-        if window.after.is_some_and(|after| now < after.0) || window.before.is_some_and(|before| now >= before.0) {
+        if window.after.is_some_and(|after| now < after) || window.before.is_some_and(|before| now >= before) {
             return false;
         }
         let (day, second) = (now.seconds() / DAY, now.seconds() % DAY);
@@ -137,9 +115,9 @@ mod tests {
         for (text, moment, expected) in cases {
             let mut diagnostics = Diagnostics::new("x");
             let window: Window = crate::document::read(text, &mut diagnostics).unwrap();
-            let moment: Moment = crate::document::read(&format!("'{moment}'"), &mut diagnostics).unwrap();
+            let moment: Timestamp = moment.parse().unwrap();
             assert_eq!(diagnostics.to_string(), "");
-            assert_eq!(window.contains(moment.0), expected, "{text} {moment:?}");
+            assert_eq!(window.contains(moment), expected, "{text} {moment}");
         }
     }
 }

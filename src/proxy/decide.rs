@@ -3,7 +3,7 @@
 use super::Front;
 use super::context::{Caller, Context, Done, OverLimit};
 use super::intake::{self, Intake, RequestLine};
-use super::refusal::{Refusal, Reply};
+use super::refusal::{Refusal, Reply, ask, lead};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use crate::challenge::{Pass, PassError, VERIFY_PATH};
@@ -12,17 +12,18 @@ use crate::identity::{Claim, claim, client, dialect};
 use crate::limit::Limits;
 use crate::origin::{allowed_query, presigned};
 use crate::verdict::{Action, Dialect, Verdict};
-use http::header::{self, HeaderMap};
-use http::{Method, StatusCode};
+use http::Method;
+use http::header::HeaderMap;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use std::time::Duration;
 
 /// Paths of the gateway's own pages begin so.
-const OWN: &str = "/.windscreen/";
+pub const OWN: &str = "/.windscreen/";
 /// How long the URL of a redirect is good for: long enough to follow it, too short to pass it around.
 const REDIRECT_LIFE: Duration = Duration::from_secs(60);
-const ALLOWED_METHODS: &str = "GET, HEAD";
+/// What may be asked of a site.
+pub const ALLOWED_METHODS: &str = "GET, HEAD";
 
 /// What to do next.
 pub enum Decision {
@@ -283,15 +284,7 @@ impl Front {
         let gateway = &self.gateway;
         gateway.metrics.challenges_issued.with_label_values(&[&*site.name, tier]).inc();
         let challenge = gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
-        let page = gateway.page.render(&challenge, difficulty, &site.name, &context.request_id);
-        let reply = Reply::new(StatusCode::FORBIDDEN, "text/html; charset=utf-8", page, &context.request_id);
-        let policy = gateway.page.content_security_policy();
-        let reply = reply.and_then(|mut reply| {
-            reply.header.insert_header(header::CONTENT_SECURITY_POLICY, policy)?;
-            reply.header.insert_header(header::REFERRER_POLICY, "same-origin")?;
-            Ok(reply)
-        });
-        match reply {
+        match ask(&gateway.page, &challenge, difficulty, &site.name, &context.request_id) {
             Ok(reply) => Decision::Reply(Box::new(reply)),
             Err(_) => refuse(Refusal::internal()),
         }
@@ -329,13 +322,7 @@ impl Front {
                 return refuse(Refusal::origin_failed(false));
             }
         };
-        let reply = Reply::new(StatusCode::TEMPORARY_REDIRECT, "text/plain", String::new(), &context.request_id);
-        let reply = reply.and_then(|mut reply| {
-            reply.header.insert_header(header::LOCATION, location)?;
-            reply.header.insert_header(header::REFERRER_POLICY, "no-referrer")?;
-            Ok(reply)
-        });
-        match reply {
+        match lead(&location, &context.request_id) {
             Ok(reply) => Decision::Reply(Box::new(reply)),
             Err(_) => refuse(Refusal::internal()),
         }

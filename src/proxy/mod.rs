@@ -6,13 +6,14 @@
 mod account;
 mod context;
 mod decide;
-mod intake;
+pub mod intake;
 mod refusal;
 mod site;
 mod upstream;
 mod verify;
 
-pub use refusal::{Refusal, speak};
+pub use decide::{ALLOWED_METHODS, OWN};
+pub use refusal::{Refusal, Reply, ask, lead, speak};
 pub use site::{NoSite, Site, Sites, authorities};
 
 use crate::challenge::{Gate, Page};
@@ -30,7 +31,6 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
-use refusal::Reply;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

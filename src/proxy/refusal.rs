@@ -1,5 +1,6 @@
 //! Refusals, and the one function that speaks them in the client's dialect.
 
+use crate::challenge::Page;
 use crate::verdict::Dialect;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
@@ -192,6 +193,23 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
     if let Some(allow) = refusal.allow {
         reply.header.insert_header(header::ALLOW, HeaderValue::from_static(allow))?;
     }
+    Ok(reply)
+}
+
+/// The challenge page: a 403 with what a browser needs to get a pass.
+pub fn ask(page: &Page, challenge: &str, difficulty: u32, site: &str, request_id: &str) -> pingora::Result<Reply> {
+    let body = page.render(challenge, difficulty, site, request_id);
+    let mut reply = Reply::new(StatusCode::FORBIDDEN, "text/html; charset=utf-8", body, request_id)?;
+    reply.header.insert_header(header::CONTENT_SECURITY_POLICY, page.content_security_policy())?;
+    reply.header.insert_header(header::REFERRER_POLICY, "same-origin")?;
+    Ok(reply)
+}
+
+/// Sends the client to `location` for this one request.
+pub fn lead(location: &str, request_id: &str) -> pingora::Result<Reply> {
+    let mut reply = Reply::new(StatusCode::TEMPORARY_REDIRECT, "text/plain", String::new(), request_id)?;
+    reply.header.insert_header(header::LOCATION, location)?;
+    reply.header.insert_header(header::REFERRER_POLICY, "no-referrer")?;
     Ok(reply)
 }
 

@@ -52,13 +52,13 @@ impl Geo {
     }
 
     /// The country of `address`: unknown without a database, absent where the database has none.
-    pub(super) fn country(&self, address: IpAddr) -> Fact<[u8; 2]> {
+    pub fn country(&self, address: IpAddr) -> Fact<[u8; 2]> {
         let Some(reader) = &self.country else { return Fact::Unknown };
         country(reader, address).unwrap_or(Fact::Unknown)
     }
 
     /// The autonomous system of `address`: unknown without a database, absent where the database has none.
-    pub(super) fn asn(&self, address: IpAddr) -> Fact<u32> {
+    pub fn asn(&self, address: IpAddr) -> Fact<u32> {
         let Some(reader) = &self.asn else { return Fact::Unknown };
         // A database of IPv4 alone knows nothing of IPv6, and a broken one nothing at all.
         let found = reader.lookup(address).and_then(|found| found.decode_path::<u32>(ASN));

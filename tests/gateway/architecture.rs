@@ -10,7 +10,7 @@ const RANKS: [&[&str]; 7] = [
     &["metrics"],
     &["proxy"],
     &["credentials", "feeds", "listener", "resolver", "surroundings"],
-    &["admin", "config", "demo", "importer"],
+    &["admin", "config", "demo", "importer", "trial"],
     &["cli", "reload", "server"],
 ];
 

@@ -13,6 +13,7 @@ mod bad_configuration_is_refused;
 mod browsers_pass_and_read;
 mod challenges_are_bound_and_spent;
 mod credentials_come_from_files_and_chain;
+mod explain_tells_the_path;
 mod limits_bound_one_client;
 mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;

@@ -1,0 +1,177 @@
+//! `windscreen explain`.
+
+#![allow(clippy::disallowed_methods, reason = "rank 6: reads the wall clock")]
+
+use super::check::findings;
+use super::{EXIT_NO, ExplainArguments, paint};
+use crate::clock::Timestamp;
+use crate::config::{Config, load};
+use crate::document::{Diagnostics, unknown_word};
+use crate::facts::{Fact, HttpVersion, Identity};
+use crate::feeds::cached;
+use crate::identity::Peer;
+use crate::network::{parse, unmapped};
+use crate::origin::{Addresses, Origin, Signer};
+use crate::proxy::{Site, Sites};
+use crate::trial::{Addressed, Bench, Described, Given, printable, to_json, to_text};
+use http::{HeaderName, HeaderValue, Uri};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Shows how one request would be decided.
+pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
+    let mut diagnostics = Diagnostics::default();
+    let config = load(&arguments.config, &mut diagnostics)?;
+    let Some(mut config) = config else {
+        if arguments.json {
+            println!("{}", json!({"ok": false, "findings": findings(&diagnostics)}));
+        } else {
+            print!("{diagnostics}");
+        }
+        return Ok(EXIT_NO);
+    };
+    if let Some(mode) = arguments.mode {
+        config.policy.policy.set_mode(mode);
+    }
+    let feeds = feeds(&config);
+    let request = describe(arguments, &config)?;
+    let sites = sites(&config);
+    let peer = config.file.listeners.0.first().map_or_else(Peer::default, |listener| listener.peer());
+    let bench = Bench { policy: &config.policy.policy, limits: &config.policy.limits, sites: &sites, peer: &peer };
+    let outcome = bench.run(&request)?;
+    let known = known_sites(&sites);
+    if arguments.json {
+        let mut found = to_json(&request, &outcome);
+        if let Some(found) = found.as_object_mut() {
+            found.insert("sites".into(), known.into());
+            found.insert(
+                "feeds".into(),
+                feeds.iter().map(|(feed, known)| json!({"feed": feed, "known": known})).collect(),
+            );
+        }
+        println!("{found}");
+        return Ok(0);
+    }
+    print!("{}", to_text(&request, &outcome, arguments.verbose, paint()));
+    if outcome.site.is_none() {
+        println!("sites     {}", known.join("\n          "));
+    }
+    for (feed, _) in feeds.iter().filter(|(_, known)| !known) {
+        println!("unknown   the feed {feed}: `feeds.directory` has no copy, so nobody can tell who is in it");
+    }
+    Ok(0)
+}
+
+/// Fills in the feeds of the policy from their last good copies. Says of which that was possible.
+fn feeds(config: &Config) -> Vec<(String, bool)> {
+    let directory = config.file.feeds.directory.as_deref();
+    let mut found = Vec::new();
+    for (network, number, feed) in &config.policy.feeds {
+        let copy = directory.and_then(|directory| cached(directory, feed));
+        let blocks = copy.and_then(|(bytes, _)| parse(feed, &bytes).ok());
+        let name = [feed.name(), &feed.filter()].join(" ").trim_end().to_owned();
+        found.push((name, blocks.is_some()));
+        if let Some(blocks) = blocks {
+            config.policy.policy.networks.set_feed(*network, *number, blocks);
+        }
+    }
+    found
+}
+
+/// The sites as the gateway would have them, with origins that are never asked.
+fn sites(config: &Config) -> Sites {
+    let site = |(name, settings): &(String, crate::config::SiteSettings)| {
+        let origin = |origin: &crate::origin::OriginSettings| {
+            Arc::new(Origin {
+                name: origin.name.value.as_str().into(),
+                url: origin.url.clone(),
+                region: String::new(),
+                signer: Signer::Anonymous,
+                addresses: Arc::new(Addresses::default()),
+                settings: origin.clone(),
+            })
+        };
+        Site {
+            name: name.as_str().into(),
+            hosts: settings.hosts.iter().map(|host| host.value.trim_end_matches('.').to_ascii_lowercase()).collect(),
+            prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
+            origins: settings.origins.0.iter().map(origin).collect(),
+            authorities: Vec::new(),
+        }
+    };
+    Sites::new(config.file.sites.value.0.iter().map(site).collect())
+}
+
+fn known_sites(sites: &Sites) -> Vec<String> {
+    let known = |site: &Arc<Site>| {
+        let hosts = if site.hosts.is_empty() { "any host".to_owned() } else { site.hosts.join(", ") };
+        let below = site.prefix.as_ref().map_or_else(String::new, |prefix| format!(", below {prefix}"));
+        format!("{}: {hosts}{below}", site.name)
+    };
+    sites.iter().map(known).collect()
+}
+
+fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, String> {
+    let (secure, host, target) = split(&arguments.url)?;
+    let mut headers = Vec::new();
+    let dressed = arguments.dress.map_or_else(Vec::new, |dress| dress.headers(secure));
+    let given = arguments.header.iter().map(|header| {
+        let named = header.split_once(':').filter(|(name, _)| name.parse::<HeaderName>().is_ok());
+        named.ok_or_else(|| format!("`{}` is not a header: expected `name: value`", printable(header)))
+    });
+    let agent = arguments.user_agent.iter().map(|agent| Ok(("User-Agent", agent.as_str())));
+    for header in dressed.into_iter().map(Ok).chain(agent).chain(given) {
+        let (name, value) = header?;
+        let value = HeaderValue::from_str(value.trim())
+            .map_err(|_| format!("`{}` cannot stand in a header", printable(value)))?;
+        match headers.iter_mut().find(|(known, _): &&mut (String, HeaderValue)| known.eq_ignore_ascii_case(name)) {
+            Some(place) => *place = (name.to_owned(), value),
+            None => headers.push((name.to_owned(), value)),
+        }
+    }
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        let host = HeaderValue::from_str(&host).map_err(|_| format!("`{}` is not a host", printable(&host)))?;
+        headers.insert(0, ("Host".to_owned(), host));
+    }
+    let tiers = &config.policy.challenge.tiers.0;
+    let tier = |wanted: &String| match tiers.iter().find(|(name, _)| name == wanted) {
+        Some((_, difficulty)) => Ok(*difficulty),
+        None => Err(unknown_word("tier", wanted, tiers.iter().map(|(name, _)| name.as_str()))),
+    };
+    let pass = arguments.pass.as_ref().map(tier).transpose()?;
+    let address = unmapped(arguments.ip);
+    let state = Given {
+        strikes: arguments.strikes.map_or(Fact::Unknown, Fact::Present),
+        country: arguments.country.map_or_else(|| config.geo.country(address), Fact::Present),
+        asn: arguments.asn.map_or_else(|| config.geo.asn(address), Fact::Present),
+        ..Given::default()
+    };
+    Ok(Described {
+        addressed: Addressed::Host,
+        method: arguments.method.clone(),
+        target,
+        address,
+        headers,
+        identity: if pass.is_some() { Identity::Pass } else { Identity::None },
+        pass,
+        secure,
+        version: HttpVersion::Http11,
+        now: arguments.time.unwrap_or_else(|| Timestamp::from(SystemTime::now())),
+        state,
+    })
+}
+
+/// Whether a URL is of https, its host with the port, and the target of a request for it.
+fn split(url: &str) -> Result<(bool, String, String), String> {
+    let wrong = || format!("`{}` is not a URL: expected `https://HOST/PATH` or `http://HOST/PATH`", printable(url));
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let secure = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return Err(wrong()),
+    };
+    let authority = uri.authority().ok_or_else(wrong)?.as_str();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    Ok((secure, host.to_owned(), uri.path_and_query().map_or("/", |target| target.as_str()).to_owned()))
+}

@@ -1,0 +1,279 @@
+//! From a described request to a decision and an answer, by the steps and the code of a live one.
+
+use super::request::{Addressed, Described, Sent};
+use crate::challenge::{Page, RedeemError, VERIFY_PATH};
+use crate::facts::{Client, Fact, Facts, HttpVersion, Identity};
+use crate::identity::{Claim, Peer, claim, client, dialect};
+use crate::limit::{KeyBy, LimitSettings};
+use crate::network::IpNet;
+use crate::origin::{allowed_query, presigned};
+use crate::path::CanonicalPath;
+use crate::policy::{Explanation, Policy};
+use crate::proxy::intake::{self, Intake, RequestLine};
+use crate::proxy::{ALLOWED_METHODS, NoSite, OWN, Refusal, Reply, Site, Sites, ask, lead, speak};
+use crate::verdict::{Action, Dialect, Mode, Verdict};
+use http::Method;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Stands where each live request has an id of its own.
+const REQUEST_ID: &str = "0000000000000000";
+
+/// What described requests are tried on.
+pub struct Bench<'b> {
+    /// What decides.
+    pub policy: &'b Policy,
+    /// The limits of the policy, in the order of their ids.
+    pub limits: &'b [(String, LimitSettings)],
+    /// What may be addressed by host.
+    pub sites: &'b Sites,
+    /// Whom the gateway believes about client addresses.
+    pub peer: &'b Peer,
+}
+
+/// What the client would see.
+#[derive(Debug)]
+pub enum Answer {
+    /// The object, or what the origins say of it.
+    Object,
+    /// An answer of the gateway itself.
+    Gateway(Reply),
+}
+
+impl Answer {
+    /// The HTTP status, where the gateway gives it.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Answer::Object => None,
+            Answer::Gateway(reply) => Some(reply.header.status.as_u16()),
+        }
+    }
+}
+
+/// A limit that a request is charged to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charged {
+    /// The limit's name.
+    pub limit: String,
+    /// The rule that charges.
+    pub rule: Arc<str>,
+    /// What it counts by.
+    pub by: KeyBy,
+    /// What the client is counted under.
+    pub key: IpNet,
+    /// Whether the limit refuses, or is only recorded.
+    pub enforced: bool,
+}
+
+/// What became of a described request.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The site.
+    pub site: Option<Arc<str>>,
+    /// The host, where the request could be read.
+    pub host: Option<String>,
+    /// The canonical path below the site.
+    pub path: Option<CanonicalPath>,
+    /// The query as sent.
+    pub query: String,
+    /// The client behind the address.
+    pub client: Client,
+    /// Whether its side speaks TLS.
+    pub secure: bool,
+    /// How it is answered.
+    pub dialect: Dialect,
+    /// The mode of the policy as a whole.
+    pub mode: Mode,
+    /// How the policy decided; `None` for what is refused before.
+    pub explanation: Option<Explanation>,
+    /// What is done, in the words of metrics and the access log.
+    pub action: &'static str,
+    /// A short word that says why, where the policy is not the reason.
+    pub reason: Option<&'static str>,
+    /// The limits that the request is charged to, in their order. None of them is asked.
+    pub charges: Vec<Charged>,
+    /// What the client would see.
+    pub answer: Answer,
+}
+
+impl Outcome {
+    /// What the policy decided.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.explanation.as_ref().map(|explanation| &explanation.verdict)
+    }
+}
+
+/// Why the policy is not asked: the action, the reason, and what is said.
+struct Turned(&'static str, Option<&'static str>, Refusal);
+
+fn refuse(reason: Option<&'static str>, refusal: Refusal) -> Turned {
+    Turned("refuse", reason, refusal)
+}
+
+/// What a request asks for.
+struct Target {
+    site: Arc<Site>,
+    path: CanonicalPath,
+}
+
+impl Bench<'_> {
+    /// Tries one request.
+    ///
+    /// # Errors
+    /// When an answer of the gateway cannot be written: a mistake of ours.
+    pub fn run(&self, request: &Described) -> Result<Outcome, String> {
+        let headers = request.header_map();
+        let query = request.target.split_once('?').map_or("", |(_, query)| query);
+        let (client, secure) = client(self.peer, request.address, request.secure, &headers);
+        let mut outcome = Outcome {
+            site: None,
+            host: None,
+            path: None,
+            query: query.to_owned(),
+            client,
+            secure,
+            dialect: dialect(request.method.as_str(), &headers, query),
+            mode: self.policy.mode(),
+            explanation: None,
+            action: "refuse",
+            reason: None,
+            charges: Vec::new(),
+            answer: Answer::Object,
+        };
+        let target = match self.target(request, &headers, &mut outcome) {
+            Ok(target) => target,
+            Err(Turned(action, reason, refusal)) => {
+                (outcome.action, outcome.reason) = (action, reason);
+                let spoken = if action == "internal" { Dialect::Fetch } else { outcome.dialect };
+                return self.say(speak(&refusal, spoken, REQUEST_ID), request, outcome);
+            }
+        };
+
+        let relayed = self.peer.relays(request.address);
+        let sent = Sent { request, map: &headers, relayed };
+        let facts = Facts {
+            now: request.now,
+            site: &target.site.name,
+            host: Fact::from(outcome.host.as_deref()),
+            method: request.method.as_str(),
+            path: target.path.as_str(),
+            query: Fact::Present(query),
+            client,
+            identity: request.identity,
+            pass: request.pass,
+            user_agent: crate::facts::Headers::header(&sent, "user-agent"),
+            headers: &sent,
+            version: if relayed { Fact::Unknown } else { Fact::Present(request.version) },
+            secure: Fact::Present(secure),
+            dialect: Fact::Present(outcome.dialect),
+        };
+        let explanation = self.policy.explain(&facts, &request.state);
+        outcome.charges = self.charges(&explanation.verdict, &client);
+        let action = explanation.verdict.action.clone();
+        outcome.explanation = Some(explanation);
+        outcome.action = action.word();
+        let reply = match &action {
+            Action::Deny { status, reason } => speak(&Refusal::denied(*status, reason), outcome.dialect, REQUEST_ID),
+            Action::Challenge { .. } if outcome.dialect != Dialect::Page => {
+                speak(&Refusal::pass_needed(), outcome.dialect, REQUEST_ID)
+            }
+            Action::Challenge { difficulty, .. } => {
+                ask(&Page::default(), "", *difficulty, &target.site.name, REQUEST_ID)
+            }
+            Action::Allow | Action::Redirect if target.path.key().is_empty() => {
+                (outcome.action, outcome.reason) = ("refuse", Some("listing"));
+                speak(&Refusal::listing(), outcome.dialect, REQUEST_ID)
+            }
+            Action::Redirect => redirect(request, &target),
+            Action::Allow => return Ok(outcome),
+        };
+        self.say(reply, request, outcome)
+    }
+
+    fn say(&self, reply: pingora::Result<Reply>, request: &Described, mut outcome: Outcome) -> Result<Outcome, String> {
+        let mut reply = reply.map_err(|error| format!("the answer could not be written: {error}"))?;
+        if request.method == Method::HEAD {
+            reply.body.clear();
+        }
+        outcome.answer = Answer::Gateway(reply);
+        Ok(outcome)
+    }
+
+    /// What the request asks for, by the order of refusals of `proxy::decide`.
+    fn target(&self, request: &Described, headers: &http::HeaderMap, outcome: &mut Outcome) -> Result<Target, Turned> {
+        let version = match request.version {
+            HttpVersion::Http10 => http::Version::HTTP_10,
+            HttpVersion::Http11 => http::Version::HTTP_11,
+            HttpVersion::Http2 => http::Version::HTTP_2,
+        };
+        let method = &request.method;
+        let line = RequestLine { method, target: request.target.as_bytes(), version, headers };
+        let Intake { host, path, query } =
+            intake::read(line).map_err(|(reason, refusal)| refuse(Some(reason), refusal))?;
+        outcome.host = Some(host.clone());
+        outcome.path = Some(path.clone());
+        if path.as_str().starts_with(OWN) {
+            let refusal = match path.as_str() {
+                // A description has no body, so no solution either.
+                VERIFY_PATH if method == Method::POST => {
+                    let refusal = Refusal::bad_request(&RedeemError::Malformed.to_string());
+                    return Err(Turned("internal", Some(RedeemError::Malformed.word()), refusal));
+                }
+                VERIFY_PATH => Refusal::method_not_allowed("POST"),
+                _ => Refusal::not_found(),
+            };
+            return Err(Turned("internal", None, refusal));
+        }
+        let (site, path) = match &request.addressed {
+            Addressed::Host => self.sites.find(&host, &path).map_err(|why| match why {
+                NoSite::Host => refuse(None, Refusal::misdirected()),
+                NoSite::Path => refuse(None, Refusal::not_found()),
+            })?,
+            Addressed::Site(name) => {
+                let (name, hosts) = (name.as_str().into(), vec![host]);
+                let site = Site { name, hosts, prefix: None, origins: Vec::new(), authorities: Vec::new() };
+                (Arc::new(site), path)
+            }
+        };
+        outcome.site = Some(site.name.clone());
+        outcome.path = Some(path.clone());
+        if method != Method::GET && method != Method::HEAD {
+            return Err(refuse(Some("method"), Refusal::method_not_allowed(ALLOWED_METHODS)));
+        }
+        let verified = request.identity == Identity::Signature;
+        if claim(headers, &query) == Claim::Signature && !verified {
+            return Err(refuse(Some("unknown-key"), Refusal::unknown_access_key()));
+        }
+        allowed_query(&query, verified)
+            .map_err(|error| refuse(Some("query"), Refusal::bad_request(&error.to_string())))?;
+        Ok(Target { site, path })
+    }
+
+    fn charges(&self, verdict: &Verdict, client: &Client) -> Vec<Charged> {
+        let mut charged = Vec::new();
+        for charge in &verdict.charges {
+            for (name, settings) in charge.limits.iter().filter_map(|id| self.limits.get(*id)) {
+                charged.push(Charged {
+                    limit: name.clone(),
+                    rule: charge.rule.clone(),
+                    by: settings.key,
+                    key: settings.key.of(client),
+                    enforced: charge.enforced,
+                });
+            }
+        }
+        charged
+    }
+}
+
+/// The way to the first origin. Where no origin is known, neither is the location.
+fn redirect(request: &Described, target: &Target) -> pingora::Result<Reply> {
+    let origin = target.site.origins.first();
+    let location = origin
+        .and_then(|origin| presigned(origin, request.method.as_str(), &target.path, Duration::ZERO, request.now).ok());
+    let mut reply = lead(location.as_deref().unwrap_or_default(), REQUEST_ID)?;
+    if location.is_none() {
+        reply.header.remove_header("location");
+    }
+    Ok(reply)
+}
