@@ -20,6 +20,7 @@ mod objects_arrive_as_the_origin_sends_them;
 mod origins_fail_over_and_fail_honestly;
 mod paths_have_one_reading;
 mod policies_act_as_they_say;
+mod policies_are_tested_by_their_cases;
 mod private_stays_private;
 mod refusals_speak_the_clients_dialect;
 mod reloads_change_all_or_nothing;
