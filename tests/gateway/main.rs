@@ -26,5 +26,6 @@ mod refusals_speak_the_clients_dialect;
 mod reloads_change_all_or_nothing;
 mod serving_needs_no_file;
 mod sites_are_addressed_by_host_and_prefix;
+mod the_guide_is_right;
 mod the_reference_policy;
 mod urllib_downloads_images;
