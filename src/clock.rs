@@ -3,7 +3,8 @@
 //! Nothing in the pure core asks what time it is: it is told. Whoever owns a request asks a [`Clock`] once and passes
 //! the [`Timestamp`] on, so that tests set the time and replay uses the log's.
 
-use crate::document::{Decode, Diagnostics, Node};
+use crate::document::{Decode, Diagnostics, Node, Schemas, pattern};
+use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,6 +81,10 @@ impl Decode for Timestamp {
             None => Err(format!("expected a moment such as `2026-11-01T00:00:00Z`, found {}", node.describe())),
         };
         read.map_err(|message| diagnostics.error(node.position, message)).ok()
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        pattern(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}.[0-9]{2}:[0-9]{2}:[0-9]{2}", &["2026-11-01T00:00:00Z"])
     }
 }
 

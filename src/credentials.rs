@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 4: reads credential files and the wall clock")]
 
-use crate::document::{Decode, Diagnostics, MapReader, Node};
+use crate::document::{Decode, Diagnostics, MapReader, MapSchema, Node, Schemas, text};
 use crate::metrics::Metrics;
 use crate::origin::CredentialsCell;
 use aws_config::BehaviorVersion;
@@ -10,6 +10,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -62,6 +63,25 @@ impl Decode for CredentialsSource {
                 None
             }
         }
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        schemas.define("CredentialsSource", |schemas| {
+            let mut map = MapSchema::new(&["Two files, one file, or a profile of the AWS configuration."]);
+            let keys = [
+                ("access_key_file", "A file with the access key. It is read again every 10 s."),
+                ("secret_key_file", "A file with the secret key."),
+                ("key_file", "A file with one line: `ACCESS SECRET [TOKEN]`."),
+                ("profile", "A profile of `~/.aws/config`."),
+            ];
+            for (key, doc) in keys {
+                map.optional(key, &[doc], text(), None, schemas);
+            }
+            let mut schema = map.finish();
+            let ways = [&["access_key_file", "secret_key_file"][..], &["key_file"], &["profile"]];
+            schema["anyOf"] = ways.iter().map(|keys| json!({ "required": keys })).collect();
+            schema
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Quantities as operators write them: `20 GB`, `5/s`, `400d`.
 
-use crate::document::{Decode, Diagnostics, Node};
+use crate::document::{Decode, Diagnostics, Node, Schemas, pattern};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A number of bytes. `kB`, `MB`, `GB`, `TB` are powers of 1000 as in bills; `KiB` to `TiB` powers of 1024.
@@ -36,6 +37,20 @@ pub fn duration(text: &str) -> Option<Duration> {
         other => unit_seconds(other)?,
     };
     Duration::try_from_secs_f64(number * seconds).ok().filter(|d| !d.is_zero())
+}
+
+/// What durations look like, as a regular expression.
+pub const DURATION: &str = r"^\s*[0-9.]+\s*(ms|s|second|m|min|minute|h|hour|d|day|w|week)\s*$";
+const RATE: &str = r"^\s*\+?[0-9]+\s*/\s*(s|second|m|min|minute|h|hour|d|day|w|week)\s*$";
+const BYTES: &str = r"^\s*[0-9.]+\s*(B|[kKMGT]B|[KMGT]iB)?\s*$";
+const BYTE_RATE: &str = r"^\s*[0-9.]+\s*(B|[kKMGT]B|[KMGT]iB)?\s*/\s*(s|second)\s*$";
+
+/// A duration in its largest unit that leaves nothing over; below a millisecond it is lost.
+pub fn written(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    let whole = units.into_iter().find(|(_, length)| millis >= *length && millis.is_multiple_of(*length));
+    whole.map_or_else(|| "0s".into(), |(unit, length)| format!("{}{unit}", millis / length))
 }
 
 fn unit_seconds(unit: &str) -> Option<f64> {
@@ -91,17 +106,36 @@ impl Decode for Bytes {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         decode(bytes, "a size such as `300 MB` or `2 GiB`", node, diagnostics)
     }
+
+    fn schema(_: &mut Schemas) -> Value {
+        json!({"type": ["string", "number"], "pattern": BYTES, "minimum": 0, "examples": ["300 MB", "2 GiB"]})
+    }
+
+    fn written(&self) -> Option<Value> {
+        Some(match self.0 {
+            bytes if bytes.is_multiple_of(1_000_000) => format!("{} MB", bytes / 1_000_000).into(),
+            bytes => bytes.into(),
+        })
+    }
 }
 
 impl Decode for ByteRate {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         decode(byte_rate, "bytes per second such as `256 KiB/s`", node, diagnostics)
     }
+
+    fn schema(_: &mut Schemas) -> Value {
+        pattern(BYTE_RATE, &["256 KiB/s", "2 MB/s"])
+    }
 }
 
 impl Decode for Rate {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         decode(rate, "a rate such as `5/s` or `100/min`", node, diagnostics)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        pattern(RATE, &["5/s", "100/min"])
     }
 }
 
@@ -123,5 +157,8 @@ mod tests {
         assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(duration("0s"), None);
         assert_eq!(duration("5"), None);
+        for text in ["250ms", "30s", "90m", "36h"] {
+            assert_eq!(written(duration(text).unwrap()), text);
+        }
     }
 }

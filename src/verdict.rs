@@ -1,7 +1,8 @@
 //! What a policy decides, in words that reports, metrics and the access log share.
 
-use crate::document::{Decode, Diagnostics, Node, choose};
+use crate::document::{Decode, Diagnostics, Node, Schemas, choose, words};
 use crate::signal::Signals;
+use serde_json::Value;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -67,6 +68,14 @@ macro_rules! decode_words {
         impl Decode for $type {
             fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
                 choose(node, $what, &<$type>::WORDS, diagnostics)
+            }
+
+            fn schema(_: &mut Schemas) -> Value {
+                words(&<$type>::WORDS)
+            }
+
+            fn written(&self) -> Option<Value> {
+                Some(<$type>::WORDS[*self as usize].0.into())
             }
         }
     )*};

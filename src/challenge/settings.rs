@@ -1,8 +1,10 @@
 //! The `challenge` section of a policy file.
 
-use crate::document::{Decode, Diagnostics, Node, Spanned, decode_names};
+use crate::document::{Decode, Diagnostics, Node, Schemas, Spanned, decode_names, integer, names};
 use crate::quantity::Bytes;
+use serde_json::{Map, Value};
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -66,16 +68,27 @@ impl Default for Tiers {
     }
 }
 
+/// The difficulties that a tier may have.
+const DIFFICULTIES: RangeInclusive<u32> = 64..=8192;
+
 impl Decode for Tiers {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let tiers = decode_names(node, diagnostics, |_, node, diagnostics| {
             let difficulty = Spanned::<u32>::decode(node, diagnostics)?;
-            if !(64..=8192).contains(&difficulty.value) {
+            if !DIFFICULTIES.contains(&difficulty.value) {
                 let message = format!("a difficulty is from 64 to 8192, not `{}`", difficulty.value);
                 diagnostics.error(difficulty.position, message);
             }
             Some(difficulty.value)
         });
         tiers.map(Tiers)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        names(integer(i64::from(*DIFFICULTIES.start())..=i64::from(*DIFFICULTIES.end())))
+    }
+
+    fn written(&self) -> Option<Value> {
+        Some(self.0.iter().map(|(name, difficulty)| (name.clone(), (*difficulty).into())).collect::<Map<_, _>>().into())
     }
 }

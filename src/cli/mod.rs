@@ -5,13 +5,14 @@ mod demo;
 mod explain;
 mod import;
 mod logging;
+mod schema;
 mod serve;
 mod test;
 
 use crate::clock::Timestamp;
 use crate::trial::{Dress, Paint, country};
 use crate::verdict::Mode;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -55,8 +56,21 @@ enum Command {
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema {
+        /// Which kind.
+        of: SchemaOf,
+    },
     /// Print a new key for `pass_keys`.
     Keygen,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    /// The gateway file.
+    Gateway,
+    /// Policies, and the files that they import.
+    Policy,
 }
 
 #[derive(Debug, Subcommand)]
@@ -204,6 +218,7 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
+        Command::Schema { of } => schema::schema(of),
         Command::Keygen => {
             println!("{}", crate::challenge::SigningKeys::print(&rand::random()));
             Ok(0)

@@ -1,12 +1,13 @@
 //! `gateway.yaml` as written.
 
 use crate::credentials::CredentialsSource;
-use crate::document::{Decode, Diagnostics, Node, NonEmpty, Spanned, Version, decode_names};
+use crate::document::{Decode, Diagnostics, Node, NonEmpty, Schemas, Spanned, Version, decode_names, names};
 use crate::feeds::FeedsSettings;
 use crate::listener::ListenerSettings;
 use crate::origin::OriginSettings;
 use crate::surroundings::GeoIpSettings;
 use crate::verdict::Mode;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -78,6 +79,13 @@ crate::settings! {
     }
 }
 
+/// The schema of a gateway file.
+pub fn gateway_schema() -> Value {
+    let mut schemas = Schemas::default();
+    GatewayFile::schema(&mut schemas);
+    schemas.document("The gateway file of windscreen", "GatewayFile")
+}
+
 /// Named entries in the order of the file.
 #[derive(Debug, Clone)]
 pub struct Named<T>(pub Vec<(String, T)>);
@@ -91,5 +99,9 @@ impl<T> Default for Named<T> {
 impl<T: Decode> Decode for Named<T> {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         decode_names(node, diagnostics, |_, node, diagnostics| T::decode(node, diagnostics)).map(Named)
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        names(T::schema(schemas))
     }
 }

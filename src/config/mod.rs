@@ -7,8 +7,8 @@ mod load;
 mod policies;
 mod policy;
 
-pub use gateway::{AdminSettings, GatewayFile, PassKeysSettings, PolicyReference, SiteSettings};
+pub use gateway::{AdminSettings, GatewayFile, PassKeysSettings, PolicyReference, SiteSettings, gateway_schema};
 use load::read_file;
 pub use load::{Config, Files, for_origin, load, load_noting};
 pub use policies::{LoadedPolicy, check_policy, load_with_networks};
-pub use policy::{BUILT_IN, ImportedFile, PolicyFile, built_in};
+pub use policy::{BUILT_IN, ImportedFile, PolicyFile, built_in, policy_schema};

@@ -2,12 +2,13 @@
 
 use super::gateway::Named;
 use crate::challenge::ChallengeSettings;
-use crate::document::{Node, Spanned, Version};
+use crate::document::{Decode, Node, Schemas, Spanned, Version};
 use crate::limit::LimitSettings;
 use crate::network::Blocks;
-use crate::policy::{RuleSettings, UserAgentListSettings};
+use crate::policy::{self, RuleSettings, UserAgentListSettings};
 use crate::surroundings::StrikeSettings;
 use crate::verdict::Mode;
+use serde_json::Value;
 use std::time::Duration;
 
 crate::settings! {
@@ -24,12 +25,15 @@ crate::settings! {
         /// User-agent lists by name.
         lists: Named<Spanned<UserAgentListSettings>> = Named::default(),
         /// Who a client is for the books: the first match.
+        #[schema(policy::classes)]
         classes: Vec<Node> = Vec::new(),
         /// What happens, in order.
+        #[schema(policy::rules)]
         rules: Vec<Spanned<RuleSettings>> = Vec::new(),
         /// Rules that judge the weight, tried after the others.
+        #[schema(policy::rules)]
         thresholds: Vec<Spanned<RuleSettings>> = Vec::new(),
-        /// What happens to requests that no rule ended.
+        /// What happens to requests that no rule ended. A policy must have it, a file that is imported must not.
         default: Spanned<RuleSettings>,
         /// Limits by name.
         limits: Named<Spanned<LimitSettings>> = Named::default(),
@@ -52,14 +56,28 @@ crate::settings! {
         /// User-agent lists by name.
         lists: Named<Spanned<UserAgentListSettings>> = Named::default(),
         /// Who a client is for the books.
+        #[schema(policy::classes)]
         classes: Vec<Node> = Vec::new(),
         /// What happens, in order.
+        #[schema(policy::rules)]
         rules: Vec<Spanned<RuleSettings>> = Vec::new(),
         /// Rules that judge the weight.
+        #[schema(policy::rules)]
         thresholds: Vec<Spanned<RuleSettings>> = Vec::new(),
         /// Limits by name.
         limits: Named<Spanned<LimitSettings>> = Named::default(),
     }
+}
+
+/// The schema of a policy file. Editors cannot tell a policy from a file that it imports, so `default` may be left out.
+pub fn policy_schema() -> Value {
+    let mut schemas = Schemas::default();
+    PolicyFile::schema(&mut schemas);
+    let required = schemas.get_mut("PolicyFile").and_then(|schema| schema["required"].as_array_mut());
+    if let Some(required) = required {
+        required.retain(|key| key != "default");
+    }
+    schemas.document("A policy of windscreen", "PolicyFile")
 }
 
 macro_rules! built_in {

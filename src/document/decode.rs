@@ -1,20 +1,27 @@
 //! From nodes to values, collecting mistakes on the way.
 
+use super::schema::{self, Schemas};
 use super::{Diagnostics, Kind, Node, Position};
+use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// A type that can be read from a document.
 pub trait Decode: Sized {
     /// Reads `node`. `None` means that a mistake was recorded in `diagnostics`.
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self>;
+
+    /// What is accepted, as a JSON Schema. It may accept more than [`decode`](Decode::decode) does, and never less:
+    /// scalars count by their text, so that `5` and `'5'` are the same.
+    fn schema(schemas: &mut Schemas) -> Value;
+
+    /// The value as it stands in files, where that is easily said: for defaults in schemas.
+    fn written(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// Records that `node` is not what was `wanted`.
-fn expected<T>(wanted: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
+pub(super) fn expected<T>(wanted: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
     diagnostics.error(node.position, format!("expected {wanted}, found {}", node.describe()));
     None
 }
@@ -126,128 +133,9 @@ impl<T: Decode> Decode for Spanned<T> {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         T::decode(node, diagnostics).map(|value| Spanned { position: node.position, value })
     }
-}
 
-/// The name of an HTTP header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderName(pub http::HeaderName);
-
-impl Decode for HeaderName {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        match node.text().and_then(|text| text.parse().ok()) {
-            Some(name) => Some(HeaderName(name)),
-            None => expected("the name of an HTTP header", node, diagnostics),
-        }
-    }
-}
-
-/// The version of a file's format.
-#[derive(Debug, Clone, Copy)]
-pub struct Version;
-
-impl Decode for Version {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        if node.text() != Some("1") {
-            diagnostics.error(node.position, format!("expected version `1`, found {}", node.describe()));
-        }
-        // The rest is read as version 1, to find its mistakes too.
-        Some(Version)
-    }
-}
-
-/// A number that is at least one.
-impl Decode for NonZeroU32 {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        match node.text().and_then(|text| text.parse().ok()) {
-            Some(value) => Some(value),
-            None => expected("a whole number from 1 to 4294967295", node, diagnostics),
-        }
-    }
-}
-
-/// Marks a value that must not be empty text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Required(pub String);
-
-impl Decode for Required {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        match String::decode(node, diagnostics)? {
-            text if text.trim().is_empty() => expected("some text", node, diagnostics),
-            text => Some(Required(text)),
-        }
-    }
-}
-
-impl Decode for Node {
-    fn decode(node: &Node, _: &mut Diagnostics) -> Option<Self> {
-        Some(node.clone())
-    }
-}
-
-impl Decode for String {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        match node.text() {
-            Some(text) => Some(text.to_owned()),
-            None => expected("text", node, diagnostics),
-        }
-    }
-}
-
-impl Decode for PathBuf {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        Required::decode(node, diagnostics).map(|Required(text)| text.into())
-    }
-}
-
-impl Decode for bool {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        match node.text() {
-            Some("true") => Some(true),
-            Some("false") => Some(false),
-            _ => expected("`true` or `false`", node, diagnostics),
-        }
-    }
-}
-
-/// Reads a scalar by `FromStr`.
-macro_rules! decode_from_str {
-    ($($type:ty, $wanted:expr;)*) => {$(
-        impl Decode for $type {
-            fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-                match node.text().and_then(|text| text.parse().ok()) {
-                    Some(value) => Some(value),
-                    None => expected($wanted, node, diagnostics),
-                }
-            }
-        }
-    )*};
-}
-
-decode_from_str! {
-    u16, "a whole number from 0 to 65535";
-    u32, "a whole number from 0 to 4294967295";
-    u64, "a whole number";
-    i64, "a whole number, negative ones included";
-    SocketAddr, "an address with a port such as `0.0.0.0:8080` or `[::]:8080`";
-    IpAddr, "an IP address";
-}
-
-/// A number; neither infinite nor none.
-impl Decode for f64 {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        match node.text().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite()) {
-            Some(value) => Some(value),
-            None => expected("a number", node, diagnostics),
-        }
-    }
-}
-
-impl Decode for Duration {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        match node.text().and_then(crate::quantity::duration) {
-            Some(value) => Some(value),
-            None => expected("a duration such as `30s`, `5m`, `6h` or `400d`", node, diagnostics),
-        }
+    fn schema(schemas: &mut Schemas) -> Value {
+        T::schema(schemas)
     }
 }
 
@@ -257,6 +145,15 @@ impl<T: Decode> Decode for Option<T> {
             Kind::Null => Some(None),
             _ => T::decode(node, diagnostics).map(Some),
         }
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        let schema = T::schema(schemas);
+        schemas.or_nothing(schema)
+    }
+
+    fn written(&self) -> Option<Value> {
+        self.as_ref().and_then(T::written)
     }
 }
 
@@ -268,6 +165,10 @@ impl<T: Decode> Decode for Vec<T> {
             Kind::List(items) => Some(items.iter().filter_map(|item| T::decode(item, diagnostics)).collect()),
             _ => T::decode(node, diagnostics).map(|value| vec![value]),
         }
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        schema::list(T::schema(schemas), 0)
     }
 }
 
@@ -282,6 +183,10 @@ impl<T: Decode> Decode for NonEmpty<T> {
         }
         Vec::decode(node, diagnostics).map(NonEmpty)
     }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        schema::list(T::schema(schemas), 1)
+    }
 }
 
 /// A mapping from names to values.
@@ -289,6 +194,10 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         decode_names(node, diagnostics, |_, node, diagnostics| T::decode(node, diagnostics))
             .map(|entries| entries.into_iter().collect())
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        schema::names(T::schema(schemas))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The `limits` section of a policy file.
 
-use crate::document::{Decode, Diagnostics, Node, choose};
+use crate::document::{Decode, Diagnostics, Node, Schemas, choose, words};
 use crate::facts::Client;
 use crate::network::{IpNet, truncated};
 use crate::quantity::Rate;
+use serde_json::Value;
 use std::num::NonZeroU32;
 
 /// What a limit counts by.
@@ -25,10 +26,15 @@ impl KeyBy {
         }
     }
 }
+const KEYS: [(&str, KeyBy); 2] = [("address", KeyBy::Address), ("prefix", KeyBy::Prefix)];
 
 impl Decode for KeyBy {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        choose(node, "key", &[("address", KeyBy::Address), ("prefix", KeyBy::Prefix)], diagnostics)
+        choose(node, "key", &KEYS, diagnostics)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        words(&KEYS)
     }
 }
 

@@ -3,8 +3,12 @@
 //! Pure: it says what to fetch and never fetches. Files and the network belong to `feeds`.
 
 use super::Cidr;
-use crate::document::{Decode, Diagnostics, MapReader, Node, NonEmpty, choose, unknown_word};
+use crate::document::{
+    Decode, Diagnostics, MapReader, MapSchema, Node, NonEmpty, Schemas, choose, either, list, pattern, text_like,
+    unknown_word, words as one_of,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Feeds that have a name: <https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-ranges.html> and
@@ -118,6 +122,42 @@ impl Decode for Blocks {
                 None
             }
         }
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        let cidr = Cidr::schema(schemas);
+        let mapping = schemas.define("Blocks", |schemas| {
+            let formats = ["list", AWS, GITHUB].map(|word| (word, word));
+            let feed = pattern(&format!("^({AWS}|{GITHUB})$|://"), &[AWS, GITHUB, "https://example.org/blocks.txt"]);
+            let keys = [
+                ("file", "A file of blocks, one per line, relative to the policy.", PathBuf::schema(schemas)),
+                ("feed", "A published list: `aws-ip-ranges`, `github-meta`, or a URL.", feed),
+                (
+                    "format",
+                    "How the list at a URL is read; `list`, one block per line, where absent.",
+                    one_of(&formats),
+                ),
+                ("service", "Services of `aws-ip-ranges`, all where absent.", list(text_like("^[A-Z0-9_]+$"), 1)),
+                (
+                    "region",
+                    "Regions of `aws-ip-ranges`, all where absent.",
+                    list(text_like("^[a-z0-9-]+$|^GLOBAL$"), 1),
+                ),
+                (
+                    "key",
+                    "Which lists of `github-meta` are meant; it must be there.",
+                    list(text_like("^[a-z0-9_]+$"), 1),
+                ),
+            ];
+            let mut map = MapSchema::new(&["A file of blocks, or a published list of them."]);
+            for (key, doc, schema) in keys {
+                map.optional(key, &[doc], schema, None, schemas);
+            }
+            let mut schema = map.finish();
+            schema["anyOf"] = json!([{ "required": ["file"] }, { "required": ["feed"] }]);
+            schema
+        });
+        either(mapping, cidr)
     }
 }
 

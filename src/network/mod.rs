@@ -3,10 +3,11 @@
 mod feed;
 mod parse;
 
-use crate::document::{Decode, Diagnostics, Node};
+use crate::document::{Decode, Diagnostics, Node, Schemas, pattern};
 pub use feed::{Blocks, Feed, Format};
 pub use ipnet::IpNet;
 pub use parse::{parse, parse_list};
+use serde_json::Value;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The address without the IPv4-mapped wrapping (`::ffff:192.0.2.1`) that dual-stack sockets add.
@@ -100,6 +101,10 @@ impl Decode for Cidr {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let block = node.text().map_or_else(|| Err(expected(&node.describe())), block);
         block.map(Cidr).map_err(|message| diagnostics.error(node.position, message)).ok()
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        pattern("^[0-9A-Fa-f:.]+(/[0-9]+)?$", &["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"])
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `origins` entries of a gateway file.
 
-use crate::document::{Decode, Diagnostics, Node, Spanned};
+use crate::document::{Decode, Diagnostics, Node, Schemas, Spanned, pattern};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,6 +87,11 @@ impl Decode for OriginUrl {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let text = String::decode(node, diagnostics)?;
         OriginUrl::parse(&text).map_err(|message| diagnostics.error(node.position, message)).ok()
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        let examples = ["https://BUCKET.s3.REGION.amazonaws.com/", "https://s3.example.org/BUCKET/"];
+        pattern("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/#]|$)", &examples)
     }
 }
 

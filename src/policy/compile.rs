@@ -7,6 +7,7 @@ use super::names::Names;
 use super::networks::Networks;
 use super::request::Scratch;
 use super::rule::{RuleSettings, Section};
+use super::schema::matches;
 use super::{Policy, warnings};
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned};
 use crate::verdict::{Class, Mode};
@@ -27,10 +28,11 @@ pub struct Fragment<'s> {
 
 crate::settings! {
     /// One line of the `classes` section.
-    struct ClassSettings {
+    pub struct ClassSettings {
         /// The class that matching clients get.
         class: Class,
         /// What it applies to.
+        #[schema(matches)]
         r#match: Node,
     }
 }

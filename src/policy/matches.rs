@@ -25,7 +25,7 @@ pub enum Matcher {
 }
 
 /// The keys of a match.
-const MATCHES: [&str; 24] = [
+pub const MATCHES: [&str; 24] = [
     "all",
     "any",
     "not",

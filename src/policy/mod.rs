@@ -17,6 +17,7 @@ mod networks;
 mod patterns;
 mod request;
 mod rule;
+mod schema;
 mod settings;
 mod signals;
 mod texts;
@@ -30,6 +31,7 @@ pub use names::{BUILT_IN_FILE, Deployment, Names};
 pub use networks::{NetworkId, NetworkParts, Networks};
 pub use request::Reason;
 pub use rule::{Effect, Rule, RuleSettings};
+pub use schema::{classes, rules};
 pub use user_agents::UserAgentListSettings;
 
 use crate::facts::{Facts, Truth};

@@ -3,8 +3,9 @@
 use super::atoms::Builder;
 use super::matches::{Compiler, Matcher, weight};
 use super::names::Names;
+use super::schema;
 use super::settings::{WeightSettings, faultless, span};
-use crate::document::{Decode, Diagnostics, Node, Position, Spanned, choose};
+use crate::document::{Decode, Diagnostics, Node, Position, Spanned, choose, either, integer, number, words};
 use crate::quantity::ByteRate;
 use crate::verdict::{Action, Class, LimitId, Mode, Step};
 use std::sync::Arc;
@@ -15,22 +16,29 @@ crate::settings! {
         /// The name that appears in every report.
         name: Option<Spanned<String>> = None,
         /// What it applies to; everything where absent.
+        #[schema(schema::matches)]
         r#match: Option<Node> = None,
         /// `allow`, `deny`, `challenge` or `redirect` end the evaluation; `limit`, `weigh`, `tag`, `strike` and `slow` go on.
+        #[schema(|_| words(&WORDS))]
         action: Node,
         /// What a refused client is told (deny).
         reason: Option<Spanned<String>> = None,
         /// The HTTP status of a refusal, 400 to 499 (deny); 403 where absent.
+        #[schema(|_| integer(400..=499))]
         status: Option<Spanned<u16>> = None,
         /// The tier of the challenge; `default` where absent.
         tier: Option<Spanned<String>> = None,
         /// What is added to the weight (weigh); which weights a threshold is for, as `{at_least: 10, below: 20}`.
+        #[schema(|schemas| either(WeightSettings::schema(schemas), integer(-HEAVIEST..=HEAVIEST)))]
         weight: Option<Node> = None,
         /// What the client is called from here on (tag).
+        #[schema(Class::schema)]
         class: Option<Node> = None,
         /// What is added to the record of the client's prefix (strike); 1 where absent.
+        #[schema(|_| number(0.0..=1000.0))]
         strikes: Option<Spanned<f64>> = None,
         /// How fast the answer is sent at most, per second (slow).
+        #[schema(ByteRate::schema)]
         rate: Option<Node> = None,
         /// The limits that requests are charged to.
         limits: Vec<Spanned<String>> = Vec::new(),

@@ -1,8 +1,10 @@
 //! The parts of matches that are mappings.
 
 use super::atoms::Span;
-use crate::document::{Decode, Diagnostics, Node, Position, Spanned, choose};
+use super::schema::paths;
+use crate::document::{Decode, Diagnostics, Node, Position, Schemas, Spanned, choose, words};
 use crate::signal::Signal;
+use serde_json::Value;
 use std::num::NonZeroU32;
 
 /// A regular expression, checked.
@@ -21,12 +23,14 @@ crate::settings! {
     /// A path match that is not a glob. Any part that holds is enough.
     pub struct PathSettings {
         /// The path begins with one of these.
+        #[schema(paths)]
         prefix: Vec<Spanned<String>> = Vec::new(),
         /// An expression finds a match in the path.
         regex: Vec<RegexText> = Vec::new(),
         /// The last segment ends with a dot and one of these: `qcow2`, `tar.gz`.
         extension: Vec<String> = Vec::new(),
         /// A glob, the same as a bare text.
+        #[schema(paths)]
         glob: Vec<Node> = Vec::new(),
     }
 }
@@ -55,9 +59,15 @@ crate::settings! {
 #[derive(Debug, Clone, Copy)]
 pub struct Average(pub usize);
 
+const AVERAGES: [(&str, usize); 3] = [("1m", 0), ("5m", 1), ("15m", 2)];
+
 impl Decode for Average {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        choose(node, "average", &[("1m", 0), ("5m", 1), ("15m", 2)], diagnostics).map(Average)
+        choose(node, "average", &AVERAGES, diagnostics).map(Average)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        words(&AVERAGES)
     }
 }
 
@@ -122,5 +132,9 @@ pub fn span<T: PartialOrd + Copy>(
 impl Decode for Signal {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         choose(node, "signal", &Signal::WORDS, diagnostics)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        words(&Signal::WORDS)
     }
 }

@@ -4,7 +4,8 @@ use super::atoms::{Source, Test};
 use super::matches::{Compiler, Matcher};
 use super::patterns::compile_regex;
 use super::settings::{ExpressionSettings, PathSettings, RegexText, UserAgentSettings};
-use crate::document::{Decode, Diagnostics, Kind, Node, Position};
+use crate::document::{Decode, Diagnostics, Kind, Node, Position, Schemas, text};
+use serde_json::Value;
 
 impl Compiler<'_> {
     pub(super) fn exact(&mut self, key: &str, source: Source, text: &str) -> Matcher {
@@ -167,5 +168,9 @@ impl Decode for RegexText {
                 None
             }
         }
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        text()
     }
 }

@@ -1,8 +1,9 @@
 //! Named lists of User-Agents, and the crawlers in them that can be verified.
 
 use super::atoms::{AtomId, Builder, Crawler, Source, Test};
-use crate::document::{Decode, Diagnostics, Kind, Node, Required};
+use crate::document::{Decode, Diagnostics, Kind, Node, Required, Schemas, either};
 use crate::network::{Cidr, CidrSet};
+use serde_json::Value;
 
 crate::settings! {
     /// A named list of user agents.
@@ -48,6 +49,10 @@ impl Decode for UserAgentEntry {
         }
         let domains = settings.domains.into_iter().map(|domain| domain.0.trim_matches('.').to_ascii_lowercase());
         Some(UserAgentEntry { name: settings.name.0, domains: domains.collect(), networks: settings.networks })
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        either(CrawlerSettings::schema(schemas), Required::schema(schemas))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Time windows: hours of the day, days of the week, and from when until when. All in UTC.
 
 use crate::clock::Timestamp;
-use crate::document::{Decode, Diagnostics, Node, choose};
+use crate::document::{Decode, Diagnostics, Node, Schemas, choose, pattern, words};
+use serde_json::Value;
 
 const DAY: u64 = 86_400;
 
@@ -25,16 +26,25 @@ impl Decode for TimeOfDay {
         }
         time
     }
+
+    fn schema(_: &mut Schemas) -> Value {
+        pattern(r"^\+?0*([01]?[0-9]|2[0-3]):([0-5][0-9]|\+[0-9])$", &["08:00", "22:30"])
+    }
 }
 
 /// A day of the week, from 0 for Monday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Day(u64);
 
+const DAYS: [(&str, u64); 7] = [("mon", 0), ("tue", 1), ("wed", 2), ("thu", 3), ("fri", 4), ("sat", 5), ("sun", 6)];
+
 impl Decode for Day {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let words = [("mon", 0), ("tue", 1), ("wed", 2), ("thu", 3), ("fri", 4), ("sat", 5), ("sun", 6)];
-        choose(node, "day", &words, diagnostics).map(Day)
+        choose(node, "day", &DAYS, diagnostics).map(Day)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        words(&DAYS)
     }
 }
 
@@ -67,6 +77,10 @@ impl Decode for Window {
             diagnostics.error(node.position, "this window is empty: it ends where it begins, or before");
         }
         Some(Window(settings))
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        WindowSettings::schema(schemas)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What well-known clients send, in their order and letter case, so that a case need not write it out.
 
-use crate::document::{Decode, Diagnostics, Node, choose};
+use crate::document::{Decode, Diagnostics, Node, Schemas, choose, words};
+use serde_json::Value;
 
 /// A client whose headers a described request bears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,10 @@ impl Dress {
 impl Decode for Dress {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         choose(node, "dress", &Dress::WORDS, diagnostics)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        words(&Dress::WORDS)
     }
 }
 
