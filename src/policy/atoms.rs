@@ -198,7 +198,7 @@ impl Builder {
     pub fn build(self, networks: usize) -> Result<Atoms, String> {
         let mut sources = Vec::with_capacity(self.sources.len());
         for (source, patterns) in self.sources {
-            let ascii = !matches!(source, Source::Path);
+            let ascii = !matches!(source, Source::Path | Source::Query(_));
             sources.push((source, patterns.build(ascii)?));
         }
         let mut atoms = Atoms { sources, crawlers: self.crawlers, ..Atoms::default() };

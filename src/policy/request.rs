@@ -145,7 +145,7 @@ impl<'r> Request<'r> {
         match self.atoms.test(id) {
             Test::Found(source) if self.unknown.contains(*source) => Truth::Undecided,
             Test::Found(_) => self.found.contains(id as usize).into(),
-            Test::Network(_) if !facts.client.trusted => Truth::False,
+            Test::Network(_) | Test::Country(_) | Test::Asn(_) if !facts.client.trusted => Truth::False,
             Test::Network(network) if !self.found.contains(id as usize) && !self.table.is_loaded(*network) => {
                 Truth::Undecided
             }

@@ -27,6 +27,7 @@ mod reloads_change_all_or_nothing;
 mod schemas_say_what_is_accepted;
 mod serving_needs_no_file;
 mod sites_are_addressed_by_host_and_prefix;
+mod the_engine_agrees_with_a_naive_one;
 mod the_guide_is_right;
 mod the_reference_policy;
 mod urllib_downloads_images;

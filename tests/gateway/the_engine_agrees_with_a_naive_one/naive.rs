@@ -1,0 +1,381 @@
+//! The policy language as its documentation tells it: a walk over the whole tree, with plain loops and text functions.
+//!
+//! A truth is `Some(bool)`, or `None` where it hangs on an unknown fact.
+
+use super::policy::{Action, Bounds, Key, Match, Policy, Rule, TIMES};
+use super::request::{BROWSER, Request};
+use regex::Regex;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use windscreen::facts::{Fact, HttpVersion};
+use windscreen::network::IpNet;
+use windscreen::verdict::{self, Charge, Class, Dialect, HeldBack, Verdict};
+
+type Truth = Option<bool>;
+
+/// What the evaluation has come to so far.
+struct Running<'r> {
+    request: &'r Request,
+    class: &'static str,
+    weight: i64,
+}
+
+fn all(mut parts: impl Iterator<Item = Truth>) -> Truth {
+    parts
+        .try_fold(Some(true), |sum, part| if part == Some(false) { Err(()) } else { Ok(sum.and(part)) })
+        .unwrap_or(Some(false))
+}
+
+fn any(parts: impl Iterator<Item = Truth>) -> Truth {
+    all(parts.map(|part| part.map(|holds| !holds))).map(|none| !none)
+}
+
+fn test<T>(fact: Fact<T>, holds: impl FnOnce(T) -> bool) -> Truth {
+    match fact {
+        Fact::Present(value) => Some(holds(value)),
+        Fact::Absent => Some(false),
+        Fact::Unknown => None,
+    }
+}
+
+fn finds(expression: &str, text: &str) -> bool {
+    thread_local!(static KNOWN: RefCell<HashMap<String, Regex>> = RefCell::default());
+    KNOWN.with_borrow_mut(|known| {
+        known.entry(expression.to_owned()).or_insert_with(|| Regex::new(expression).unwrap()).is_match(text)
+    })
+}
+
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut chars = pattern.chars();
+    let after = |length: usize| &pattern[length..];
+    match chars.next() {
+        None => text.is_empty(),
+        Some('/') if pattern == "/**" => text.starts_with('/'),
+        Some('/') if pattern.starts_with("/**/") => {
+            text.match_indices('/').any(|(at, _)| text.starts_with('/') && glob(after(4), &text[at + 1..]))
+        }
+        Some('*') if !pattern.starts_with("**") || pattern.len() > 2 => {
+            // Beside anything but slashes two stars are one after the other.
+            let segment = text.split('/').next().unwrap();
+            (0..=segment.len()).any(|length| glob(after(1), &text[length..]))
+        }
+        Some('{') => {
+            let (alternatives, rest) = pattern[1..].split_once('}').unwrap();
+            alternatives.split(',').any(|text_| glob(&format!("{text_}{rest}"), text))
+        }
+        Some('[') => {
+            let (set, rest) = pattern[1..].split_once(']').unwrap();
+            text.chars().next().is_some_and(|c| set.contains(c) && glob(rest, &text[1..]))
+        }
+        Some('?') => text.chars().next().is_some_and(|c| c != '/' && glob(after(1), &text[1..])),
+        Some(c) => text.strip_prefix(c).is_some_and(|rest| glob(after(1), rest)),
+    }
+}
+
+fn parameter<'q>(query: Fact<&'q str>, name: &str) -> Fact<&'q str> {
+    let Fact::Present(query) = query else { return query };
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if key == name {
+            return Fact::Present(value);
+        }
+    }
+    Fact::Absent
+}
+
+fn lies(number: f64, (low, high): &Bounds) -> bool {
+    low.is_none_or(|low| number >= f64::from(low)) && high.is_none_or(|high| number < f64::from(high))
+}
+
+fn contains(agent: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| agent.to_lowercase().contains(&name.to_lowercase()))
+}
+
+impl Running<'_> {
+    fn matches(&self, part: &Match) -> Truth {
+        all(part.0.iter().map(|key| self.key(key)))
+    }
+
+    fn key(&self, key: &Key) -> Truth {
+        let request = self.request;
+        match key {
+            Key::Nested("all", parts) => all(parts.iter().map(|part| self.matches(part))),
+            Key::Nested(_, parts) => any(parts.iter().map(|part| self.matches(part))),
+            Key::Not(part) => self.matches(part).map(|holds| !holds),
+            Key::Words(key, words) => any(words.iter().map(|word| self.word(key, word))),
+            Key::Texts("path", texts) => any(texts.iter().map(|(kind, text)| Some(self.path(kind, text)))),
+            Key::Texts(_, texts) => any(texts.iter().map(|(kind, text)| self.user_agent(kind, text))),
+            Key::Values(key, values) => all(values.iter().map(|(name, kind, text)| {
+                let value = match *key {
+                    "query" => parameter(request.query, name),
+                    _ => self.header(name),
+                };
+                match *kind {
+                    "true" => test(value, |_| true),
+                    "false" => test(value, |_| true).map(|there| !there),
+                    "exact" => test(value, |value| value == *text),
+                    _ => test(value, |value| finds(text, value)),
+                }
+            })),
+            Key::Verified(wanted) => self.verified().map(|verified| verified == *wanted),
+            Key::Signals(least, words) => {
+                let signals: Vec<Truth> = words.iter().map(|word| self.signal(word)).collect();
+                let there = signals.iter().filter(|signal| **signal == Some(true)).count();
+                let maybe = signals.iter().filter(|signal| signal.is_none()).count();
+                match *least as usize {
+                    least if there >= least => Some(true),
+                    least if there + maybe >= least => None,
+                    _ => Some(false),
+                }
+            }
+            Key::Time(index) => Some(TIMES[*index].1[request.moment]),
+            Key::Span("load", over, bounds) => {
+                let index = ["1m", "5m", "15m"].iter().position(|word| word == over).unwrap();
+                test(request.state.load, |load| lies(load[index], bounds))
+            }
+            Key::Span(_, _, bounds) => test(request.state.strikes, |strikes| lies(strikes, bounds)),
+        }
+    }
+
+    fn header(&self, name: &str) -> Fact<&'static str> {
+        let found = self.request.headers.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map_or(Fact::Absent, |(_, value)| *value)
+    }
+
+    fn word(&self, key: &str, word: &str) -> Truth {
+        let request = self.request;
+        let address = request.client.address;
+        let in_block = |block: &str| match block.parse::<IpNet>() {
+            Ok(block) => block.contains(&address),
+            Err(_) => block == address.to_string(),
+        };
+        match key {
+            "site" => Some(word == request.site),
+            "host" => test(request.host, |host| match word.to_lowercase().strip_prefix("*.") {
+                Some(domain) => host
+                    .strip_suffix(&format!(".{domain}"))
+                    .is_some_and(|rest| rest.chars().next_back().is_some_and(|last| last != '.')),
+                None => host == word.to_lowercase(),
+            }),
+            "method" => Some(word == request.method),
+            "identity" => Some(word == request.identity.word()),
+            "class" => Some(word == self.class),
+            "dnsbl" => test(request.state.listed, |listed| listed),
+            "when" => self.when(word),
+            // An address that proves nothing is in no network, country or autonomous system.
+            "network" | "prefix" | "country" | "asn" if !request.client.trusted => Some(false),
+            "prefix" => Some(in_block(word)),
+            "country" => test(request.state.country, |country| country == word.as_bytes()),
+            "asn" => test(request.state.asn, |asn| asn.to_string() == word),
+            _ => match word {
+                "fixed" => Some(["192.0.2.0/28", "2001:db8::/48"].into_iter().any(in_block)),
+                "fed" => Some(in_block(super::FED)),
+                "unfed" => in_block("203.0.113.0/24").then_some(true),
+                "private" => Some(in_block("10.0.0.0/8")),
+                _ => Some(in_block("127.0.0.0/8")),
+            },
+        }
+    }
+
+    fn path(&self, kind: &str, text: &str) -> bool {
+        let path = self.request.path.as_str();
+        match kind {
+            "prefix" => path.starts_with(text),
+            "regex" => finds(text, path),
+            "extension" => path.rsplit('/').next().unwrap().ends_with(&format!(".{text}")),
+            _ => glob(text, path),
+        }
+    }
+
+    fn user_agent(&self, kind: &str, text: &str) -> Truth {
+        test(self.request.user_agent, |agent| match (kind, text) {
+            ("list", "tools") => contains(agent, &["curl/", "Wget"]),
+            ("list", _) => contains(agent, &["GoodBot", "NetBot", "PlainBot"]),
+            ("regex", _) => finds(text, agent),
+            _ => agent == text,
+        })
+    }
+
+    fn verified(&self) -> Truth {
+        let request = self.request;
+        if !request.client.trusted {
+            return Some(false);
+        }
+        let names = |name| test(request.user_agent, |agent| contains(agent, &[name]));
+        let good = all([names("GoodBot"), test(request.state.named, |named| named)].into_iter());
+        let net = all([names("NetBot"), self.word("prefix", "192.0.2.0/28")].into_iter());
+        any([good, net].into_iter())
+    }
+
+    fn signal(&self, word: &str) -> Truth {
+        let request = self.request;
+        let agent = match request.user_agent {
+            Fact::Present(agent) => agent,
+            Fact::Absent => "",
+            Fact::Unknown => return None,
+        };
+        match word {
+            "no-user-agent" => Some(agent.is_empty()),
+            // Only browsers show the others.
+            _ if agent != BROWSER => Some(false),
+            "no-accept-language" => test(self.header("accept-language"), |_| true).map(|there| !there),
+            _ => match request.version {
+                Fact::Present(version) => Some(version == HttpVersion::Http10),
+                Fact::Absent | Fact::Unknown => None,
+            },
+        }
+    }
+
+    fn when(&self, expression: &str) -> Truth {
+        let request = self.request;
+        match expression {
+            "path.startsWith('/a')" => Some(request.path.starts_with("/a")),
+            "user_agent.contains('curl')" => test(request.user_agent, |agent| agent.contains("curl")),
+            "'x-a' in headers" => test(self.header("x-a"), |_| true),
+            // Without the header there is no value to compare, and an error is no match.
+            "headers['x-a'] == '1'" => test(self.header("x-a"), |value| value == "1"),
+            "strikes >= 2.0" => test(request.state.strikes, |strikes| strikes >= 2.0),
+            "country == 'BR' || identity == 'pass'" => {
+                any([self.word("country", "BR"), self.word("identity", "pass")].into_iter())
+            }
+            "size(segments(path)) > 2" => Some(request.path[1..].split('/').count() > 2),
+            "weight > 3" => Some(self.weight > 3),
+            "class == 'tool'" => Some(self.class == "tool"),
+            other => panic!("{other}"),
+        }
+    }
+
+    /// Whether the request may be held against the client: nobody else's page made its browser send it.
+    fn is_own_doing(&self) -> bool {
+        match self.request.dialect {
+            Fact::Present(Dialect::Plain | Dialect::S3) => true,
+            Fact::Present(Dialect::Page) => match (self.header("sec-fetch-site"), self.header("referer")) {
+                (Fact::Present(site), _) => site != "cross-site",
+                (Fact::Unknown, _) | (_, Fact::Unknown) => false,
+                (Fact::Absent, Fact::Absent) => true,
+                (Fact::Absent, Fact::Present(referer)) => {
+                    let referer: http::Uri = referer.parse().unwrap();
+                    referer.scheme().is_some()
+                        && referer.host().map(str::to_lowercase).as_deref() == self.request.host.present()
+                }
+            },
+            _ => false,
+        }
+    }
+}
+
+fn class(word: &str) -> Class {
+    Class::WORDS.iter().find(|(known, _)| *known == word).unwrap().1
+}
+
+/// Decides, and says which rules held.
+pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
+    let mut running = Running { request, class: "unknown", weight: 0 };
+    let mut undecided = false;
+    for (class, part) in &policy.classes {
+        let truth = running.matches(part);
+        undecided |= truth.is_none();
+        if truth == Some(true) {
+            running.class = class;
+            break;
+        }
+    }
+    let enforces =
+        |rule: &Rule| rule.mode == Some("enforce") || (policy.mode != "observe" && rule.mode != Some("observe"));
+    let mut verdict = Verdict {
+        class: Class::Unknown,
+        action: verdict::Action::Allow,
+        rule: "default".into(),
+        enforced: enforces(&policy.default),
+        charges: Default::default(),
+        draws_on_pass: false,
+        held_back: None,
+        undecided: false,
+        weight: 0,
+        strikes: 0.0,
+        slow: None,
+        signals: None,
+        errors: 0,
+    };
+    let rules = policy.rules.iter().enumerate().map(|(number, rule)| (format!("r{number}"), rule));
+    let thresholds = policy.thresholds.iter().enumerate().map(|(number, rule)| (format!("t{number}"), rule));
+    let mut held = Vec::new();
+    for (name, rule) in rules.chain(thresholds).chain([("default".to_owned(), &policy.default)]) {
+        let matched = rule.matched.as_ref().map_or(Some(true), |part| running.matches(part));
+        let weight = rule.weight.is_none_or(|bounds| lies(running.weight as f64, &bounds));
+        match all([matched, Some(weight)].into_iter()) {
+            None => undecided = true,
+            Some(false) => {}
+            Some(true) => {
+                held.push(name.clone());
+                if apply(rule, &name, enforces(rule), &mut running, &mut verdict) {
+                    break;
+                }
+            }
+        }
+    }
+    verdict.class = class(running.class);
+    verdict.weight = running.weight;
+    verdict.undecided = undecided;
+    (verdict, held)
+}
+
+/// Does what a rule does whose match holds. Says whether that ended the evaluation.
+fn apply(rule: &Rule, name: &str, enforced: bool, running: &mut Running<'_>, verdict: &mut Verdict) -> bool {
+    let charge = |verdict: &mut Verdict| {
+        if !rule.limits.is_empty() {
+            verdict.charges.push(Charge { rule: name.into(), limits: rule.limits.as_slice().into(), enforced });
+        }
+    };
+    // Nothing holds back what keeps nothing from anybody, but a mode of its own.
+    let in_force = enforced || rule.mode.is_none();
+    let (action, word) = match &rule.action {
+        Action::Limit => {
+            charge(verdict);
+            return false;
+        }
+        Action::Weigh(weight) => {
+            running.weight += if in_force { *weight } else { 0 };
+            return false;
+        }
+        Action::Tag(class) => {
+            running.class = if in_force { class } else { running.class };
+            return false;
+        }
+        Action::Strike(strikes) => {
+            verdict.strikes += if in_force && running.is_own_doing() { f64::from(*strikes) } else { 0.0 };
+            return false;
+        }
+        Action::Slow(rate) if enforced => {
+            verdict.slow = Some(verdict.slow.unwrap_or(u64::MAX).min(rate * 1024));
+            return false;
+        }
+        Action::Slow(_) => (None, "slow"),
+        Action::Allow => (Some(verdict::Action::Allow), "allow"),
+        Action::Redirect => (Some(verdict::Action::Redirect), "redirect"),
+        Action::Deny(status, reason) => {
+            (Some(verdict::Action::Deny { status: *status, reason: (*reason).into() }), "deny")
+        }
+        Action::Challenge(tier) => {
+            let difficulty = if *tier == "hard" { 4096 } else { 1024 };
+            if running.request.pass.is_some_and(|paid| paid >= difficulty) {
+                verdict.draws_on_pass |= enforced;
+                return false;
+            }
+            (Some(verdict::Action::Challenge { tier: (*tier).into(), difficulty }), "challenge")
+        }
+    };
+    match action {
+        Some(action) if enforced || (in_force && word == "allow") => {
+            verdict.action = action;
+            verdict.rule = name.into();
+            verdict.enforced = enforced;
+            charge(verdict);
+            true
+        }
+        _ => {
+            verdict.held_back.get_or_insert_with(|| HeldBack { rule: name.into(), action: word });
+            false
+        }
+    }
+}
