@@ -1,6 +1,6 @@
 # `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
 # names it.
-.PHONY: demo test lint bench tools-build tools-test tools-bench
+.PHONY: demo test lint bench bench-policy tools-build tools-test tools-bench
 
 APT_BUILD = cmake gcc g++ make pkg-config
 APT_TEST = chromium chromium-driver procps python3
@@ -18,8 +18,10 @@ lint: tools-build
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
 bench: tools-build tools-bench
-	cargo build --release
 	cargo bench --bench proxy
+
+bench-policy: tools-build
+	cargo bench --bench policy
 
 tools-build:
 	@sh tests/tools.sh 'cmake cc c++' '$(APT_BUILD)'

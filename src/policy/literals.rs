@@ -7,14 +7,17 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 /// More alternatives than this filter little.
 const MAX_ALTERNATIVES: usize = 32;
 
-/// Texts of which at least one occurs, in some ASCII letter case, wherever `expression` matches; in lower case. `None`
-/// when there are none, or when one is so short that it occurs everywhere. `ascii` says that texts hold nothing else.
-pub fn required_literals(expression: &str, ascii: bool) -> Option<Vec<String>> {
-    let hir = ParserBuilder::new().utf8(false).build().parse(expression).ok()?;
-    let mut literals = best(&hir, ascii)?;
-    literals.sort();
-    literals.dedup();
-    (literals.iter().all(|literal| literal.len() > 1)).then_some(literals)
+/// Sets of texts, of each of which at least one occurs, in some ASCII letter case, wherever `expression` matches; in lower
+/// case. A text that is so short that it occurs everywhere is in none of them. `ascii` says that texts hold nothing else.
+pub fn required_literals(expression: &str, ascii: bool) -> Vec<Vec<String>> {
+    let Ok(hir) = ParserBuilder::new().utf8(false).build().parse(expression) else { return Vec::new() };
+    let mut sets = candidates(&hir, ascii);
+    sets.retain(|literals| worth(literals) > 1);
+    for literals in &mut sets {
+        literals.sort();
+        literals.dedup();
+    }
+    sets
 }
 
 /// Whether an anchored expression wants something else than a slash at the beginning.
@@ -26,40 +29,42 @@ pub fn never_begins_with_slash(expression: &str) -> bool {
     anchored && first.literals().is_some_and(|literals| literals.iter().all(wants))
 }
 
-/// How well a set filters: by its shortest literal.
-fn worth(literals: &[String]) -> usize {
+/// How well a set filters by itself: by its shortest literal.
+pub fn worth(literals: &[String]) -> usize {
     literals.iter().map(String::len).min().unwrap_or(0)
 }
 
 fn best(hir: &Hir, ascii: bool) -> Option<Vec<String>> {
+    candidates(hir, ascii).into_iter().max_by_key(|literals| worth(literals)).filter(|literals| worth(literals) > 0)
+}
+
+fn candidates(hir: &Hir, ascii: bool) -> Vec<Vec<String>> {
     match hir.kind() {
-        HirKind::Literal(_) | HirKind::Class(_) => piece(hir, ascii).map(|text| vec![text]),
-        HirKind::Capture(capture) => best(&capture.sub, ascii),
-        HirKind::Repetition(repetition) if repetition.min > 0 => best(&repetition.sub, ascii),
+        HirKind::Literal(_) | HirKind::Class(_) => piece(hir, ascii).map(|text| vec![text]).into_iter().collect(),
+        HirKind::Capture(capture) => candidates(&capture.sub, ascii),
+        HirKind::Repetition(repetition) if repetition.min > 0 => candidates(&repetition.sub, ascii),
         HirKind::Alternation(parts) => {
-            let mut all = Vec::new();
-            for part in parts {
-                all.extend(best(part, ascii)?);
-            }
-            (all.len() <= MAX_ALTERNATIVES).then_some(all)
+            let sets: Option<Vec<_>> = parts.iter().map(|part| best(part, ascii)).collect();
+            let all = sets.map(|sets| sets.concat()).filter(|all| all.len() <= MAX_ALTERNATIVES);
+            all.into_iter().collect()
         }
         HirKind::Concat(parts) => {
             // Neighbouring characters make one literal.
-            let mut candidates = Vec::new();
+            let mut sets = Vec::new();
             let mut run = String::new();
             for part in parts {
                 match piece(part, ascii) {
                     Some(text) => run.push_str(&text),
                     None => {
-                        candidates.push(vec![std::mem::take(&mut run)]);
-                        candidates.extend(best(part, ascii));
+                        sets.push(vec![std::mem::take(&mut run)]);
+                        sets.extend(candidates(part, ascii));
                     }
                 }
             }
-            candidates.push(vec![run]);
-            candidates.into_iter().max_by_key(|literals| worth(literals)).filter(|literals| worth(literals) > 0)
+            sets.push(vec![run]);
+            sets
         }
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
@@ -96,28 +101,29 @@ mod tests {
 
     #[test]
     fn an_expression_needs_its_literals() {
-        let cases: [(&str, Option<&[&str]>); 14] = [
-            ("GPTBot", Some(&["gptbot"])),
-            (r"^/pr-\d+/", Some(&["/pr-"])),
-            ("(?i)skipbot/[0-9]", Some(&["skipbot/"])),
-            ("(?:curl|wget)/", Some(&["curl", "wget"])),
-            ("(one|two)+x?", Some(&["one", "two"])),
-            ("(one|two)?x", None),
-            (r"^.*\.png$", Some(&[".png"])),
-            (".", None),
-            ("a|", None),
-            ("[a-z]{5}", None),
-            ("x", None),
-            ("[xX][yY]", Some(&["xy"])),
-            ("(?i-u)ok", Some(&["ok"])),
-            (r"(?-u)^/a/[^/]*\.log$", Some(&[".log"])),
+        let cases: [(&str, &[&[&str]]); 16] = [
+            ("GPTBot", &[&["gptbot"]]),
+            (r"^/pr-\d+/", &[&["/pr-"]]),
+            ("(?i)skipbot/[0-9]", &[&["skipbot/"]]),
+            ("(?:curl|wget)/", &[&["curl", "wget"]]),
+            ("(one|two)+x?", &[&["one", "two"]]),
+            ("(one|two)?x", &[]),
+            (r"^.*\.png$", &[&[".png"]]),
+            (".", &[]),
+            ("a|", &[]),
+            ("[a-z]{5}", &[]),
+            ("x", &[]),
+            ("[xX][yY]", &[&["xy"]]),
+            ("(?i-u)ok", &[&["ok"]]),
+            (r"(?-u)^/a/[^/]*\.log$", &[&["/a/"], &[".log"]]),
+            ("(?i)mozilla.*(spider|probe)[0-9]+ x", &[&["mozilla"], &["probe", "spider"], &[" x"]]),
+            ("(ab.cde|f)g", &[]),
         ];
         for (expression, expected) in cases {
-            let expected = expected.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
             assert_eq!(required_literals(expression, true), expected, "{expression}");
         }
-        assert_eq!(required_literals("(?i)ks", false), None, "the Kelvin sign is a k in paths");
-        assert_eq!(required_literals("(?i)ks", true), Some(vec!["ks".into()]));
+        assert!(required_literals("(?i)ks", false).is_empty(), "the Kelvin sign is a k in paths");
+        assert_eq!(required_literals("(?i)ks", true), [["ks"]]);
     }
 
     #[test]

@@ -4,13 +4,14 @@
 //! can only match where some literal occurs is tried only there (the idea of RE2's FilteredRE2); the others run together
 //! as one automaton. So the time hardly depends on the number of patterns.
 
-use super::literals::required_literals;
+use super::literals::{required_literals, worth};
 use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as AcInput};
 use regex_automata::MatchKind;
 use regex_automata::meta::{self, Regex};
 use regex_automata::util::syntax;
 use regex_automata::{Input, PatternSet};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// What a pattern stands for; the caller's number for it.
@@ -19,6 +20,9 @@ pub type PatternId = u32;
 /// Compiled expressions of one policy together may take so much memory.
 const NFA_LIMIT: usize = 64 << 20;
 const CACHE: usize = 4 << 20;
+/// What browsers say in their User-Agents: no such literal tells requests apart.
+const COMMON: &str = "mozilla/5.0 (x11; linux x86_64; windows nt 10.0; win64; macintosh; intel mac os x; iphone; android; \
+    mobile; compatible; rv: applewebkit/537.36 (khtml, like gecko) version/ chrome/ safari/ firefox/ edg/ +https://";
 
 /// Collects patterns.
 #[derive(Debug, Default)]
@@ -68,8 +72,9 @@ impl Builder {
             found.push(Found::Pattern(id));
         }
         let (mut filtered, mut unfiltered, mut unfiltered_ids) = (Vec::new(), Vec::new(), Vec::new());
-        for (expression, id) in self.regexes {
-            match required_literals(&expression, ascii) {
+        let required: Vec<_> = self.regexes.iter().map(|(text, _)| required_literals(text, ascii)).collect();
+        for ((expression, id), required) in self.regexes.into_iter().zip(rarest(&required)) {
+            match required {
                 Some(required) => {
                     found.extend(required.iter().map(|_| Found::Try(filtered.len())));
                     literals.extend(required);
@@ -107,6 +112,19 @@ impl Builder {
             unfiltered,
         })
     }
+}
+
+/// Of the sets of each expression, one that is not common and that the fewest other expressions need: where its literals
+/// occur, few are tried in vain. Among those the one with the longest literals.
+fn rarest(required: &[Vec<Vec<String>>]) -> Vec<Option<Vec<String>>> {
+    let mut users: HashMap<&str, usize> = HashMap::new();
+    for literal in required.iter().flatten().flatten() {
+        *users.entry(literal).or_default() += 1;
+    }
+    let is_common = |set: &[String]| set.iter().any(|literal| COMMON.contains(literal.as_str()));
+    let shared = |set: &[String]| set.iter().map(|literal| users[literal.as_str()]).max();
+    let key = |set: &Vec<String>| (is_common(set), shared(set), Reverse(worth(set)));
+    required.iter().map(|sets| sets.iter().min_by_key(|set| key(set)).cloned()).collect()
 }
 
 fn grouped(entries: Vec<(String, PatternId)>) -> HashMap<Box<str>, Vec<PatternId>> {
@@ -283,6 +301,14 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    #[test]
+    fn an_expression_is_tried_where_its_rarest_literal_occurs() {
+        let expressions = ["(?i)mozilla.*probe", "^/a/.*log[.]", "^/bb/.*log[.]", "[0-9]"];
+        let chosen = rarest(&expressions.map(|expression| required_literals(expression, true)));
+        let expected = [Some("probe"), Some("/a/"), Some("/bb/"), None];
+        assert_eq!(chosen, expected.map(|literal| literal.map(|literal| vec![literal.to_owned()])));
     }
 
     proptest! {
