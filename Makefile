@@ -1,6 +1,6 @@
 # `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
 # names it.
-.PHONY: demo test lint bench bench-policy tools-build tools-test tools-bench
+.PHONY: demo test lint bench bench-policy fuzz fuzz-smoke tools-build tools-test tools-bench
 
 APT_BUILD = cmake gcc g++ make pkg-config
 APT_TEST = chromium chromium-driver procps python3
@@ -14,6 +14,7 @@ test: tools-build tools-test
 
 lint: tools-build
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
@@ -22,6 +23,13 @@ bench: tools-build tools-bench
 
 bench-policy: tools-build
 	cargo bench --bench policy
+
+# Ten minutes for each target, or FUZZ_SECONDS.
+fuzz: tools-build
+	tests/fuzz/run.sh
+
+fuzz-smoke: tools-build
+	FUZZ_SECONDS=10 tests/fuzz/run.sh
 
 tools-build:
 	@sh tests/tools.sh 'cmake cc c++' '$(APT_BUILD)'

@@ -1,0 +1,103 @@
+//! The targets: each reads one text and checks what must hold whatever it says.
+
+use crate::requests::{REQUESTS, decide_all, request};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, OnceLock};
+use windscreen::config::{LoadedPolicy, check_policy, load};
+use windscreen::document::{Diagnostics, read};
+use windscreen::importer::anubis;
+use windscreen::network::{Blocks, parse, parse_list};
+
+pub const TARGETS: [(&str, fn(&str)); 6] = [
+    ("policy_file", policy_file),
+    ("gateway_file", gateway_file),
+    ("when", when),
+    ("feed", feed),
+    ("request", a_request),
+    ("anubis", an_anubis_policy),
+];
+
+/// A file with this text, in a folder of this process alone.
+fn file(text: &str) -> PathBuf {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = std::env::temp_dir().join(format!("windscreen-fuzz-{}", std::process::id()));
+        let _ = std::fs::create_dir_all(&folder);
+        folder
+    });
+    let file = FOLDER.join("file.yaml");
+    if let Err(error) = std::fs::write(&file, text) {
+        panic!("cannot write `{}`: {error}", file.display());
+    }
+    file
+}
+
+/// Loads a policy. One that is refused has a mistake, one that is not has none.
+fn loaded(text: &str) -> (Option<LoadedPolicy>, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let loaded = check_policy(&file(text), &mut diagnostics).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(loaded.is_none(), diagnostics.error_count() > 0, "{diagnostics}");
+    (loaded, diagnostics)
+}
+
+/// A policy file is refused with a mistake, or decides any request, and explains the same verdict.
+fn policy_file(text: &str) {
+    if let (Some(loaded), _) = loaded(text) {
+        decide_all(&loaded.policy, REQUESTS);
+    }
+}
+
+fn gateway_file(text: &str) {
+    let mut diagnostics = Diagnostics::default();
+    let loaded = load(&file(text), &mut diagnostics).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(loaded.is_none(), diagnostics.error_count() > 0, "{diagnostics}");
+}
+
+/// An expression, as a rule's.
+fn when(text: &str) {
+    let text = serde_json::Value::from(text);
+    policy_file(&format!(
+        "{{version: 1, rules: [{{name: w, match: {{when: {text}}}, action: deny}}], default: {{action: allow}}}}"
+    ));
+}
+
+/// What was fetched for a feed, in every format.
+fn feed(text: &str) {
+    for settings in [
+        "{feed: 'https://h/'}",
+        "{feed: aws-ip-ranges, service: [EC2, S3]}",
+        "{feed: github-meta, key: [hooks, actions]}",
+    ] {
+        let Some(Blocks::Feed(feed)) = read(settings, &mut Diagnostics::default()) else { panic!("{settings}") };
+        match parse(&feed, text.as_bytes()) {
+            Ok(blocks) => assert!(!blocks.is_empty() && blocks.is_sorted()),
+            Err(message) => assert!(message.len() < 1000 && !message.contains('\n'), "{message}"),
+        }
+    }
+    let _ = parse_list(text.as_bytes());
+}
+
+/// A request that says whatever it likes, to the built-in policy and to one of all kinds of rules.
+fn a_request(text: &str) {
+    static POLICIES: OnceLock<[LoadedPolicy; 2]> = OnceLock::new();
+    let policies = POLICIES.get_or_init(|| {
+        let texts =
+            [include_str!("../../../policies/cockpit.yaml"), include_str!("../../config/good/policy-everything.yaml")];
+        texts.map(|text| match loaded(text) {
+            (Some(loaded), _) => loaded,
+            (None, diagnostics) => panic!("{diagnostics}"),
+        })
+    });
+    policies.iter().for_each(|loaded| decide_all(&loaded.policy, &[request(text)]));
+}
+
+/// What is carried over from Anubis is a good policy.
+fn an_anubis_policy(text: &str) {
+    let read = |path: &Path| match path.to_str() {
+        Some("policy.yaml") => Ok(text.to_owned()),
+        _ => Err("there is no other file".to_owned()),
+    };
+    if let Ok(imported) = anubis(Path::new("policy.yaml"), None, &read) {
+        let (loaded, diagnostics) = loaded(&imported.policy);
+        assert!(loaded.is_some(), "{diagnostics}\n{}", imported.policy);
+    }
+}
