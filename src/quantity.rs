@@ -17,6 +17,15 @@ pub struct Rate {
     pub per: Duration,
 }
 
+/// So many bytes per so long, e.g. `20 GB/day` or `50 MB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume {
+    /// How many; at least 1.
+    pub bytes: Bytes,
+    /// Per how long.
+    pub per: Duration,
+}
+
 /// Bytes per second, e.g. `256 KiB/s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteRate(pub u64);
@@ -43,6 +52,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 pub const DURATION: &str = r"^\s*[0-9.]+\s*(ms|s|second|m|min|minute|h|hour|d|day|w|week)\s*$";
 const RATE: &str = r"^\s*\+?[0-9]+\s*/\s*(s|second|m|min|minute|h|hour|d|day|w|week)\s*$";
 const BYTES: &str = r"^\s*[0-9.]+\s*(B|[kKMGT]B|[KMGT]iB)?\s*$";
+const VOLUME: &str = r"^\s*[0-9.]+\s*(B|[kKMGT]B|[KMGT]iB)?\s*/\s*(s|second|m|min|minute|h|hour|d|day|w|week)\s*$";
 const BYTE_RATE: &str = r"^\s*[0-9.]+\s*(B|[kKMGT]B|[KMGT]iB)?\s*/\s*(s|second)\s*$";
 
 /// A duration in its largest unit that leaves nothing over; below a millisecond it is lost.
@@ -89,6 +99,13 @@ fn rate(text: &str) -> Option<Rate> {
     Some(Rate { count, per })
 }
 
+fn volume(text: &str) -> Option<Volume> {
+    let (size, unit) = text.split_once('/')?;
+    let bytes = bytes(size).filter(|bytes| bytes.0 > 0)?;
+    let per = Duration::try_from_secs_f64(unit_seconds(unit.trim())?).ok()?;
+    Some(Volume { bytes, per })
+}
+
 fn byte_rate(text: &str) -> Option<ByteRate> {
     let (size, unit) = text.split_once('/')?;
     matches!(unit.trim(), "s" | "second").then(|| bytes(size)).flatten().map(|bytes| ByteRate(bytes.0))
@@ -129,6 +146,16 @@ impl Decode for ByteRate {
     }
 }
 
+impl Decode for Volume {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        decode(volume, "bytes per time such as `20 GB/day` or `50 MB/s`", node, diagnostics)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        pattern(VOLUME, &["20 GB/day", "50 MB/s"])
+    }
+}
+
 impl Decode for Rate {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         decode(rate, "a rate such as `5/s` or `100/min`", node, diagnostics)
@@ -153,6 +180,10 @@ mod tests {
         assert_eq!(rate("100 / min"), Some(Rate { count: 100, per: Duration::from_secs(60) }));
         assert_eq!(rate("0/s"), None);
         assert_eq!(rate("5/fortnight"), None);
+        let day = Duration::from_secs(86_400);
+        assert_eq!(volume("2 TB/day"), Some(Volume { bytes: Bytes(2_000_000_000_000), per: day }));
+        assert_eq!(volume("0 B/s"), None);
+        assert_eq!(volume("20 GB"), None);
         assert_eq!(duration("6h"), Some(Duration::from_secs(21_600)));
         assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(duration("0s"), None);

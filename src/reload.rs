@@ -8,7 +8,6 @@
 use crate::config::{Files, LoadedPolicy, load_noting};
 use crate::document::Diagnostics;
 use crate::feeds::{self, FeedsSettings};
-use crate::limit::DEFAULT_CAP;
 use crate::network::{Feed, IpNet};
 use crate::policy::NetworkId;
 use crate::proxy::{Gateway, Ruling};
@@ -100,8 +99,10 @@ impl Steering {
     /// Puts a policy in force. Limits go on with what they have counted, feeds with what they have brought.
     pub fn install(self: &Arc<Self>, loaded: LoadedPolicy, geo: Geo, feeds: &FeedsSettings) {
         let gateway = &self.gateway;
-        let limits = gateway.ruling.load().limits.renewed(&loaded.limits, DEFAULT_CAP, &gateway.clock);
-        let ruling = Ruling { policy: loaded.policy, limits };
+        let limits = Arc::new(gateway.ruling.load().limits.renewed(&loaded.limits));
+        let LoadedPolicy { policy, pass_limits, solves, .. } = loaded;
+        let harder = loaded.challenge.harder.clone();
+        let ruling = Ruling { policy, limits, pass_limits, solves, harder };
         let mut state = self.feeds();
         for (network, number, feed) in &loaded.feeds {
             if let Some(blocks) = state.known.get(feed) {

@@ -26,8 +26,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// Tables are swept so often.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// Tables are swept so often: limits one step at a time, the others every [`SWEEP_STEPS`].
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+const SWEEP_STEPS: u32 = 30;
 
 /// The wall clock.
 #[derive(Debug)]
@@ -99,8 +100,9 @@ impl Server {
         for site in sites.iter() {
             metrics.introduce_site(&site.name);
         }
-        let LoadedPolicy { policy, limits, challenge, strikes, feeds } = config.policy;
-        let ruling = Ruling { policy, limits: Limits::new(&limits, DEFAULT_CAP, &clock) };
+        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds } = config.policy;
+        let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
+        let ruling = Ruling { policy, limits, pass_limits, solves, harder: challenge.harder.clone() };
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
         surroundings.start(Arc::new(SystemResolver::new()), &background);
         let gate = Gate::new(keys, challenge, clock.now());
@@ -109,6 +111,7 @@ impl Server {
             ruling: ArcSwap::from_pointee(ruling),
             memory: surroundings.clone(),
             gate,
+            spending: None,
             page: Page::default(),
             metrics: metrics.clone(),
             clock,
@@ -155,9 +158,12 @@ impl Server {
 }
 
 async fn sweep(gateway: Arc<Gateway>, surroundings: Arc<Surroundings>) {
-    loop {
+    for step in 1u32.. {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         gateway.ruling.load().limits.sweep();
+        if !step.is_multiple_of(SWEEP_STEPS) {
+            continue;
+        }
         gateway.gate.sweep(gateway.clock.now());
         surroundings.sweep(gateway.clock.now());
     }

@@ -3,13 +3,20 @@
 use super::pass::{Pass, PassError};
 use super::settings::PassSettings;
 use crate::clock::Timestamp;
+use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::network::IpNet;
 use dashmap::{DashMap, Entry};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Accounts kept. One takes about 200 bytes.
+/// Accounts kept. One takes about 250 bytes.
 const CAP: usize = 1_000_000;
+/// Small shards: whoever sweeps one holds its lock for microseconds.
+const SHARDS: usize = 1024;
 /// A prefix that has not used a pass for so long has left it.
 const PREFIX_LEAVES: Duration = Duration::from_secs(600);
 /// A renewal adds one in so many of the first budget.
@@ -24,7 +31,19 @@ struct Account {
     renewed: Timestamp,
     first: Timestamp,
     expires: Timestamp,
-    prefixes: Vec<(IpNet, Timestamp)>,
+    /// Who uses it, by a hash of the prefix.
+    prefixes: SmallVec<[(u64, Timestamp); 3]>,
+    /// What replicas have not been told of yet. Bytes may be given back.
+    added_requests: u64,
+    added_bytes: i64,
+    has_news: bool,
+}
+
+/// Prefixes are told apart, not recognised: within one pass there are too few for a hash of 64 bits to collide.
+fn hashed(prefix: IpNet) -> u64 {
+    let mut hasher = SipHasher13::new();
+    prefix.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Account {
@@ -51,11 +70,32 @@ pub(super) struct Accounts {
     /// Passes first issued before this are unknown for what they have used: at first the start, later also the newest
     /// account that had to be forgotten before its time.
     began: AtomicU64,
+    /// Whether replicas are told, and of which accounts they should be.
+    sharing: AtomicBool,
+    news: Mutex<Vec<[u8; 16]>>,
 }
 
 impl Accounts {
     pub(super) fn new(now: Timestamp) -> Self {
-        Accounts { table: DashMap::new(), count: AtomicUsize::new(0), began: AtomicU64::new(now.0) }
+        Accounts {
+            table: DashMap::with_shard_amount(SHARDS),
+            count: AtomicUsize::new(0),
+            began: AtomicU64::new(now.0),
+            sharing: AtomicBool::new(false),
+            news: Mutex::default(),
+        }
+    }
+
+    /// From now on keeps track of what replicas should hear.
+    pub(super) fn share(&self) {
+        self.sharing.store(true, Ordering::Relaxed);
+    }
+
+    fn note(&self, id: &[u8; 16], account: &mut Account) {
+        if self.sharing.load(Ordering::Relaxed) && !account.has_news {
+            account.has_news = true;
+            self.news.lock().unwrap_or_else(PoisonError::into_inner).push(*id);
+        }
     }
 
     fn with<R>(&self, pass: &Pass, act: impl FnOnce(&mut Account) -> Result<R, PassError>) -> Result<R, PassError> {
@@ -75,7 +115,10 @@ impl Accounts {
                     renewed: pass.first,
                     first: pass.first,
                     expires: pass.expires,
-                    prefixes: Vec::with_capacity(1),
+                    prefixes: SmallVec::new(),
+                    added_requests: 0,
+                    added_bytes: 0,
+                    has_news: false,
                 };
                 act(&mut entry.insert(account))
             }
@@ -90,6 +133,7 @@ impl Accounts {
         settings: &PassSettings,
         now: Timestamp,
     ) -> Result<(), PassError> {
+        let prefix = hashed(prefix);
         self.with(pass, |account| {
             if !account.has_budget(settings) {
                 return Err(PassError::Budget);
@@ -102,6 +146,8 @@ impl Accounts {
                 None => account.prefixes.push((prefix, now)),
             }
             account.requests += 1;
+            account.added_requests += 1;
+            self.note(&pass.id, account);
             Ok(())
         })
     }
@@ -113,6 +159,8 @@ impl Accounts {
         let left = account.bytes < account.allowed(settings.bytes.0);
         if left {
             account.bytes = account.bytes.saturating_add(bytes);
+            account.added_bytes = account.added_bytes.saturating_add_unsigned(bytes);
+            self.note(id, &mut account);
         }
         left
     }
@@ -121,6 +169,8 @@ impl Accounts {
     pub(super) fn charge(&self, id: &[u8; 16], bytes: i64) {
         if let Some(mut account) = self.table.get_mut(id) {
             account.bytes = account.bytes.saturating_add_signed(bytes);
+            account.added_bytes = account.added_bytes.saturating_add(bytes);
+            self.note(id, &mut account);
         }
     }
 
@@ -134,6 +184,7 @@ impl Accounts {
             if now.since(account.renewed) >= settings.per / 2 {
                 account.renewals += 1;
                 account.renewed = now;
+                self.note(&pass.id, account);
             }
             account.expires = account.expires.max(expires);
             Ok(true)
@@ -159,5 +210,71 @@ impl Accounts {
 
     pub(super) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+}
+
+const REQUESTS: &str = "passrequests";
+const BYTES: &str = "passbytes";
+const RENEWALS: &str = "passrenewals";
+const PREFIXES: &str = "passprefixes";
+
+impl Replicated for Accounts {
+    fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {
+        let ids = {
+            let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+            let rest = news.len().saturating_sub(most);
+            news.split_off(rest)
+        };
+        let mut changes = Vec::new();
+        for id in ids {
+            let Some(mut account) = self.table.get_mut(&id) else { continue };
+            account.has_news = false;
+            let key = u128::from_be_bytes(id);
+            let expires = account.expires;
+            let mut sum = |space, add, view| {
+                changes.push((CounterId { space, scope: 0, key }, Change::Sum { add, view, expires }));
+            };
+            // What was given back waits until more is taken: a sum only grows.
+            let bytes = u64::try_from(account.added_bytes).unwrap_or(0);
+            sum(REQUESTS, account.added_requests, account.requests);
+            sum(BYTES, bytes, account.bytes);
+            if account.renewals > 0 {
+                sum(RENEWALS, 0, account.renewals);
+            }
+            let seen = account.prefixes.to_vec();
+            changes.push((CounterId { space: PREFIXES, scope: 0, key }, Change::Members { seen, expires }));
+            account.added_requests = 0;
+            account.added_bytes = account.added_bytes.min(0);
+        }
+        changes
+    }
+
+    fn merge(&self, totals: &[(CounterId, Total)]) {
+        for (id, total) in totals {
+            let Some(mut account) = self.table.get_mut(&id.key.to_be_bytes()) else { continue };
+            match (id.space, total) {
+                (REQUESTS, Total::Sum(sum)) => {
+                    let all = sum.saturating_add(account.added_requests);
+                    if all > account.requests {
+                        account.requests = all;
+                        // Others know what has been used of it, so that it need not be guessed.
+                        account.tenths = 10;
+                    }
+                }
+                (BYTES, Total::Sum(sum)) => {
+                    account.bytes = account.bytes.max(sum.saturating_add_signed(account.added_bytes));
+                }
+                (RENEWALS, Total::Sum(sum)) => account.renewals = account.renewals.max(*sum),
+                (PREFIXES, Total::Members(members)) => {
+                    for (prefix, seen) in members {
+                        match account.prefixes.iter_mut().find(|(known, _)| known == prefix) {
+                            Some((_, at)) => *at = (*at).max(*seen),
+                            None => account.prefixes.push((*prefix, *seen)),
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::puzzle::{Puzzle, RedeemError, two_hold, well_formed};
 use super::settings::ChallengeSettings;
 use super::spent::{Spend, Spent};
 use crate::clock::Timestamp;
+use crate::exchange::Replicated;
 use crate::network::IpNet;
 use arc_swap::ArcSwap;
 use serde::Deserialize;
@@ -29,6 +30,35 @@ pub struct Redeemed {
     pub pass: Pass,
     /// Whether this was the first time, and not a repetition of a submission whose answer was lost.
     pub first: bool,
+}
+
+/// A submission whose challenge is genuine and has been spent here.
+#[derive(Debug)]
+pub struct Attempt {
+    puzzle: Puzzle,
+    first: bool,
+}
+
+impl Attempt {
+    /// Whether this is the first time, and not a repetition of a submission whose answer was lost.
+    pub fn is_first(&self) -> bool {
+        self.first
+    }
+
+    /// The site that the pass will be for.
+    pub fn site(&self) -> &str {
+        &self.puzzle.site
+    }
+
+    /// What is spent.
+    pub fn id(&self) -> [u8; 16] {
+        self.puzzle.id
+    }
+
+    /// When the challenge is of no interest any more.
+    pub fn expires(&self) -> Timestamp {
+        self.puzzle.expires()
+    }
 }
 
 /// Everything about challenges and passes that outlives a request.
@@ -55,21 +85,19 @@ impl Gate {
         Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix }.seal(&self.keys)
     }
 
-    /// Takes a solution. Cheap checks come first, the id is spent before any hashing, and a failed try stays spent.
-    /// `random` picks the two nonces that are checked.
-    pub fn redeem(
+    /// Takes a submission and spends its challenge. Cheap checks come first, and nothing is hashed here; a challenge that
+    /// was spent stays spent, whatever becomes of the attempt.
+    pub fn attempt(
         &self,
         submission: &Submission,
         accepts_site: impl Fn(&str) -> bool,
         prefix: IpNet,
-        random: u64,
         now: Timestamp,
-    ) -> Result<Redeemed, RedeemError> {
+    ) -> Result<Attempt, RedeemError> {
         if !well_formed(&submission.nonces) {
             return Err(RedeemError::Malformed);
         }
-        let sealed = &submission.challenge;
-        let puzzle = Puzzle::open(&self.keys, sealed)?;
+        let puzzle = Puzzle::open(&self.keys, &submission.challenge)?;
         if now < puzzle.issued || now >= puzzle.expires() {
             return Err(RedeemError::Expired);
         }
@@ -80,7 +108,14 @@ impl Gate {
             return Err(RedeemError::Prefix);
         }
         let spend = self.spent.spend(puzzle.id, prefix, puzzle.expires(), now)?;
-        if spend == Spend::First {
+        Ok(Attempt { puzzle, first: spend == Spend::First })
+    }
+
+    /// Sells the pass if the solution of a spent challenge holds. `random` picks the two nonces that are checked.
+    pub fn redeem(&self, attempt: Attempt, submission: &Submission, random: u64) -> Result<Redeemed, RedeemError> {
+        let Attempt { puzzle, first } = attempt;
+        let sealed = &submission.challenge;
+        if first {
             if !two_hold(sealed, &puzzle, &submission.nonces, random) {
                 return Err(RedeemError::Wrong);
             }
@@ -95,7 +130,7 @@ impl Gate {
             expires: puzzle.issued + self.settings.load().pass.per,
             first: puzzle.issued,
         };
-        Ok(Redeemed { pass, first: spend == Spend::First })
+        Ok(Redeemed { pass, first })
     }
 
     /// Reads a pass cookie. An expired pass within the grace period is accepted where `may_revive` says so; it is worth
@@ -148,6 +183,16 @@ impl Gate {
     /// Forgets what has expired. Called now and then.
     pub fn sweep(&self, now: Timestamp) {
         self.accounts.sweep(self.settings.load().grace, now);
+    }
+
+    /// From now on keeps track of what replicas should hear of passes.
+    pub fn share(&self) {
+        self.accounts.share();
+    }
+
+    /// What has been used of passes.
+    pub fn accounts(&self) -> &dyn Replicated {
+        &self.accounts
     }
 
     /// How many passes have an account.

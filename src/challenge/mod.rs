@@ -15,9 +15,9 @@ mod puzzle;
 mod settings;
 mod spent;
 
-pub use gate::{Gate, Redeemed, Submission};
+pub use gate::{Attempt, Gate, Redeemed, Submission};
 pub use keys::{KeyError, SigningKeys};
 pub use page::{Page, VERIFY_PATH};
 pub use pass::{Pass, PassError};
 pub use puzzle::{Puzzle, RedeemError};
-pub use settings::{ChallengeSettings, PassSettings};
+pub use settings::{ChallengeSettings, HarderSettings, PassSettings};

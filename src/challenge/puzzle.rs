@@ -58,6 +58,9 @@ pub enum RedeemError {
     /// The table of spent challenges is full of others'.
     #[error("too many challenges are being solved at the moment")]
     Full,
+    /// The client's network has bought too many passes.
+    #[error("too many passes were given to your network lately")]
+    Passes,
     /// A nonce is not a solution.
     #[error("the solution is wrong")]
     Wrong,
@@ -65,7 +68,7 @@ pub enum RedeemError {
 
 impl RedeemError {
     /// Every reason.
-    pub const ALL: [RedeemError; 9] = [
+    pub const ALL: [RedeemError; 10] = [
         RedeemError::Malformed,
         RedeemError::Forged,
         RedeemError::Expired,
@@ -74,6 +77,7 @@ impl RedeemError {
         RedeemError::Quota,
         RedeemError::Spent,
         RedeemError::Full,
+        RedeemError::Passes,
         RedeemError::Wrong,
     ];
 
@@ -88,6 +92,7 @@ impl RedeemError {
             RedeemError::Quota => "quota",
             RedeemError::Spent => "spent",
             RedeemError::Full => "full",
+            RedeemError::Passes => "passes",
             RedeemError::Wrong => "wrong",
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const REQUESTS: NonZeroU32 = NonZeroU32::new(300).unwrap();
+const AFTER: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const PREFIXES: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
 crate::settings! {
@@ -19,6 +20,10 @@ crate::settings! {
         tiers: Tiers = Tiers::default(),
         /// What a pass is worth.
         pass: PassSettings = PassSettings::default(),
+        /// Limits that every pass is charged to, as one request of whoever buys it.
+        limits: Vec<Spanned<String>> = Vec::new(),
+        /// How challenges get harder for a prefix that buys many passes.
+        harder: HarderSettings = HarderSettings::default(),
         /// How long an expired but authentic pass is still renewed on a same-origin fetch (a laptop that slept).
         grace: Duration = 24 * HOUR,
     }
@@ -54,7 +59,31 @@ impl Default for PassSettings {
 
 impl Default for ChallengeSettings {
     fn default() -> Self {
-        ChallengeSettings { tiers: Tiers::default(), pass: PassSettings::default(), grace: 24 * HOUR }
+        ChallengeSettings {
+            tiers: Tiers::default(),
+            pass: PassSettings::default(),
+            limits: Vec::new(),
+            harder: HarderSettings::default(),
+            grace: 24 * HOUR,
+        }
+    }
+}
+
+crate::settings! {
+    /// How challenges get harder for a prefix that buys many passes.
+    pub struct HarderSettings {
+        /// The difficulty doubles with every so many passes within the time.
+        after: NonZeroU32 = AFTER,
+        /// The time after which as many are forgotten.
+        per: Duration = HOUR,
+        /// No challenge gets harder than this: 64 to 8192. A phone takes some 12 s for 4096.
+        up_to: Difficulty = Difficulty(4096),
+    }
+}
+
+impl Default for HarderSettings {
+    fn default() -> Self {
+        HarderSettings { after: AFTER, per: HOUR, up_to: Difficulty(4096) }
     }
 }
 
@@ -73,22 +102,38 @@ const DIFFICULTIES: RangeInclusive<u32> = 64..=8192;
 
 impl Decode for Tiers {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let tiers = decode_names(node, diagnostics, |_, node, diagnostics| {
-            let difficulty = Spanned::<u32>::decode(node, diagnostics)?;
-            if !DIFFICULTIES.contains(&difficulty.value) {
-                let message = format!("a difficulty is from 64 to 8192, not `{}`", difficulty.value);
-                diagnostics.error(difficulty.position, message);
-            }
-            Some(difficulty.value)
-        });
-        tiers.map(Tiers)
+        let difficulty = |_: &_, node: &Node, diagnostics: &mut Diagnostics| Difficulty::decode(node, diagnostics);
+        let tiers = decode_names(node, diagnostics, difficulty)?;
+        Some(Tiers(tiers.into_iter().map(|(name, difficulty)| (name, difficulty.0)).collect()))
     }
 
-    fn schema(_: &mut Schemas) -> Value {
-        names(integer(i64::from(*DIFFICULTIES.start())..=i64::from(*DIFFICULTIES.end())))
+    fn schema(schemas: &mut Schemas) -> Value {
+        names(Difficulty::schema(schemas))
     }
 
     fn written(&self) -> Option<Value> {
         Some(self.0.iter().map(|(name, difficulty)| (name.clone(), (*difficulty).into())).collect::<Map<_, _>>().into())
+    }
+}
+
+/// Expected trials per solution: 64 to 8192.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Difficulty(pub u32);
+
+impl Decode for Difficulty {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let difficulty = u32::decode(node, diagnostics)?;
+        if !DIFFICULTIES.contains(&difficulty) {
+            diagnostics.error(node.position, format!("a difficulty is from 64 to 8192, not `{difficulty}`"));
+        }
+        Some(Difficulty(difficulty))
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        integer(i64::from(*DIFFICULTIES.start())..=i64::from(*DIFFICULTIES.end()))
+    }
+
+    fn written(&self) -> Option<Value> {
+        Some(self.0.into())
     }
 }

@@ -5,14 +5,17 @@
 use super::gateway::{Named, PolicyReference};
 use super::policy::{BUILT_IN, ImportedFile, PolicyFile, built_in};
 use super::{Files, read_file};
-use crate::challenge::ChallengeSettings;
+use crate::challenge::{ChallengeSettings, HarderSettings};
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, read, unknown_word};
-use crate::limit::LimitSettings;
+use crate::limit::{KeyBy, LimitSettings, Over};
 use crate::network::{Blocks, Feed, parse_list};
 use crate::policy::{
     BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
 };
+use crate::quantity::Rate;
 use crate::surroundings::StrikeSettings;
+use crate::verdict::LimitId;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// A policy and the settings of what it steers.
@@ -22,6 +25,10 @@ pub struct LoadedPolicy {
     pub policy: Policy,
     /// Limits, in the order of their ids.
     pub limits: Vec<(String, LimitSettings)>,
+    /// The limits that every pass is charged to when it is bought.
+    pub pass_limits: Vec<LimitId>,
+    /// The limit that counts passes bought.
+    pub solves: LimitId,
     /// Challenges and passes.
     pub challenge: ChallengeSettings,
     /// How strikes are forgotten.
@@ -188,6 +195,7 @@ impl Loader<'_> {
             }
         }
         for (name, limit) in limits.0 {
+            limit.value.check(limit.position, self.diagnostics);
             if self.define("limit", &name, limit.position, imported) {
                 self.names.add_limit(&name);
                 self.limits.push((name, limit.value));
@@ -231,6 +239,18 @@ impl Loader<'_> {
         self.feeds.extend(feeds.into_iter().enumerate().map(|(number, feed)| (id, number, feed)));
     }
 
+    /// The limits that passes are charged to. They must count requests.
+    fn pass_limits(&mut self, names: &[Spanned<String>]) -> Option<Vec<LimitId>> {
+        let ids = self.names.limits(names, self.diagnostics)?;
+        for (id, name) in ids.iter().zip(names) {
+            if self.limits.get(*id).is_some_and(|(_, settings)| settings.requests.is_none()) {
+                let message = format!("passes are charged as requests, and the limit `{}` counts none", name.value);
+                self.diagnostics.error(name.position, message);
+            }
+        }
+        Some(ids)
+    }
+
     fn warn_of_unused(&mut self) {
         // An imported file is made for several policies; what stands in the policy itself is meant to be used.
         for (what, name, file, position, imported) in std::mem::take(&mut self.defined) {
@@ -240,6 +260,21 @@ impl Loader<'_> {
                 self.diagnostics.enter(outer);
             }
         }
+    }
+}
+
+/// The limit that counts passes bought. No limit of a policy is called so: names have no spaces.
+const SOLVES: &str = "passes bought";
+
+/// Never refuses; what is owed on it says how much harder the next challenge is.
+fn solves_settings(harder: &HarderSettings) -> LimitSettings {
+    LimitSettings {
+        key: KeyBy::PREFIX,
+        requests: Some(Rate { count: harder.after.get(), per: harder.per }),
+        burst: NonZeroU32::new(harder.after.get().saturating_mul(8)),
+        bytes: None,
+        transfers: None,
+        over: Over::Pace,
     }
 }
 
@@ -359,12 +394,23 @@ fn compile(
             .collect();
         let mode = reference.mode.unwrap_or(file.mode);
         let policy = Policy::compile(mode, &fragments, &file.default, &loader.names, loader.diagnostics);
+        let pass_limits = loader.pass_limits(&file.challenge.limits);
         if loader.diagnostics.error_count() == 0 {
             loader.warn_of_unused();
         }
-        let Loader { limits, feeds, diagnostics, .. } = loader;
+        let Loader { mut limits, feeds, diagnostics, .. } = loader;
         (diagnostics.error_count() == 0).then_some(())?;
-        Some(LoadedPolicy { policy: policy?, limits, challenge: file.challenge, strikes: file.strikes, feeds })
+        let solves = limits.len();
+        limits.push((SOLVES.to_owned(), solves_settings(&file.challenge.harder)));
+        Some(LoadedPolicy {
+            policy: policy?,
+            limits,
+            pass_limits: pass_limits?,
+            solves,
+            challenge: file.challenge,
+            strikes: file.strikes,
+            feeds,
+        })
     });
     diagnostics.enter(outer);
     loaded

@@ -1,197 +1,290 @@
-//! Limits: how fast one client may ask.
+//! Limits: how much one client may take, in requests, bytes and transfers under way.
 //!
-//! Each limit is a GCRA (by the `governor` crate) per key over a capped table. Which limits a request is charged to is
-//! the policy's business; this stage only counts.
+//! Each limit is a table of budgets, one per key. Which limits a request is charged to is the policy's business; this
+//! stage only counts, and says how long to wait. It never sleeps and never looks at the wall clock.
 
+mod bucket;
+mod key;
+mod meter;
 mod settings;
+mod share;
 mod table;
 
-pub use settings::{KeyBy, LimitSettings};
+pub use key::Subject;
+pub use meter::{Meter, Quota};
+pub use settings::{KeyBy, LimitSettings, Over};
 
 use crate::clock::Clock;
-use crate::facts::Client;
-use crate::network::IpNet;
 use crate::verdict::LimitId;
-use governor::middleware::NoOpMiddleware;
-use governor::{Quota, RateLimiter};
+use bucket::Bucket;
+use key::Hash;
+use meter::Held;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use table::Table;
+use table::{Entry, Table};
 
-/// Entries per limit unless configured otherwise. An entry takes about 64 bytes of memory.
+/// Keys per limit unless configured otherwise. One takes about 100 bytes of memory.
 pub const DEFAULT_CAP: usize = 500_000;
+/// No request is delayed for longer, so that no client takes the silence for a failure: image-download waits 10 s.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// A table is swept in so many steps, one for each call of [`Limits::sweep`].
+const SWEEP_STEPS: usize = 16;
 
-/// A limit said no.
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Currency {
+    /// Requests over time.
+    Requests,
+    /// Bytes of responses over time.
+    Bytes,
+    /// Responses under way.
+    Transfers,
+}
+
+/// A request is over a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exceeded {
     /// The limit's name.
     pub limit: Arc<str>,
+    /// Which of its bounds.
+    pub currency: Currency,
     /// When one more request will be accepted, if no other comes before it.
     pub retry_after: Duration,
+    /// Which of the charges named the limit.
+    pub charge: usize,
 }
 
-/// Hands the injected clock to governor.
-struct Injected(Arc<dyn Clock>);
-
-impl governor::clock::Clock for Injected {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
+/// How a request may be treated when it is over a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// It is delayed, whatever the limits say: a client that signs would try again with a stale signature.
+    pub never_refused: bool,
+    /// It is rather delayed for so long than refused.
+    pub patience: Duration,
+    /// The response has a body, so that it takes a slot while it is under way.
+    pub has_body: bool,
 }
 
-type Requests = RateLimiter<IpNet, Table, Injected, NoOpMiddleware<Duration>>;
+/// What came of charging a request to its limits.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// Counts the response.
+    pub meter: Meter,
+    /// How long to delay the request.
+    pub delay: Duration,
+    /// The limits that it was over and that refused nothing: those that only observe, and those that delay.
+    pub over: Vec<Exceeded>,
+}
 
-#[derive(Clone)]
+/// One limit with what has been counted.
 struct Limit {
     name: Arc<str>,
     settings: LimitSettings,
-    requests: Option<Arc<Requests>>,
-    table: Table,
+    scope: u64,
+    requests: Option<Bucket>,
+    bytes: Option<Bucket>,
+    table: Arc<Table>,
+    hash: Hash,
     clock: Arc<dyn Clock>,
-    started: Duration,
+}
+
+/// What one limit thinks of a request.
+struct Opinion {
+    wait: u64,
+    currency: Currency,
+}
+
+impl Limit {
+    fn new(name: &str, settings: &LimitSettings, table: Arc<Table>, hash: Hash, clock: Arc<dyn Clock>) -> Self {
+        let requests = settings.requests.map(|rate| {
+            let burst = settings.burst.map_or(rate.count, NonZeroU32::get);
+            // Who is only delayed may run up a debt, but not one that it never gets out of.
+            Bucket::new(burst.into(), rate.count.into(), rate.per, 2 * LONGEST_DELAY)
+        });
+        let bytes = settings.bytes.map(|volume| Bucket::new(volume.bytes.0, volume.bytes.0, volume.per, volume.per));
+        let (name, scope) = (name.into(), hash.scope(name, &settings.key));
+        Limit { name, settings: settings.clone(), scope, requests, bytes, table, hash, clock }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// How long the request would have to wait, and for what.
+    fn opinion(&self, entry: &Entry, manner: Manner, now: u64) -> Opinion {
+        let wait = |bucket: &Option<Bucket>, due: u64| bucket.as_ref().map_or(0, |bucket| bucket.wait(due, 1, now));
+        let (requests, bytes) = (wait(&self.requests, entry.requests), wait(&self.bytes, entry.bytes));
+        let busy = manner.has_body && self.settings.transfers.is_some_and(|most| entry.transfers >= most.get());
+        if bytes > requests {
+            Opinion { wait: bytes, currency: Currency::Bytes }
+        } else if requests > 0 || !busy {
+            Opinion { wait: requests, currency: Currency::Requests }
+        } else {
+            Opinion { wait: 0, currency: Currency::Transfers }
+        }
+    }
 }
 
 /// All limits of a policy, by [`LimitId`].
-pub struct Limits(Vec<Limit>);
+pub struct Limits {
+    all: Vec<Arc<Limit>>,
+    cap: usize,
+    hash: Hash,
+    clock: Arc<dyn Clock>,
+    sharing: AtomicBool,
+}
 
 impl Limits {
-    /// Starts counting at nothing. `cap` bounds the entries of each limit's table.
-    pub fn new(settings: &[(String, LimitSettings)], cap: usize, clock: &Arc<dyn Clock>) -> Self {
-        Limits(Vec::new()).renewed(settings, cap, clock)
+    /// Starts counting at nothing. `cap` bounds the keys of each limit; `secret` keys the hashes of who is counted:
+    /// replicas that share what they count must have the same one.
+    pub fn new(settings: &[(String, LimitSettings)], cap: usize, secret: [u8; 16], clock: &Arc<dyn Clock>) -> Self {
+        let (hash, clock, sharing) = (Hash::new(secret), clock.clone(), AtomicBool::new(false));
+        Limits { all: Vec::new(), cap, hash, clock, sharing }.renewed(settings)
     }
 
     /// The same limits with other settings. A limit that counts by the same key goes on with what it has counted, so
     /// that a reload gives nobody a new budget.
-    pub fn renewed(&self, settings: &[(String, LimitSettings)], cap: usize, clock: &Arc<dyn Clock>) -> Self {
+    pub fn renewed(&self, settings: &[(String, LimitSettings)]) -> Self {
         let limit = |(name, settings): &(String, LimitSettings)| {
-            let known = self.0.iter().find(|known| *known.name == **name && known.settings.key == settings.key);
-            if let Some(known) = known.filter(|known| known.settings == *settings) {
-                return known.clone();
-            }
-            let started = clock.elapsed();
-            let table = match known {
-                Some(known) => known.table.begun_later(started.saturating_sub(known.started)),
-                None => Table::new(cap),
-            };
-            let rate = settings.requests;
-            let interval = (rate.per / rate.count.max(1)).max(Duration::from_nanos(1));
-            let burst = settings.burst.or(NonZeroU32::new(rate.count)).unwrap_or(NonZeroU32::MIN);
-            // Only an interval of zero gives no quota.
-            let quota = Quota::with_period(interval).map(|quota| quota.allow_burst(burst));
-            let limiter = |quota| Arc::new(RateLimiter::new(quota, table.clone(), Injected(clock.clone())));
-            Limit {
-                name: name.as_str().into(),
-                settings: settings.clone(),
-                requests: quota.map(limiter),
-                table,
-                clock: clock.clone(),
-                started,
-            }
+            let known = self.all.iter().find(|known| *known.name == **name && known.settings.key == settings.key);
+            let table = known.map_or_else(|| Arc::new(Table::new(self.cap)), |known| known.table.clone());
+            Arc::new(Limit::new(name, settings, table, self.hash, self.clock.clone()))
         };
-        Limits(settings.iter().map(limit).collect())
+        let limits = Limits {
+            all: settings.iter().map(limit).collect(),
+            clock: self.clock.clone(),
+            sharing: AtomicBool::new(false),
+            ..*self
+        };
+        if self.sharing.load(Ordering::Relaxed) {
+            limits.share();
+        }
+        limits
     }
 
-    /// Charges one request of `client` to each of `ids`. The first limit that is exceeded answers.
-    pub fn request(&self, ids: &[LimitId], client: &Client) -> Result<(), Exceeded> {
-        for limit in ids.iter().filter_map(|id| self.0.get(*id)) {
-            let key = limit.settings.key.of(client);
-            if let Some(requests) = &limit.requests
-                && let Err(until) = requests.check_key(&key)
-            {
-                let retry_after = until.wait_time_from(limit.clock.elapsed());
-                return Err(Exceeded { limit: limit.name.clone(), retry_after });
+    /// Charges one request of `subject`. `charges` are limits, each with whether it is enforced; a limit that is named
+    /// twice is charged once, and enforced if it is so anywhere.
+    ///
+    /// # Errors
+    /// When limits refuse: the one that would do so for longest, and nothing has been charged.
+    pub fn admit(
+        &self,
+        charges: &[(&[LimitId], bool)],
+        subject: &Subject<'_>,
+        manner: Manner,
+    ) -> Result<Admission, Exceeded> {
+        let mut admission = Admission::default();
+        let mut refused: Option<Exceeded> = None;
+        for (charge, (id, enforced)) in each_once(charges) {
+            let Some(limit) = self.all.get(id) else { continue };
+            let Some(key) = limit.hash.key(&limit.settings.key, subject) else { continue };
+            let now = limit.now();
+            let may_refuse = limit.settings.over == Over::Refuse && !(enforced && manner.never_refused);
+            let patience = if enforced { u64::try_from(manner.patience.as_nanos()).unwrap_or(u64::MAX) } else { 0 };
+            let coarser = limit.hash.coarser(&limit.settings.key, subject);
+            let refused_already = refused.is_some();
+            let (key, opinion, refuses) = limit.table.with(key, coarser, |key, entry| {
+                let opinion = limit.opinion(entry, manner, now);
+                let busy = opinion.currency == Currency::Transfers;
+                let refuses = may_refuse && (busy || opinion.wait > patience);
+                if !refuses && !refused_already {
+                    if let Some(bucket) = &limit.requests {
+                        bucket.take(&mut entry.requests, 1, now);
+                        entry.added_requests = entry.added_requests.saturating_add(1);
+                    }
+                    entry.transfers += u32::from(manner.has_body);
+                }
+                (key, opinion, refuses)
+            });
+            let is_over = opinion.wait > 0 || opinion.currency == Currency::Transfers;
+            let wait = Duration::from_nanos(opinion.wait);
+            let exceeded = || {
+                let retry_after = if opinion.currency == Currency::Transfers { LONGEST_DELAY } else { wait };
+                Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge }
+            };
+            if refuses && enforced {
+                let exceeded = exceeded();
+                refused = Some(match refused {
+                    Some(other) if other.retry_after >= exceeded.retry_after => other,
+                    _ => exceeded,
+                });
+            } else if is_over {
+                admission.over.push(exceeded());
+                if enforced {
+                    admission.delay = admission.delay.max(wait.min(LONGEST_DELAY));
+                }
+            }
+            if !refuses && !refused_already {
+                let extra = enforced && opinion.currency == Currency::Transfers;
+                let held = Held { limit: limit.clone(), key, slot: manner.has_body, extra, enforced };
+                admission.meter.held.push(held);
             }
         }
-        Ok(())
-    }
-
-    /// Forgets keys that have been idle for so long that they are as good as new. Called now and then.
-    pub fn sweep(&self) {
-        for limit in &self.0 {
-            limit.table.sweep(limit.clock.elapsed().saturating_sub(limit.started));
+        match refused {
+            Some(exceeded) => {
+                admission.meter.undo();
+                Err(exceeded)
+            }
+            None => Ok(admission),
         }
     }
 
-    /// The name and the number of table entries of each limit.
-    pub fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.0.iter().map(|limit| (&*limit.name, limit.table.len()))
+    /// Whether a request of `subject` would be within all of `ids` now; if not, what it would exceed for longest.
+    pub fn would_refuse(&self, ids: &[LimitId], subject: &Subject<'_>) -> Option<Exceeded> {
+        let manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: false };
+        let limits = ids.iter().filter_map(|id| self.all.get(*id));
+        let exceeded = limits.filter_map(|limit| {
+            let entry = limit.table.get(limit.hash.key(&limit.settings.key, subject)?)?;
+            let opinion = limit.opinion(&entry, manner, limit.now());
+            let retry_after = Duration::from_nanos(opinion.wait);
+            let exceeded = Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge: 0 };
+            (opinion.wait > 0).then_some(exceeded)
+        });
+        exceeded.max_by_key(|exceeded| exceeded.retry_after)
     }
+
+    /// In what time the requests that `subject` has made will have come back: what is owed on the limit `id`.
+    pub fn owed(&self, id: LimitId, subject: &Subject<'_>) -> Duration {
+        let entry = self.all.get(id).and_then(|limit| {
+            let entry = limit.table.get(limit.hash.key(&limit.settings.key, subject)?)?;
+            Some(entry.requests.saturating_sub(limit.now()))
+        });
+        Duration::from_nanos(entry.unwrap_or(0))
+    }
+
+    /// Whether some limit counts by autonomous system.
+    pub fn needs_asn(&self) -> bool {
+        self.all.iter().any(|limit| limit.settings.key.asn)
+    }
+
+    /// Forgets idle keys: those that are as good as new. One step of several; to be called every second or so.
+    pub fn sweep(&self) {
+        for limit in &self.all {
+            limit.table.sweep(limit.table.shards().div_ceil(SWEEP_STEPS), limit.now());
+        }
+    }
+
+    /// The name and the number of keys of each limit.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.all.iter().map(|limit| (&*limit.name, limit.table.len()))
+    }
+}
+
+/// Each limit once, with the number of the first charge that counts: of those that are enforced if there are any.
+fn each_once(charges: &[(&[LimitId], bool)]) -> impl Iterator<Item = (usize, (LimitId, bool))> {
+    let all = |enforced: bool| {
+        let charges = charges.iter().enumerate().filter(move |(_, (_, in_force))| *in_force == enforced);
+        charges.flat_map(move |(charge, (ids, _))| ids.iter().map(move |id| (charge, (*id, enforced))))
+    };
+    let names = |id: LimitId, (_, (other, _)): (usize, (LimitId, bool))| id == other;
+    let enforced = all(true).enumerate().filter(move |(at, (_, (id, _)))| !all(true).take(*at).any(|o| names(*id, o)));
+    let observed = all(false).enumerate().filter(move |(at, (_, (id, _)))| {
+        !all(true).any(|o| names(*id, o)) && !all(false).take(*at).any(|o| names(*id, o))
+    });
+    enforced.chain(observed).map(|(_, charge)| charge)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::{ManualClock, Timestamp};
-    use crate::quantity::Rate;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-    fn limits(cap: usize) -> (Limits, Arc<ManualClock>) {
-        let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
-        let rate = Rate { count: 1, per: Duration::from_secs(1) };
-        let settings = LimitSettings { key: KeyBy::Address, requests: rate, burst: NonZeroU32::new(3) };
-        let shared: Arc<dyn Clock> = clock.clone();
-        (Limits::new(&[("x".into(), settings)], cap, &shared), clock)
-    }
-
-    fn good(limits: &Limits, address: IpAddr, requests: usize) -> usize {
-        (0..requests).filter(|_| limits.request(&[0], &Client::new(address, true)).is_ok()).count()
-    }
-
-    #[test]
-    fn a_full_table_judges_new_keys_by_their_neighbourhood_and_known_ones_exactly() {
-        let (limits, _) = limits(100);
-        let known = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
-        assert_eq!(good(&limits, known, 1), 1);
-        for host in 0..10_000u128 {
-            good(&limits, Ipv6Addr::from_bits((0x2001_0db8 << 96) + (host << 64)).into(), 1);
-        }
-        let size = limits.sizes().next().map(|(_, size)| size);
-        assert!(size.is_some_and(|size| size <= 113), "{size:?}");
-        assert_eq!(good(&limits, known, 9), 2, "the rest of its own burst");
-        let stranger = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
-        assert_eq!(good(&limits, stranger, 9), 3, "another neighbourhood is not refused");
-        let neighbour = Ipv6Addr::from_bits((0x2001_0db8 << 96) + (1 << 90)).into();
-        assert_eq!(good(&limits, neighbour, 9), 0, "the flooding neighbourhood shares one budget");
-        let farther = Ipv6Addr::from_bits(0x2001_0db9 << 96).into();
-        assert_eq!(good(&limits, farther, 9), 3, "the next /32 has its own");
-    }
-
-    #[test]
-    fn idle_keys_are_forgotten_and_nobody_gains_by_it() {
-        let (limits, clock) = limits(100);
-        let (idle, busy) = (IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::from(Ipv4Addr::new(192, 0, 2, 2)));
-        assert_eq!((good(&limits, idle, 1), good(&limits, busy, 9)), (1, 3));
-        clock.advance(Duration::from_millis(1500));
-        limits.sweep();
-        let size = limits.sizes().next().map(|(_, size)| size);
-        assert_eq!(size, Some(1), "one request at one per second is forgotten after a second");
-        assert_eq!(good(&limits, busy, 9), 1, "the busy one gets its rate, not its burst");
-    }
-
-    #[test]
-    fn a_reload_gives_nobody_a_new_budget() {
-        let (limits, clock) = limits(100);
-        let client = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
-        clock.advance(Duration::from_secs(50));
-        assert_eq!(good(&limits, client, 9), 3);
-        let shared: Arc<dyn Clock> = clock.clone();
-        let rate = Rate { count: 2, per: Duration::from_secs(1) };
-        let mut settings = LimitSettings { key: KeyBy::Address, requests: rate, burst: NonZeroU32::new(3) };
-        let same = limits.renewed(&[("x".into(), limits.0[0].settings.clone())], 100, &shared);
-        assert_eq!(good(&same, client, 9), 0, "the same settings");
-        clock.advance(Duration::from_millis(10));
-        let faster = same.renewed(&[("x".into(), settings.clone())], 100, &shared);
-        assert_eq!(good(&faster, client, 9), 0, "another rate goes on from what was used");
-        clock.advance(Duration::from_secs(3));
-        assert_eq!(good(&faster, client, 9), 3, "and gives back at the new rate");
-        settings.key = KeyBy::Prefix;
-        assert_eq!(
-            good(&faster.renewed(&[("x".into(), settings)], 100, &shared), client, 9),
-            3,
-            "another key begins anew"
-        );
-    }
-}
+mod tests;

@@ -1,104 +1,193 @@
 //! The table behind a limit: exact per key, bounded, and fair at its cap.
 
-use crate::network::{IpNet, truncated};
-use dashmap::DashMap;
-use governor::nanos::Nanos;
-use governor::state::StateStore;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Lengths that keys are shortened to when the table is full: first IPv4 /16 and IPv6 /32, for which an eighth more
-/// entries are kept, then /8 and /16. The last step has at most 256 + 65,536 keys, so that the whole is bounded whatever
-/// clients send.
-const COARSER: [(u8, u8); 2] = [(16, 32), (8, 16)];
+/// Many small shards: whoever sweeps or grows one holds its lock for microseconds.
+const SHARDS: usize = 1024;
+/// A shard of fewer entries than this is not worth its lock.
+const SHARD_SIZE: usize = 64;
 
-/// A handle on one table: governor owns one to count, the limit one to sweep.
-#[derive(Clone)]
-pub(super) struct Table(Arc<Entries>);
+/// What is known of one key. Times are in nanoseconds on the limits' clock; see [`Bucket`](super::bucket::Bucket).
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Entry {
+    /// When the requests will have come back.
+    pub requests: u64,
+    /// When the bytes will have come back.
+    pub bytes: u64,
+    /// Bytes that replicas have not been told of yet.
+    pub added_bytes: u64,
+    /// Requests that replicas have not been told of yet.
+    pub added_requests: u32,
+    /// Responses under way.
+    pub transfers: u32,
+}
 
-/// The state of a GCRA is one number, its theoretical arrival time in nanoseconds since the start. Zero is "never seen".
-struct Entries {
-    entries: DashMap<IpNet, AtomicU64>,
-    // DashMap::len locks every shard; this is read on each insertion.
-    count: AtomicUsize,
+impl Entry {
+    /// Whether it says nothing more than that of a key never seen.
+    fn is_idle(&self, now: u64) -> bool {
+        self.requests <= now && self.bytes <= now && self.transfers == 0 && !self.has_news()
+    }
+
+    fn has_news(&self) -> bool {
+        self.added_bytes > 0 || self.added_requests > 0
+    }
+}
+
+/// Keys are keyed hashes already.
+#[derive(Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+#[derive(Default)]
+struct Shard {
+    entries: HashMap<u128, Entry, BuildHasherDefault<Same>>,
+    /// Keys whose entries have news for replicas.
+    news: Vec<u128>,
+}
+
+/// A sharded table.
+pub(super) struct Table {
+    shards: Box<[Mutex<Shard>]>,
     cap: usize,
+    sharing: AtomicBool,
+    /// Where the next sweep, and the next look for news, goes on.
+    swept: AtomicUsize,
+    looked: AtomicUsize,
 }
 
 impl Table {
+    /// A table of about `cap` entries at most, and an eighth more for each step of coarser keys.
     pub(super) fn new(cap: usize) -> Self {
-        Table(Arc::new(Entries { entries: DashMap::new(), count: AtomicUsize::new(0), cap }))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.count.load(Ordering::Relaxed)
-    }
-
-    /// A table with the same state for a limiter that begins `later` than this one's. Reloads call it, requests do not.
-    pub(super) fn begun_later(&self, later: Duration) -> Self {
-        let later = u64::try_from(later.as_nanos()).unwrap_or(u64::MAX);
-        let table = Table::new(self.0.cap);
-        for entry in &self.0.entries {
-            let state = entry.value().load(Ordering::Relaxed).saturating_sub(later);
-            if state > 0 {
-                table.0.entries.insert(*entry.key(), AtomicU64::new(state));
-                table.0.count.fetch_add(1, Ordering::Relaxed);
-            }
+        let shards = (cap / SHARD_SIZE).clamp(1, SHARDS);
+        Table {
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            cap,
+            sharing: AtomicBool::new(false),
+            swept: AtomicUsize::new(0),
+            looked: AtomicUsize::new(0),
         }
-        table
     }
 
-    /// Forgets the keys whose arrival time has passed: their state equals that of a key never seen.
-    pub(super) fn sweep(&self, since_start: Duration) {
-        let before = u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX);
-        self.0.entries.retain(|_, state| {
-            let keep = state.load(Ordering::Relaxed) >= before;
-            if !keep {
-                self.0.count.fetch_sub(1, Ordering::Relaxed);
+    fn shard(&self, key: u128) -> MutexGuard<'_, Shard> {
+        let number = (key >> 64) as usize % self.shards.len();
+        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many entries a shard takes when keys have been shortened `steps` times.
+    fn room(&self, steps: usize) -> usize {
+        (self.cap + self.cap / 8 * steps).div_ceil(self.shards.len())
+    }
+
+    /// From now on keeps track of what replicas should hear.
+    pub(super) fn share(&self) {
+        self.sharing.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs `act` on the entry of `key`, or of the coarser key that stands in for it while there is no room; also tells
+    /// it the key. The last of `coarser` always finds room: there must be few of them.
+    pub(super) fn with<R>(
+        &self,
+        key: u128,
+        coarser: impl Iterator<Item = u128>,
+        act: impl FnOnce(u128, &mut Entry) -> R,
+    ) -> R {
+        let mut key = key;
+        let mut coarser = coarser.enumerate().peekable();
+        let mut steps = 0;
+        loop {
+            let mut shard = self.shard(key);
+            let has_room = shard.entries.len() < self.room(steps);
+            if !has_room
+                && !shard.entries.contains_key(&key)
+                && let Some((step, next)) = coarser.next()
+            {
+                (steps, key) = (step + 1, next);
+                continue;
             }
-            keep
-        });
+            return self.on(&mut shard, key, act);
+        }
     }
 
-    /// Runs `measure` on the state of `key`, or of the neighbourhood that stands in for it while the table is full.
-    fn with_state<R>(&self, key: &IpNet, measure: impl Fn(&AtomicU64) -> R) -> R {
-        if let Some(state) = self.0.entries.get(key) {
-            return measure(&state);
+    /// Runs `act` on the entry of `key` itself.
+    pub(super) fn at<R>(&self, key: u128, act: impl FnOnce(u128, &mut Entry) -> R) -> R {
+        self.on(&mut self.shard(key), key, act)
+    }
+
+    fn on<R>(&self, shard: &mut Shard, key: u128, act: impl FnOnce(u128, &mut Entry) -> R) -> R {
+        let entry = shard.entries.entry(key).or_default();
+        let had_news = entry.has_news();
+        let outcome = act(key, entry);
+        if !self.sharing.load(Ordering::Relaxed) {
+            (entry.added_requests, entry.added_bytes) = (0, 0);
+        } else if !had_news && entry.has_news() {
+            shard.news.push(key);
         }
-        let mut key = *key;
-        for ((ipv4, ipv6), cap) in COARSER.into_iter().zip([self.0.cap, self.0.cap + self.0.cap / 8]) {
-            if self.0.count.load(Ordering::Relaxed) < cap {
+        outcome
+    }
+
+    /// The entry of `key`, where there is one.
+    pub(super) fn get(&self, key: u128) -> Option<Entry> {
+        self.shard(key).entries.get(&key).copied()
+    }
+
+    /// Takes the entries of at most `most` keys that have news, and marks them as told.
+    pub(super) fn take_news(&self, most: usize) -> Vec<(u128, Entry)> {
+        let mut taken = Vec::new();
+        for _ in 0..self.shards.len() {
+            if taken.len() >= most {
                 break;
             }
-            key = truncated(key.addr(), ipv4, ipv6);
-            if let Some(state) = self.0.entries.get(&key) {
-                return measure(&state);
-            }
-        }
-        let entry = self.0.entries.entry(key).or_insert_with(|| {
-            self.0.count.fetch_add(1, Ordering::Relaxed);
-            AtomicU64::new(0)
-        });
-        measure(&entry)
-    }
-}
-
-impl StateStore for Table {
-    type Key = IpNet;
-
-    fn measure_and_replace<T, F, E>(&self, key: &IpNet, f: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        self.with_state(key, |state| {
-            let mut seen = state.load(Ordering::Acquire);
-            loop {
-                let (outcome, next) = f((seen != 0).then(|| Nanos::from(seen)))?;
-                match state.compare_exchange_weak(seen, next.into(), Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => return Ok(outcome),
-                    Err(changed) => seen = changed,
+            let number = self.looked.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+            let mut shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
+            let rest = shard.news.len().saturating_sub(most - taken.len());
+            for key in shard.news.split_off(rest) {
+                if let Some(entry) = shard.entries.get_mut(&key) {
+                    taken.push((key, *entry));
+                    (entry.added_requests, entry.added_bytes) = (0, 0);
                 }
             }
-        })
+        }
+        taken
+    }
+
+    /// Forgets idle keys in `count` shards, beginning after those of the last call.
+    pub(super) fn sweep(&self, count: usize, now: u64) {
+        for _ in 0..count.min(self.shards.len()) {
+            let number = self.swept.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+            let mut shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
+            shard.entries.retain(|_, entry| !entry.is_idle(now));
+            let room = self.room(0);
+            if shard.entries.capacity() > 2 * room.max(shard.entries.len()) {
+                shard.entries.shrink_to(room);
+            }
+        }
+    }
+
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// How many keys have an entry.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).entries.len()).sum()
     }
 }

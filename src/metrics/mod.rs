@@ -6,7 +6,8 @@
 use crate::challenge::{PassError, RedeemError};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// Seconds; downloads of gigabytes take minutes, a first byte milliseconds.
@@ -29,6 +30,8 @@ pub struct Metrics {
     pub first_byte_seconds: HistogramVec,
     pub in_flight: IntGauge,
     pub limits_hit: IntCounterVec,
+    pub slowed_requests: IntCounterVec,
+    pub slowed_seconds: CounterVec,
     pub challenges_issued: IntCounterVec,
     pub challenges_solved: IntCounterVec,
     pub challenges_failed: IntCounterVec,
@@ -141,9 +144,22 @@ impl Metrics {
             in_flight: r.gauge("requests_in_flight", "Requests being answered now.")?,
             limits_hit: r.counters(
                 "limits_hit_total",
-                "Requests over a limit, by site, limit and mode (enforce, or observe where nothing was refused).",
-                &["site", "limit", "mode"],
+                "Requests over a limit, by site, limit, mode (enforce, observe) and what happened (refuse, pace, or none where \
+                 it is only observed).",
+                &["site", "limit", "mode", "outcome"],
             )?,
+            slowed_requests: r.counters(
+                "slowed_requests_total",
+                "Requests that were delayed, or whose body was held back, by site and class.",
+                &["site", "class"],
+            )?,
+            slowed_seconds: r.register(CounterVec::new(
+                Opts::new(
+                    "windscreen_slowed_seconds_total",
+                    "Seconds by which requests were delayed and bodies held back, by site and class.",
+                ),
+                &["site", "class"],
+            ))?,
             challenges_issued: r.counters(
                 "challenges_issued_total",
                 "Challenge pages sent, by site and tier.",

@@ -171,7 +171,8 @@ impl Names {
         Some(names.into_iter().map(|name| name.value).collect())
     }
 
-    pub(super) fn limits(&self, names: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Option<Vec<LimitId>> {
+    /// The limits of these names.
+    pub fn limits(&self, names: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Option<Vec<LimitId>> {
         let found: Vec<_> = names
             .iter()
             .map(|name| {

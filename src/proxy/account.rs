@@ -49,6 +49,11 @@ impl Front {
         if let Some(first) = context.first_byte {
             metrics.first_byte_seconds.with_label_values(&[site]).observe(first.as_secs_f64());
         }
+        let slowed = context.delay + context.held;
+        if !slowed.is_zero() {
+            metrics.slowed_requests.with_label_values(&[site, class]).inc();
+            metrics.slowed_seconds.with_label_values(&[site, class]).inc_by(slowed.as_secs_f64());
+        }
         if let Some(held) = held_back {
             metrics.would_be.with_label_values(&[site, class, &*held.rule, held.action]).inc();
         } else if let Some(over) = in_vain {
@@ -104,6 +109,8 @@ impl Front {
             would_rule = held_back.map(|held| &*held.rule),
             would_action = held_back.map(|held| held.action),
             limit = context.limit.as_ref().map(|over| &*over.limit),
+            delay_seconds = Some(context.delay.as_secs_f64()).filter(|seconds| *seconds > 0.0),
+            held_seconds = Some(context.held.as_secs_f64()).filter(|seconds| *seconds > 0.0),
             origin = origin.map(|origin| &*origin.name),
             origin_bytes = context.origin_bytes,
             error = error.map(|error| error.etype().as_str()),

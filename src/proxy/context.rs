@@ -5,6 +5,7 @@ use super::upstream::Failed;
 use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
+use crate::limit::Meter;
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Verdict};
 use http::StatusCode;
@@ -133,6 +134,12 @@ pub struct Context {
     pub reason: Option<&'static str>,
     /// A limit that was exceeded, enforced or not.
     pub limit: Option<OverLimit>,
+    /// What counts the response.
+    pub meter: Meter,
+    /// How long the request is delayed before it is answered.
+    pub delay: Duration,
+    /// How long the body was held back so far.
+    pub held: Duration,
     /// The pass that the request draws on, and the bytes reserved on it.
     pub pass: Option<Pass>,
     pub reserved: i64,
@@ -169,6 +176,9 @@ impl Context {
             done: Done::Refuse,
             reason: None,
             limit: None,
+            meter: Meter::default(),
+            delay: Duration::ZERO,
+            held: Duration::ZERO,
             pass: None,
             reserved: 0,
             cookie: None,
@@ -188,12 +198,17 @@ impl Context {
         self.caller.map_or(Dialect::Plain, |caller| caller.dialect)
     }
 
-    /// How long to wait after `bytes` more of the body, so that it keeps to the rate that the policy slows it to.
+    /// How long to wait after `bytes` more of the body, so that it keeps to its limits and to the rate that the policy
+    /// slows it to.
     pub fn pace(&mut self, bytes: u64) -> Option<Duration> {
-        let rate = self.verdict.as_ref()?.slow?;
-        let (since, sent) = self.paced.get_or_insert_with(|| (Stopwatch::start(), 0));
-        *sent += bytes;
-        let due = Duration::from_secs_f64(*sent as f64 / rate.max(1) as f64);
-        Some(due.saturating_sub(since.elapsed())).filter(|wait| !wait.is_zero())
+        let mut wait = self.meter.sent(bytes);
+        if let Some(rate) = self.verdict.as_ref().and_then(|verdict| verdict.slow) {
+            let (since, sent) = self.paced.get_or_insert_with(|| (Stopwatch::start(), 0));
+            *sent += bytes;
+            let due = Duration::from_secs_f64(*sent as f64 / rate.max(1) as f64);
+            wait = wait.max(due.saturating_sub(since.elapsed()));
+        }
+        self.held += wait;
+        Some(wait).filter(|wait| !wait.is_zero())
     }
 }

@@ -1,15 +1,14 @@
 //! The stages in order: identity, policy, then limits or the challenge.
 
-use super::Front;
-use super::context::{Caller, Context, Done, OverLimit};
+use super::context::{Caller, Context, Done};
 use super::intake::{self, Intake, RequestLine};
 use super::refusal::{Refusal, Reply, ask, lead};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
+use super::{Front, Ruling};
 use crate::challenge::{Pass, PassError, VERIFY_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity};
 use crate::identity::{Claim, claim, client, dialect};
-use crate::limit::Limits;
 use crate::origin::{allowed_query, presigned};
 use crate::verdict::{Action, Dialect, Verdict};
 use http::Method;
@@ -67,11 +66,11 @@ impl Headers for Live<'_> {
 }
 
 /// What is asked for, by whom, and what counts it.
-struct Asked<'a> {
-    site: &'a Site,
-    caller: Caller,
-    method: &'a str,
-    limits: &'a Limits,
+pub(super) struct Asked<'a> {
+    pub site: &'a Site,
+    pub caller: Caller,
+    pub method: &'a str,
+    pub ruling: &'a Ruling,
 }
 
 fn version(version: http::Version) -> HttpVersion {
@@ -174,7 +173,7 @@ impl Front {
             };
             let verdict = ruling.policy.decide(&facts, &*self.gateway.memory);
             context.caller = Some(Caller { identity, ..caller });
-            let asked = Asked { site: &site, caller, method: request.method.as_str(), limits: &ruling.limits };
+            let asked = Asked { site: &site, caller, method: request.method.as_str(), ruling: &ruling };
             let decision = self.act(&verdict, &asked, pass.as_ref(), context);
             context.verdict = Some(verdict);
             match decision {
@@ -194,7 +193,7 @@ impl Front {
         context: &mut Context,
     ) -> Option<Decision> {
         let Asked { site, caller, method, .. } = *asked;
-        if let Some(refusal) = self.over_limit(verdict, asked, context) {
+        if let Some(refusal) = self.over_limit(verdict, asked, pass, context) {
             return Some(refuse(refusal));
         }
         match &verdict.action {
@@ -207,7 +206,7 @@ impl Front {
                 if pass.is_some() {
                     self.reject(site, PassError::Tier, context);
                 }
-                Some(self.challenge(site, caller, tier, *difficulty, context))
+                Some(self.challenge(asked, tier, *difficulty, context))
             }
             Action::Allow | Action::Redirect => {
                 if context.path.as_ref().is_none_or(|path| path.key().is_empty()) {
@@ -224,6 +223,7 @@ impl Front {
                     && let Err(error) = self.spend(pass, site, caller, context)
                 {
                     self.reject(site, error, context);
+                    context.meter.undo();
                     return None;
                 }
                 Some(Decision::Forward)
@@ -277,36 +277,22 @@ impl Front {
     }
 
     /// A navigation gets the page; whoever cannot be shown one is told what to do instead.
-    fn challenge(&self, site: &Site, caller: Caller, tier: &str, difficulty: u32, context: &mut Context) -> Decision {
+    fn challenge(&self, asked: &Asked<'_>, tier: &str, difficulty: u32, context: &mut Context) -> Decision {
+        let Asked { site, caller, ruling, .. } = *asked;
         if caller.dialect != Dialect::Page {
             return refuse(Refusal::pass_needed());
         }
         let gateway = &self.gateway;
+        if let Err(refusal) = self.may_get_pass(ruling, site, caller.client, context) {
+            return refuse(refusal);
+        }
+        let difficulty = self.hardened(ruling, difficulty, &site.name, caller.client);
         gateway.metrics.challenges_issued.with_label_values(&[&*site.name, tier]).inc();
         let challenge = gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
         match ask(&gateway.page, &challenge, difficulty, &site.name, &context.request_id) {
             Ok(reply) => Decision::Reply(Box::new(reply)),
             Err(_) => refuse(Refusal::internal()),
         }
-    }
-
-    /// Charges the limits of the rules that matched, and notes the first that is exceeded. One that only observes
-    /// lets the next ones be charged, too.
-    fn over_limit(&self, verdict: &Verdict, asked: &Asked<'_>, context: &mut Context) -> Option<Refusal> {
-        let Asked { site, caller, limits, .. } = *asked;
-        for charge in &verdict.charges {
-            let Err(exceeded) = limits.request(&charge.limits, &caller.client) else { continue };
-            let mode = if charge.enforced { "enforce" } else { "observe" };
-            self.gateway.metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, mode]).inc();
-            let over = OverLimit { limit: exceeded.limit, rule: charge.rule.clone() };
-            if charge.enforced {
-                context.limit = Some(over);
-                context.done = Done::Limit;
-                return Some(Refusal::slow_down(caller.dialect, exceeded.retry_after));
-            }
-            context.limit.get_or_insert(over);
-        }
-        None
     }
 
     /// Sends the client to the site's first origin, by a URL that is good for a minute.

@@ -7,6 +7,7 @@ mod account;
 mod context;
 mod decide;
 pub mod intake;
+mod limits;
 mod refusal;
 mod site;
 mod upstream;
@@ -16,13 +17,15 @@ pub use decide::{ALLOWED_METHODS, OWN};
 pub use refusal::{Refusal, Reply, ask, lead, speak};
 pub use site::{NoSite, Site, Sites, authorities};
 
-use crate::challenge::{Gate, Page};
+use crate::challenge::{Gate, HarderSettings, Page};
 use crate::clock::{Clock, Timestamp};
+use crate::exchange::SpendOnce;
 use crate::identity::Peer;
 use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::state::Memory;
+use crate::verdict::LimitId;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use context::{Context, InFlight, Throttle};
@@ -39,12 +42,14 @@ use std::time::Duration;
 pub struct Gateway {
     /// What may be addressed.
     pub sites: Sites,
-    /// What is decided, and how fast clients may ask. A reload replaces both at once.
+    /// What is decided, and how much clients may take. A reload replaces both at once.
     pub ruling: ArcSwap<Ruling>,
     /// What is remembered about clients and measured about the machine.
     pub memory: Arc<dyn Memory>,
     /// Challenges and passes.
     pub gate: Gate,
+    /// Where challenges are spent over all replicas, if there are several.
+    pub spending: Option<Arc<dyn SpendOnce>>,
     /// The challenge page.
     pub page: Page,
     /// The numbers.
@@ -57,8 +62,14 @@ pub struct Gateway {
 pub struct Ruling {
     /// What is decided.
     pub policy: Policy,
-    /// How fast clients may ask.
-    pub limits: Limits,
+    /// How much clients may take.
+    pub limits: Arc<Limits>,
+    /// The limits that every pass is charged to when it is bought.
+    pub pass_limits: Vec<LimitId>,
+    /// The count of passes that a prefix has bought lately.
+    pub solves: LimitId,
+    /// How that makes challenges harder.
+    pub harder: HarderSettings,
 }
 
 /// The gateway behind one listener.
@@ -101,6 +112,7 @@ impl Front {
         if let Some(cookie) = context.cookie.take() {
             header.insert_header(header::SET_COOKIE, cookie)?;
         }
+        add_quota(&mut header, context)?;
         context.first_byte = Some(context.stopwatch.elapsed());
         let empty = reply.body.is_empty() || session.req_header().method == http::Method::HEAD;
         session.write_response_header(header, empty).await?;
@@ -114,6 +126,15 @@ impl Front {
         let reply = speak(refusal, context.dialect(), &context.request_id)?;
         self.reply(session, context, reply).await
     }
+}
+
+/// Tells the client what it may still take.
+fn add_quota(header: &mut ResponseHeader, context: &Context) -> Result<()> {
+    if let Some(quota) = context.meter.quota() {
+        header.insert_header("RateLimit-Policy", quota.policy)?;
+        header.insert_header("RateLimit", quota.state)?;
+    }
+    Ok(())
 }
 
 /// Whether the client has the header of the answer. An interim response (103) is none.
@@ -139,7 +160,12 @@ impl ProxyHttp for Front {
             session.set_keepalive(Some(KEEP_ALIVE));
         }
         let answer = match self.decide(session, context) {
-            decide::Decision::Forward => return Ok(false),
+            decide::Decision::Forward => {
+                if !context.delay.is_zero() {
+                    tokio::time::sleep(context.delay).await;
+                }
+                return Ok(false);
+            }
             decide::Decision::Verify => self.verify(session, context).await?,
             decide::Decision::Reply(reply) => *reply,
             decide::Decision::Refuse(refusal) => {

@@ -1,6 +1,7 @@
 //! Refusals, and the one function that speaks them in the client's dialect.
 
 use crate::challenge::Page;
+use crate::limit::Currency;
 use crate::verdict::Dialect;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
@@ -76,14 +77,30 @@ impl Refusal {
     }
 
     /// Over a limit. S3 clients and image-download retry 503 SlowDown, browsers and tools know 429.
-    pub fn slow_down(dialect: Dialect, retry_after: Duration) -> Self {
+    pub fn over_limit(dialect: Dialect, currency: Currency, retry_after: Duration) -> Self {
         let status = match dialect {
             Dialect::S3 => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::TOO_MANY_REQUESTS,
         };
         let seconds = whole_seconds(retry_after);
-        let detail = format!("Too many requests from your network. Try again in {seconds} s, and more slowly.");
+        let detail = match currency {
+            Currency::Requests => {
+                format!("Too many requests from your network. Try again in {seconds} s, and more slowly.")
+            }
+            Currency::Bytes => format!("Your network has downloaded too much for now. Try again in {seconds} s."),
+            Currency::Transfers => {
+                format!("Too many downloads from your network at the same time. Try again in {seconds} s, with fewer.")
+            }
+        };
         Refusal { retry_after: Some(retry_after), ..Refusal::new(status, "SlowDown", detail) }
+    }
+
+    /// 429: the network has bought too many passes.
+    pub fn too_many_passes(retry_after: Duration) -> Self {
+        let seconds = whole_seconds(retry_after);
+        let detail = format!("Too many passes were given to your network lately. Try again in {seconds} s.");
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "SlowDown", detail);
+        Refusal { retry_after: Some(retry_after), ..refusal }
     }
 
     /// The object is not there: 404, or 403 where the origin does not tell callers what is missing.

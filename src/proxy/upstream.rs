@@ -1,8 +1,9 @@
 //! Asking an origin, and dressing its answer.
 
-use super::Front;
 use super::context::{Context, Stopwatch};
 use super::refusal::Refusal;
+use super::{Front, add_quota};
+use crate::limit::Currency;
 use crate::origin::{Origin, OriginRequest, Outcome, forwarded_headers, judge, keeps_header};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
@@ -164,6 +165,7 @@ impl Front {
             response.remove_header(&name);
         }
         response.insert_header("X-Request-Id", &context.request_id)?;
+        add_quota(response, context)?;
         let cookie = context.cookie.take();
         if context.pass.is_some() || cookie.is_some() {
             let theirs = response.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
@@ -248,7 +250,7 @@ fn error_kind(error: &Error) -> &'static str {
 /// What the client is told when it gets no object, with a word for the log; `None` when the client is the one who left.
 pub(super) fn refusal_for(error: &Error, context: &Context) -> Option<(&'static str, Refusal)> {
     if *error.etype() == OVERDRAWN {
-        return Some(("budget", Refusal::slow_down(context.dialect(), Duration::from_secs(1))));
+        return Some(("budget", Refusal::over_limit(context.dialect(), Currency::Bytes, Duration::from_secs(1))));
     }
     if let (Some(status), None) = (context.miss, context.failed) {
         return Some(("missing", Refusal::missing(status)));

@@ -1,9 +1,10 @@
 //! The gateway's own endpoint: a solution comes in, a pass goes out. And how a pass travels as a cookie.
 
-use super::Front;
 use super::context::Context;
 use super::refusal::{Refusal, Reply, speak};
+use super::{Front, Gateway};
 use crate::challenge::{RedeemError, Redeemed, Submission};
+use crate::exchange::Spending;
 use crate::verdict::Dialect;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, COOKIE, HeaderMap};
@@ -62,13 +63,25 @@ impl Front {
         // The challenge must still be valid now, not only when the first byte came.
         context.now = self.gateway.clock.now();
         let submission: Submission = serde_json::from_slice(&body).map_err(|_| RedeemError::Malformed)?;
-        let redeemed = self.gateway.gate.redeem(
-            &submission,
-            |site| self.gateway.sites.is_at(&context.host, site),
-            caller.client.prefix,
-            rand::random(),
-            context.now,
-        )?;
+        let Gateway { gate, sites, spending, ruling, .. } = &*self.gateway;
+        let (client, host) = (caller.client, &context.host);
+        let attempt = gate.attempt(&submission, |site| sites.is_at(host, site), client.prefix, context.now)?;
+        let ruling = ruling.load_full();
+        if attempt.is_first() {
+            if self.is_out_of_passes(&ruling, attempt.site(), client) {
+                return Err(RedeemError::Passes);
+            }
+            // Once over all replicas. Without an answer it counts here only: once per replica.
+            if let Some(store) = spending
+                && store.spend(attempt.id(), attempt.expires().since(context.now)).await == Spending::Again
+            {
+                return Err(RedeemError::Spent);
+            }
+        }
+        let redeemed = gate.redeem(attempt, &submission, rand::random())?;
+        if redeemed.first {
+            self.count_pass(&ruling, &redeemed.pass.site, client);
+        }
         Ok((redeemed.pass.site.clone(), caller.secure, redeemed))
     }
 }

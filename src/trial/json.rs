@@ -3,10 +3,10 @@
 use super::request::Described;
 use super::run::{Answer, Outcome};
 use super::text::{truth_word, unknown_signals};
-use crate::limit::KeyBy;
 use crate::policy::{ExplainedClass, ExplainedRule, Explanation, Reason};
 use crate::signal::Signal;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Everything that is known of an outcome.
 pub fn outcome(request: &Described, outcome: &Outcome) -> Value {
@@ -33,8 +33,7 @@ pub fn outcome(request: &Described, outcome: &Outcome) -> Value {
         "limits": outcome.charges.iter().map(|charged| json!({
             "limit": charged.limit,
             "rule": &*charged.rule,
-            "by": match charged.by { KeyBy::Address => "address", KeyBy::Prefix => "prefix" },
-            "key": charged.key,
+            "key": charged.key.iter().cloned().collect::<BTreeMap<_, _>>(),
             "enforced": charged.enforced,
         })).collect::<Vec<_>>(),
         "response": response(&outcome.answer),

@@ -4,13 +4,13 @@ use super::request::{Addressed, Described, Sent};
 use crate::challenge::{Page, RedeemError, VERIFY_PATH};
 use crate::facts::{Client, Fact, Facts, HttpVersion, Identity};
 use crate::identity::{Claim, Peer, claim, client, dialect};
-use crate::limit::{KeyBy, LimitSettings};
-use crate::network::IpNet;
+use crate::limit::{LimitSettings, Subject};
 use crate::origin::{allowed_query, presigned};
 use crate::path::CanonicalPath;
 use crate::policy::{Explanation, Policy};
 use crate::proxy::intake::{self, Intake, RequestLine};
 use crate::proxy::{ALLOWED_METHODS, NoSite, OWN, Refusal, Reply, Site, Sites, ask, lead, speak};
+use crate::state::State;
 use crate::verdict::{Action, Dialect, Mode, Verdict};
 use http::Method;
 use std::sync::Arc;
@@ -57,10 +57,9 @@ pub struct Charged {
     pub limit: String,
     /// The rule that charges.
     pub rule: Arc<str>,
-    /// What it counts by.
-    pub by: KeyBy,
-    /// What the client is counted under.
-    pub key: IpNet,
+    /// What it counts by, with the values for this request. A part that the request lacks has none: then the limit does
+    /// not apply.
+    pub key: Vec<(&'static str, Option<String>)>,
     /// Whether the limit refuses, or is only recorded.
     pub enforced: bool,
 }
@@ -168,7 +167,14 @@ impl Bench<'_> {
             dialect: Fact::Present(outcome.dialect),
         };
         let explanation = self.policy.explain(&facts, &request.state);
-        outcome.charges = self.charges(&explanation.verdict, &client);
+        let subject = Subject {
+            client,
+            site: &target.site.name,
+            pass: request.pass.map(|_| [0; 16]),
+            identity: None,
+            asn: request.state.asn(client.address).present(),
+        };
+        outcome.charges = self.charges(&explanation.verdict, &subject);
         let action = explanation.verdict.action.clone();
         outcome.explanation = Some(explanation);
         outcome.action = action.word();
@@ -249,15 +255,14 @@ impl Bench<'_> {
         Ok(Target { site, path })
     }
 
-    fn charges(&self, verdict: &Verdict, client: &Client) -> Vec<Charged> {
+    fn charges(&self, verdict: &Verdict, subject: &Subject<'_>) -> Vec<Charged> {
         let mut charged = Vec::new();
         for charge in &verdict.charges {
             for (name, settings) in charge.limits.iter().filter_map(|id| self.limits.get(*id)) {
                 charged.push(Charged {
                     limit: name.clone(),
                     rule: charge.rule.clone(),
-                    by: settings.key,
-                    key: settings.key.of(client),
+                    key: settings.key.of(subject),
                     enforced: charge.enforced,
                 });
             }

@@ -3,7 +3,6 @@
 use super::request::Described;
 use super::run::{Answer, Outcome};
 use crate::facts::Truth;
-use crate::limit::KeyBy;
 use crate::policy::{ExplainedClass, Explanation, Fate, Reason};
 use crate::signal::{Signal, Signals};
 use crate::verdict::Class;
@@ -217,13 +216,14 @@ fn answer(outcome: &Outcome, lines: &mut Lines) {
         lines.line("answer", &done);
     }
     for charged in &outcome.charges {
-        let by = match charged.by {
-            KeyBy::Address => "address",
-            KeyBy::Prefix => "prefix",
+        let part = |(by, value): &(&str, Option<String>)| match value {
+            Some(value) => format!("{by} {value}"),
+            None => format!("{by}, which it lacks: it does not apply"),
         };
+        let key = charged.key.iter().map(part).collect::<Vec<_>>().join(" and ");
         let force = if charged.enforced { "" } else { "; only recorded" };
-        let (limit, key, rule) = (&charged.limit, charged.key, &charged.rule);
-        lines.line("limit", &format!("`{limit}` by {by} {key}, charged by `{rule}`{force}"));
+        let (limit, rule) = (&charged.limit, &charged.rule);
+        lines.line("limit", &format!("`{limit}` by {key}, charged by `{rule}`{force}"));
     }
     response(&outcome.answer, lines);
 }

@@ -1,0 +1,140 @@
+//! Counts a response while it is under way.
+
+use super::{Currency, Limit};
+use smallvec::SmallVec;
+use std::fmt;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// No transfer is slowed below this, in bytes per second: slower ones fall silent for longer than clients wait, because
+/// what is read in one go is also written in one go.
+pub const FLOOR: u64 = 64 * 1024;
+
+/// One limit that a response is charged to. Gives its slot back when it is dropped, however the response ended.
+pub(super) struct Held {
+    pub limit: Arc<Limit>,
+    pub key: u128,
+    /// It takes a slot.
+    pub slot: bool,
+    /// There was no slot left for it.
+    pub extra: bool,
+    pub enforced: bool,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.slot {
+            self.limit.table.at(self.key, |_, entry| entry.transfers = entry.transfers.saturating_sub(1));
+        }
+    }
+}
+
+/// The limits that a response is charged to.
+#[derive(Default)]
+pub struct Meter {
+    pub(super) held: SmallVec<[Held; 2]>,
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.held.iter().map(|held| &held.limit.name)).finish()
+    }
+}
+
+/// The fields `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// What is allowed.
+    pub policy: String,
+    /// What is left.
+    pub state: String,
+}
+
+/// Structured fields have integers of at most 15 digits (RFC 9651).
+const LARGEST: u64 = 999_999_999_999_999;
+
+impl Quota {
+    fn push(&mut self, name: &str, currency: Currency, quota: u64, left: u64, window: Duration, reset: Duration) {
+        if !self.policy.is_empty() {
+            self.policy.push_str(", ");
+            self.state.push_str(", ");
+        }
+        let (suffix, unit) = match currency {
+            Currency::Requests => ("", ""),
+            Currency::Bytes => ("-bytes", ";qu=\"content-bytes\""),
+            Currency::Transfers => ("-transfers", ";qu=\"concurrent-requests\""),
+        };
+        let (quota, left) = (quota.min(LARGEST), left.min(LARGEST));
+        let _ = write!(self.policy, "\"{name}{suffix}\";q={quota}{unit}");
+        let _ = write!(self.state, "\"{name}{suffix}\";r={left}");
+        if currency != Currency::Transfers {
+            let _ = write!(self.policy, ";w={}", window.as_millis().div_ceil(1000).max(1));
+            let _ = write!(self.state, ";t={}", reset.as_millis().div_ceil(1000));
+        }
+    }
+}
+
+impl Meter {
+    /// Counts `bytes` more of the body, and says how long to wait before the next ones.
+    pub fn sent(&self, bytes: u64) -> Duration {
+        let mut wait = Duration::ZERO;
+        let slowest = Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / FLOOR);
+        for held in &self.held {
+            let limit = &held.limit;
+            if limit.bytes.is_none() && !held.extra {
+                continue;
+            }
+            let now = limit.now();
+            let (owed, transfers) = limit.table.at(held.key, |_, entry| {
+                let owed = limit.bytes.as_ref().map_or(0, |bucket| {
+                    bucket.take(&mut entry.bytes, bytes, now);
+                    entry.added_bytes = entry.added_bytes.saturating_add(bytes);
+                    bucket.wait(entry.bytes, 0, now)
+                });
+                (owed, entry.transfers)
+            });
+            if !held.enforced {
+                continue;
+            }
+            // It stays slow until others have ended.
+            let crowded = held.extra && limit.settings.transfers.is_some_and(|most| transfers > most.get());
+            wait = wait.max(if crowded { slowest } else { Duration::from_nanos(owed) });
+        }
+        wait.min(slowest)
+    }
+
+    /// Takes back what the request was charged: it will be decided anew.
+    pub fn undo(&mut self) {
+        for held in self.held.drain(..) {
+            if let Some(bucket) = &held.limit.requests {
+                held.limit.table.at(held.key, |_, entry| {
+                    bucket.give_back(&mut entry.requests, 1);
+                    entry.added_requests = entry.added_requests.saturating_sub(1);
+                });
+            }
+        }
+    }
+
+    /// What the client is told about the limits that are in force. `None` where there are none.
+    pub fn quota(&self) -> Option<Quota> {
+        let mut quota = Quota::default();
+        for Held { limit, key, .. } in self.held.iter().filter(|held| held.enforced) {
+            let Some(entry) = limit.table.get(*key) else { continue };
+            let now = limit.now();
+            for (currency, bucket, due) in
+                [(Currency::Requests, &limit.requests, entry.requests), (Currency::Bytes, &limit.bytes, entry.bytes)]
+            {
+                let Some(bucket) = bucket else { continue };
+                let reset = Duration::from_nanos(due.saturating_sub(now));
+                quota.push(&limit.name, currency, bucket.size(), bucket.left(due, now), bucket.window(), reset);
+            }
+            if let Some(most) = limit.settings.transfers {
+                let left = most.get().saturating_sub(entry.transfers);
+                let (none, most) = (Duration::ZERO, most.get().into());
+                quota.push(&limit.name, Currency::Transfers, most, left.into(), none, none);
+            }
+        }
+        (!quota.policy.is_empty()).then_some(quota)
+    }
+}

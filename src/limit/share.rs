@@ -1,0 +1,79 @@
+//! What replicas hear of limits. Transfers stay out: a replica that dies could not give its slots back.
+
+use super::bucket::Bucket;
+use super::table::Entry;
+use super::{Limit, Limits};
+use crate::exchange::{Change, CounterId, Replicated, Total};
+use std::sync::atomic::Ordering;
+
+const REQUESTS: &str = "requests";
+const BYTES: &str = "bytes";
+
+fn micros(nanos: u64) -> u64 {
+    nanos.div_ceil(1000)
+}
+
+impl Limit {
+    fn changes(&self, key: u128, entry: &Entry, out: &mut Vec<(CounterId, Change)>) {
+        let now = self.now();
+        let currencies = [
+            (REQUESTS, &self.requests, u64::from(entry.added_requests), entry.requests),
+            (BYTES, &self.bytes, entry.added_bytes, entry.bytes),
+        ];
+        for (space, bucket, added, due) in currencies {
+            let Some(bucket) = bucket.as_ref().filter(|_| added > 0) else { continue };
+            let id = CounterId { space, scope: self.scope, key };
+            let view = micros(due.saturating_sub(now));
+            let change = Change::Due { add: micros(bucket.cost(added)), view, most: micros(bucket.horizon()) };
+            out.push((id, change));
+        }
+    }
+
+    fn merge(&self, space: &str, key: u128, owed: u64) {
+        let now = self.now();
+        let due = now.saturating_add(owed.saturating_mul(1000));
+        self.table.with(key, std::iter::empty(), |_, entry| {
+            let raise = |bucket: &Option<Bucket>, own: &mut u64, added: u64| {
+                if let Some(bucket) = bucket {
+                    // What was added since the total was asked for is not in it yet.
+                    *own = (*own).max(due.saturating_add(bucket.cost(added)));
+                }
+            };
+            match space {
+                REQUESTS => raise(&self.requests, &mut entry.requests, entry.added_requests.into()),
+                _ => raise(&self.bytes, &mut entry.bytes, entry.added_bytes),
+            }
+        });
+    }
+}
+
+impl Limits {
+    /// From now on keeps track of what replicas should hear.
+    pub fn share(&self) {
+        self.sharing.store(true, Ordering::Relaxed);
+        for limit in &self.all {
+            limit.table.share();
+        }
+    }
+}
+
+impl Replicated for Limits {
+    fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {
+        let mut changes = Vec::new();
+        for limit in &self.all {
+            for (key, entry) in limit.table.take_news(most.saturating_sub(changes.len())) {
+                limit.changes(key, &entry, &mut changes);
+            }
+        }
+        changes
+    }
+
+    fn merge(&self, totals: &[(CounterId, Total)]) {
+        for (id, total) in totals {
+            let limit = self.all.iter().find(|limit| limit.scope == id.scope);
+            if let (Some(limit), Total::Due(owed)) = (limit, total) {
+                limit.merge(id.space, id.key, *owed);
+            }
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! What limits promise, against models that are too simple to be wrong.
+
+use super::*;
+use crate::clock::{ManualClock, Timestamp};
+use crate::facts::Client;
+use crate::quantity::{Bytes, Rate, Volume};
+use proptest::prelude::*;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const SECOND: Duration = Duration::from_secs(1);
+const PLAIN: Manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: true };
+
+fn none(key: KeyBy) -> LimitSettings {
+    LimitSettings { key, requests: None, burst: None, bytes: None, transfers: None, over: Over::Refuse }
+}
+
+fn requests(count: u32, burst: u32) -> LimitSettings {
+    let requests = Some(Rate { count, per: SECOND });
+    LimitSettings { requests, burst: NonZeroU32::new(burst), ..none(KeyBy::ADDRESS) }
+}
+
+fn bytes(amount: u64, per: Duration) -> LimitSettings {
+    LimitSettings { bytes: Some(Volume { bytes: Bytes(amount), per }), ..none(KeyBy::ADDRESS) }
+}
+
+fn transfers(most: u32) -> LimitSettings {
+    LimitSettings { transfers: NonZeroU32::new(most), ..none(KeyBy::ADDRESS) }
+}
+
+struct Bench {
+    limits: Limits,
+    clock: Arc<ManualClock>,
+}
+
+fn named(settings: &[LimitSettings]) -> Vec<(String, LimitSettings)> {
+    settings.iter().enumerate().map(|(at, settings)| (format!("limit{at}"), settings.clone())).collect()
+}
+
+fn bench(settings: &[LimitSettings], cap: usize) -> Bench {
+    let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
+    let shared: Arc<dyn Clock> = clock.clone();
+    Bench { limits: Limits::new(&named(settings), cap, [7; 16], &shared), clock }
+}
+
+fn at(address: impl Into<IpAddr>) -> Subject<'static> {
+    let client = Client::new(address.into(), true);
+    Subject { client, site: "logs", pass: None, identity: None, asn: None }
+}
+
+fn someone() -> Subject<'static> {
+    at(Ipv4Addr::new(192, 0, 2, 1))
+}
+
+impl Bench {
+    fn admit(&self, subject: &Subject<'_>) -> Result<Admission, Exceeded> {
+        self.limits.admit(&[(&[0], true)], subject, PLAIN)
+    }
+
+    fn good(&self, subject: &Subject<'_>, tries: usize) -> usize {
+        (0..tries).filter(|_| self.admit(subject).is_ok()).count()
+    }
+}
+
+/// The interval is a whole number of nanoseconds, which both sides then count exactly.
+fn governors(count: u32, burst: u32) -> governor::Quota {
+    governor::Quota::with_period(SECOND / count).unwrap().allow_burst(NonZeroU32::new(burst).unwrap())
+}
+
+proptest! {
+    /// The crate `governor` is the model.
+    #[test]
+    fn requests_are_admitted_as_gcra_says(
+        count in prop::sample::select(vec![1u32, 5, 20, 100, 1000]),
+        burst in 1u32..50,
+        waits in prop::collection::vec(0u64..2000, 1..200),
+    ) {
+        let bench = bench(&[requests(count, burst)], 100);
+        let clock = governor::clock::FakeRelativeClock::default();
+        let model = governor::RateLimiter::direct_with_clock(governors(count, burst), clock.clone());
+        for wait in waits {
+            // Half of the requests come at once.
+            let wait = Duration::from_millis(wait.saturating_sub(1000));
+            bench.clock.advance(wait);
+            clock.advance(wait);
+            prop_assert_eq!(bench.admit(&someone()).is_ok(), model.check().is_ok());
+        }
+    }
+
+    /// The model is a bucket of bytes that fills evenly.
+    #[test]
+    fn bytes_are_held_back_until_the_bucket_has_them(
+        amount in 100_000u64..10_000_000,
+        steps in prop::collection::vec((0u64..3000, 1u64..400_000), 1..100),
+    ) {
+        let limit = LimitSettings { over: Over::Pace, ..bytes(amount, 10 * SECOND) };
+        let bench = bench(&[limit], 100);
+        let admission = bench.admit(&someone()).unwrap();
+        let mut left = amount as f64;
+        for (wait, size) in steps {
+            bench.clock.advance(Duration::from_millis(wait));
+            left = (left + wait as f64 / 10_000.0 * amount as f64).min(amount as f64);
+            // No more is owed than comes back in one window.
+            left = (left - size as f64).max(-(amount as f64));
+            let expected = (-left / amount as f64 * 10.0).clamp(0.0, size as f64 / meter::FLOOR as f64);
+            let got = admission.meter.sent(size).as_secs_f64();
+            prop_assert!((got - expected).abs() < 0.001, "{got} {expected}");
+        }
+    }
+
+    /// The model counts on its fingers.
+    #[test]
+    fn slots_come_back_however_a_transfer_ends(most in 1u32..5, steps in prop::collection::vec(any::<u8>(), 1..200)) {
+        let bench = bench(&[transfers(most)], 100);
+        let mut open = Vec::new();
+        for step in steps {
+            if step % 3 == 0 && !open.is_empty() {
+                drop(open.swap_remove(step as usize % open.len()));
+                continue;
+            }
+            match bench.admit(&someone()) {
+                Ok(admission) => {
+                    prop_assert!(open.len() < most as usize);
+                    admission.meter.sent(u64::from(step));
+                    open.push(admission);
+                }
+                Err(exceeded) => {
+                    prop_assert_eq!(exceeded.currency, Currency::Transfers);
+                    prop_assert_eq!(open.len(), most as usize);
+                }
+            }
+        }
+    }
+
+    /// Whatever others do, each key gets exactly what it would get alone.
+    #[test]
+    fn nobody_is_limited_for_what_others_do(steps in prop::collection::vec((0u8..20, 0u64..400), 1..300)) {
+        let together = bench(&[requests(1, 3)], 100);
+        let alone: Vec<Bench> = (0..20).map(|_| bench(&[requests(1, 3)], 100)).collect();
+        for (who, wait) in steps {
+            let subject = at(Ipv4Addr::new(192, 0, 2, who));
+            together.clock.advance(Duration::from_millis(wait));
+            alone.iter().for_each(|bench| bench.clock.advance(Duration::from_millis(wait)));
+            prop_assert_eq!(together.admit(&subject).is_ok(), alone[usize::from(who)].admit(&subject).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_full_table_judges_new_keys_by_their_neighbourhood_and_known_ones_exactly() {
+    let bench = bench(&[requests(1, 3)], 100);
+    let known = someone();
+    assert_eq!(bench.good(&known, 1), 1);
+    for host in 0..10_000u128 {
+        bench.good(&at(Ipv6Addr::from_bits((0x2001_0db8 << 96) + (host << 64))), 1);
+    }
+    let size = bench.limits.sizes().next().map(|(_, size)| size);
+    assert!(size.is_some_and(|size| size <= 140), "{size:?}");
+    assert_eq!(bench.good(&known, 9), 2, "the rest of its own burst");
+    assert_eq!(bench.good(&at(Ipv4Addr::new(198, 51, 100, 1)), 9), 3, "another neighbourhood is not refused");
+    let neighbour = Ipv6Addr::from_bits((0x2001_0db8 << 96) + (9999 << 64) + 1);
+    assert_eq!(bench.good(&at(neighbour), 9), 0, "the flooding neighbourhood shares one budget");
+    let farther = Ipv6Addr::from_bits((0x2001_0db8 << 96) + (1 << 90));
+    assert_eq!(bench.good(&at(farther), 9), 3, "another /48 has its own");
+}
+
+#[test]
+fn a_table_is_bounded_whatever_comes() {
+    for key in [KeyBy::ADDRESS, KeyBy { pass: true, ..KeyBy::default() }] {
+        let limit = LimitSettings { key, ..requests(1, 3) };
+        let bench = bench(&[limit], 1000);
+        for number in 0..300_000u128 {
+            let pass = Some(number.to_be_bytes());
+            let subject = at(Ipv6Addr::from_bits((0x2000_0000 + number % 50_000) << 96 | number << 64));
+            bench.good(&Subject { pass, ..subject }, 1);
+        }
+        let size = bench.limits.sizes().next().map(|(_, size)| size).unwrap();
+        assert!(size <= 1000 * 11 / 8 + 65_536, "{size}");
+        assert_eq!(bench.good(&Subject { pass: Some([255; 16]), ..someone() }, 9), 3, "not all are refused");
+    }
+}
+
+#[test]
+fn idle_keys_are_forgotten_and_nobody_gains_by_it() {
+    let bench = bench(&[requests(1, 3)], 100);
+    let (idle, busy) = (someone(), at(Ipv4Addr::new(192, 0, 2, 2)));
+    assert_eq!((bench.good(&idle, 1), bench.good(&busy, 9)), (1, 3));
+    bench.clock.advance(Duration::from_millis(1500));
+    (0..SWEEP_STEPS).for_each(|_| bench.limits.sweep());
+    let size = bench.limits.sizes().next().map(|(_, size)| size);
+    assert_eq!(size, Some(1), "one request at one per second is forgotten after a second");
+    assert_eq!(bench.good(&busy, 9), 1, "the busy one gets its rate, not its burst");
+
+    let slow = self::bench(&[transfers(1)], 100);
+    let held = slow.admit(&idle).unwrap();
+    slow.clock.advance(1000 * SECOND);
+    (0..SWEEP_STEPS).for_each(|_| slow.limits.sweep());
+    assert!(slow.admit(&idle).is_err(), "a transfer is not forgotten while it is under way");
+    drop(held);
+    assert!(slow.admit(&idle).is_ok());
+}
+
+#[test]
+fn a_reload_gives_nobody_a_new_budget() {
+    let bench = bench(&[requests(1, 3)], 100);
+    let client = someone();
+    bench.clock.advance(50 * SECOND);
+    assert_eq!(bench.good(&client, 9), 3);
+    let renewed = |bench: &Bench, settings: LimitSettings| Bench {
+        limits: bench.limits.renewed(&named(&[settings])),
+        clock: bench.clock.clone(),
+    };
+    let same = renewed(&bench, requests(1, 3));
+    assert_eq!(same.good(&client, 9), 0, "the same settings");
+    bench.clock.advance(Duration::from_millis(10));
+    let faster = renewed(&same, requests(2, 3));
+    assert_eq!(faster.good(&client, 9), 0, "another rate goes on from what was used");
+    bench.clock.advance(3 * SECOND);
+    assert_eq!(faster.good(&client, 9), 3, "and gives back at the new rate");
+    let other = LimitSettings { key: KeyBy::PREFIX, ..requests(2, 3) };
+    assert_eq!(renewed(&faster, other).good(&client, 9), 3, "another key begins anew");
+}
+
+#[test]
+fn the_strictest_limit_answers_and_a_refusal_charges_nothing() {
+    let slow = LimitSettings { requests: Some(Rate { count: 1, per: 60 * SECOND }), ..requests(1, 1) };
+    let bench = bench(&[requests(1, 1), slow, requests(10, 10)], 100);
+    let all: [(&[LimitId], bool); 1] = [(&[0, 1, 2], true)];
+    let admit = || bench.limits.admit(&all, &someone(), PLAIN);
+    assert!(admit().is_ok());
+    let refused = admit().unwrap_err();
+    assert_eq!((&*refused.limit, refused.retry_after), ("limit1", 60 * SECOND));
+    for _ in 0..50 {
+        assert!(admit().is_err());
+    }
+    assert_eq!((0..20).filter(|_| bench.limits.admit(&[(&[2], true)], &someone(), PLAIN).is_ok()).count(), 9);
+}
+
+#[test]
+fn a_limit_that_is_named_twice_is_charged_once_and_enforced_if_it_is_so_anywhere() {
+    let bench = bench(&[requests(1, 2)], 100);
+    let twice: [(&[LimitId], bool); 3] = [(&[0], false), (&[0, 0], true), (&[0], true)];
+    let admitted: Vec<_> = (0..3).map(|_| bench.limits.admit(&twice, &someone(), PLAIN)).collect();
+    assert_eq!(admitted.iter().map(|admitted| admitted.is_ok()).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(admitted[2].as_ref().unwrap_err().charge, 1);
+}
+
+#[test]
+fn what_only_observes_refuses_and_delays_nobody() {
+    let bench = bench(&[requests(1, 2), transfers(1), LimitSettings { over: Over::Pace, ..bytes(10, SECOND) }], 100);
+    let observed: [(&[LimitId], bool); 1] = [(&[0, 1, 2], false)];
+    let mut held = Vec::new();
+    for request in 0..5 {
+        let admission = bench.limits.admit(&observed, &someone(), PLAIN).unwrap();
+        assert_eq!(admission.delay, Duration::ZERO);
+        assert_eq!(admission.meter.sent(1_000_000), Duration::ZERO);
+        assert_eq!(admission.meter.quota(), None);
+        let over: Vec<_> = admission.over.iter().map(|over| &*over.limit).collect();
+        let expected: &[&str] = match request {
+            0 => &[],
+            1 => &["limit1", "limit2"],
+            _ => &["limit0", "limit1", "limit2"],
+        };
+        assert_eq!(over, expected, "{request}");
+        held.push(admission);
+    }
+}
+
+#[test]
+fn clients_that_must_not_be_refused_are_delayed_for_five_seconds_at_most() {
+    let never = Manner { never_refused: true, ..PLAIN };
+    let pace = LimitSettings { over: Over::Pace, ..requests(1, 1) };
+    for (settings, manner) in [(requests(1, 1), never), (pace, PLAIN)] {
+        let bench = bench(&[settings], 100);
+        let delays: Vec<u64> =
+            (0..30).map(|_| bench.limits.admit(&[(&[0], true)], &someone(), manner).unwrap().delay.as_secs()).collect();
+        assert_eq!(delays[..7], [0, 1, 2, 3, 4, 5, 5]);
+        bench.clock.advance(12 * SECOND);
+        let delay = bench.limits.admit(&[(&[0], true)], &someone(), manner).unwrap().delay;
+        assert!(delay <= SECOND, "it gets out of its debt: {delay:?}");
+    }
+}
+
+#[test]
+fn a_page_that_is_open_rather_waits_than_breaks() {
+    let bench = bench(&[requests(1, 1)], 100);
+    let patient = Manner { patience: LONGEST_DELAY, ..PLAIN };
+    let delays: Vec<_> = (0..7)
+        .map(|_| bench.limits.admit(&[(&[0], true)], &someone(), patient).map(|a| a.delay.as_secs()).ok())
+        .collect();
+    assert_eq!(delays, [Some(0), Some(1), Some(2), Some(3), Some(4), Some(5), None]);
+}
+
+#[test]
+fn bytes_over_the_budget_slow_what_goes_on_and_refuse_what_is_new() {
+    let bench = bench(&[bytes(1_000_000, 100 * SECOND)], 100);
+    let first = bench.admit(&someone()).unwrap();
+    assert_eq!(first.meter.sent(1_000_000), Duration::ZERO);
+    assert_eq!(first.meter.sent(64 * 1024), SECOND, "no slower than the floor");
+    let refused = bench.admit(&someone()).unwrap_err();
+    assert_eq!(refused.currency, Currency::Bytes);
+    assert_eq!(refused.retry_after.as_secs(), 6, "when what is owed has come back");
+    bench.clock.advance(refused.retry_after + Duration::from_millis(1));
+    assert!(bench.admit(&someone()).is_ok());
+}
+
+#[test]
+fn transfers_beyond_the_slots_go_slowly_until_others_end() {
+    let bench = bench(&[LimitSettings { over: Over::Pace, ..transfers(1) }], 100);
+    let first = bench.admit(&someone()).unwrap();
+    let second = bench.admit(&someone()).unwrap();
+    assert_eq!(second.over.first().map(|over| over.currency), Some(Currency::Transfers));
+    assert_eq!((first.meter.sent(65_536), second.meter.sent(65_536)), (Duration::ZERO, SECOND));
+    drop(first);
+    assert_eq!(second.meter.sent(65_536), Duration::ZERO);
+}
+
+#[test]
+fn keys_are_told_apart_by_all_that_they_name() {
+    let by = |key: KeyBy| bench(&[LimitSettings { key, ..requests(1, 1) }], 100);
+    let base = Subject { pass: Some([1; 16]), identity: Some("ci"), asn: Some(64500), ..someone() };
+    let neighbour = at(Ipv4Addr::new(192, 0, 2, 9)).client;
+    let cases = [
+        (KeyBy::ADDRESS, Subject { client: neighbour, ..base }, true),
+        (KeyBy::PREFIX, Subject { client: neighbour, ..base }, false),
+        (KeyBy { network: Some((31, 64)), ..KeyBy::default() }, Subject { client: neighbour, ..base }, true),
+        (KeyBy { pass: true, ..KeyBy::default() }, Subject { client: neighbour, ..base }, false),
+        (KeyBy { pass: true, ..KeyBy::default() }, Subject { pass: Some([2; 16]), ..base }, true),
+        (KeyBy { asn: true, ..KeyBy::default() }, Subject { asn: Some(64501), ..base }, true),
+        (KeyBy { identity: true, ..KeyBy::default() }, Subject { identity: Some("ci2"), ..base }, true),
+        (KeyBy { site: true, ..KeyBy::PREFIX }, Subject { site: "images", ..base }, true),
+        (KeyBy { site: true, ..KeyBy::PREFIX }, Subject { client: neighbour, ..base }, false),
+    ];
+    for (key, other, apart) in cases {
+        let bench = by(key);
+        assert!(bench.admit(&base).is_ok());
+        assert_eq!(bench.admit(&other).is_ok(), apart, "{key:?}");
+        assert!(bench.admit(&base).is_err());
+    }
+    for key in ["pass", "identity", "asn"] {
+        let key = KeyBy { pass: key == "pass", identity: key == "identity", asn: key == "asn", ..KeyBy::ADDRESS };
+        assert_eq!(by(key).good(&someone(), 9), 9, "who lacks what is counted by is not counted");
+    }
+}
+
+#[test]
+fn clients_are_told_what_is_left() {
+    let all = LimitSettings { transfers: NonZeroU32::new(4), ..bytes(1000, 100 * SECOND) };
+    let all = LimitSettings { requests: Some(Rate { count: 2, per: SECOND }), burst: NonZeroU32::new(10), ..all };
+    let bench = bench(&[all], 100);
+    let admission = bench.admit(&someone()).unwrap();
+    admission.meter.sent(250);
+    let quota = admission.meter.quota().unwrap();
+    assert_eq!(
+        quota.policy,
+        "\"limit0\";q=10;w=5, \"limit0-bytes\";q=1000;qu=\"content-bytes\";w=100, \
+         \"limit0-transfers\";q=4;qu=\"concurrent-requests\""
+    );
+    assert_eq!(quota.state, "\"limit0\";r=9;t=1, \"limit0-bytes\";r=750;t=25, \"limit0-transfers\";r=3");
+}
+
+#[test]
+fn replicas_that_exchange_what_they_count_bound_a_client_together() {
+    let replicas: Vec<Bench> = (0..3).map(|_| bench(&[requests(100, 100)], 100)).collect();
+    replicas.iter().for_each(|bench| bench.limits.share());
+    // A store: the sum of what is owed, running down.
+    let mut owed = std::collections::HashMap::<CounterId, u64>::new();
+    let (interval, rounds) = (Duration::from_millis(200), 100);
+    let mut admitted = 0;
+    for _ in 0..rounds {
+        for bench in &replicas {
+            admitted += bench.good(&someone(), 1000);
+            bench.clock.advance(interval);
+        }
+        owed.values_mut().for_each(|owed| *owed = owed.saturating_sub(200_000));
+        for bench in &replicas {
+            for (id, change) in bench.limits.changes(1000) {
+                let Change::Due { add, view, .. } = change else { panic!() };
+                let total = owed.entry(id).or_default();
+                *total = (*total + add).max(view);
+            }
+        }
+        for bench in &replicas {
+            let totals: Vec<_> = owed.iter().map(|(id, owed)| (*id, Total::Due(*owed))).collect();
+            bench.limits.merge(&totals);
+        }
+    }
+    // Rate times window, one burst, and for each other replica a burst and what it admits until it hears.
+    let bound = 100 * 20 + 100 + 2 * (100 + 20);
+    assert!(admitted <= bound && admitted >= 2000, "{admitted}, at most {bound}");
+}
+
+use crate::exchange::{Change, CounterId, Replicated, Total};

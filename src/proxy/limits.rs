@@ -1,0 +1,112 @@
+//! Where requests, responses and passes are charged to limits.
+
+use super::context::{Context, Done, OverLimit};
+use super::decide::Asked;
+use super::refusal::Refusal;
+use super::site::Site;
+use super::{Front, Ruling};
+use crate::challenge::Pass;
+use crate::facts::{Client, Identity};
+use crate::limit::{Admission, LONGEST_DELAY, Limits, Manner, Subject};
+use crate::verdict::{Dialect, LimitId, Verdict};
+use smallvec::SmallVec;
+use std::time::Duration;
+
+/// No client is asked for more than this many times the difficulty of its tier.
+const MOST_DOUBLINGS: u32 = 7;
+
+impl Front {
+    fn subject<'a>(&self, limits: &Limits, client: Client, site: &'a str, pass: Option<&Pass>) -> Subject<'a> {
+        let asn = limits.needs_asn().then(|| self.gateway.memory.asn(client.address).present()).flatten();
+        Subject { client, site, pass: pass.map(|pass| pass.id), identity: None, asn }
+    }
+
+    /// Charges the limits of the rules that matched. What only observes or delays is noted; what refuses answers.
+    pub(super) fn over_limit(
+        &self,
+        verdict: &Verdict,
+        asked: &Asked<'_>,
+        pass: Option<&Pass>,
+        context: &mut Context,
+    ) -> Option<Refusal> {
+        let Asked { site, caller, method, ruling } = *asked;
+        if verdict.charges.is_empty() {
+            return None;
+        }
+        let limits = &ruling.limits;
+        let charges: SmallVec<[(&[LimitId], bool); 4]> =
+            verdict.charges.iter().map(|charge| (&*charge.limits, charge.enforced)).collect();
+        let subject = self.subject(limits, caller.client, &site.name, pass);
+        let manner = Manner {
+            never_refused: method == "HEAD" || caller.identity == Identity::Signature,
+            // A page that is open lives by its fetches.
+            patience: if pass.is_some() && caller.dialect == Dialect::Fetch { LONGEST_DELAY } else { Duration::ZERO },
+            has_body: method != "HEAD",
+        };
+        let metrics = &self.gateway.metrics;
+        let rule_of = |charge: usize| verdict.charges.get(charge);
+        match limits.admit(&charges, &subject, manner) {
+            Ok(Admission { meter, delay, over }) => {
+                context.meter = meter;
+                context.delay = delay;
+                for exceeded in over {
+                    let Some(charge) = rule_of(exceeded.charge) else { continue };
+                    let mode = if charge.enforced { "enforce" } else { "observe" };
+                    let way = if charge.enforced { "pace" } else { "none" };
+                    metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, mode, way]).inc();
+                    context.limit.get_or_insert(OverLimit { limit: exceeded.limit, rule: charge.rule.clone() });
+                }
+                None
+            }
+            Err(exceeded) => {
+                metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, "enforce", "refuse"]).inc();
+                let refusal = Refusal::over_limit(caller.dialect, exceeded.currency, exceeded.retry_after);
+                let rule = rule_of(exceeded.charge).map_or_else(|| verdict.rule.clone(), |charge| charge.rule.clone());
+                context.limit = Some(OverLimit { limit: exceeded.limit, rule });
+                context.done = Done::Limit;
+                Some(refusal)
+            }
+        }
+    }
+
+    /// Whether the client's network may have one more pass.
+    pub(super) fn may_get_pass(
+        &self,
+        ruling: &Ruling,
+        site: &Site,
+        client: Client,
+        context: &mut Context,
+    ) -> Result<(), Refusal> {
+        let subject = self.subject(&ruling.limits, client, &site.name, None);
+        let Some(exceeded) = ruling.limits.would_refuse(&ruling.pass_limits, &subject) else { return Ok(()) };
+        let labels = [&*site.name, &*exceeded.limit, "enforce", "refuse"];
+        self.gateway.metrics.limits_hit.with_label_values(&labels).inc();
+        context.limit = Some(OverLimit { limit: exceeded.limit, rule: "challenge".into() });
+        context.done = Done::Limit;
+        Err(Refusal::too_many_passes(exceeded.retry_after))
+    }
+
+    /// Whether the client's network has bought as many passes as it may.
+    pub(super) fn is_out_of_passes(&self, ruling: &Ruling, site: &str, client: Client) -> bool {
+        let subject = self.subject(&ruling.limits, client, site, None);
+        ruling.limits.would_refuse(&ruling.pass_limits, &subject).is_some()
+    }
+
+    /// Counts a pass that was bought.
+    pub(super) fn count_pass(&self, ruling: &Ruling, site: &str, client: Client) {
+        let subject = self.subject(&ruling.limits, client, site, None);
+        let manner = Manner { never_refused: true, patience: Duration::ZERO, has_body: false };
+        let ids = [&*ruling.pass_limits, std::slice::from_ref(&ruling.solves)].concat();
+        // Never refused, so that this cannot fail.
+        let _ = ruling.limits.admit(&[(&ids, true)], &subject, manner);
+    }
+
+    /// The difficulty for a client whose network has bought passes lately: it doubles with every so many of them.
+    pub(super) fn hardened(&self, ruling: &Ruling, difficulty: u32, site: &str, client: Client) -> u32 {
+        let subject = self.subject(&ruling.limits, client, site, None);
+        let owed = ruling.limits.owed(ruling.solves, &subject);
+        let doublings = (owed.as_secs() / ruling.harder.per.as_secs().max(1)).min(MOST_DOUBLINGS.into());
+        let harder = difficulty.saturating_mul(1 << doublings);
+        harder.min(ruling.harder.up_to.0.max(difficulty))
+    }
+}
