@@ -104,8 +104,10 @@ impl Front {
     /// The difficulty for a client whose network has bought passes lately: it doubles with every so many of them.
     pub(super) fn hardened(&self, ruling: &Ruling, difficulty: u32, site: &str, client: Client) -> u32 {
         let subject = self.subject(&ruling.limits, client, site, None);
-        let owed = ruling.limits.owed(ruling.solves, &subject);
-        let doublings = (owed.as_secs() / ruling.harder.per.as_secs().max(1)).min(MOST_DOUBLINGS.into());
+        let (after, per) = (ruling.harder.after.get(), ruling.harder.per);
+        // Those that are not quite forgotten yet count whole.
+        let passes = ruling.limits.owed(ruling.solves, &subject).as_nanos().div_ceil((per / after).as_nanos().max(1));
+        let doublings = (passes / u128::from(after)).min(MOST_DOUBLINGS.into());
         let harder = difficulty.saturating_mul(1 << doublings);
         harder.min(ruling.harder.up_to.0.max(difficulty))
     }

@@ -3,9 +3,13 @@
 use crate::challenge::Page;
 use crate::limit::Currency;
 use crate::verdict::Dialect;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Why a request does not get its object. Everything here may be shown to the client.
@@ -183,7 +187,7 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
     let title = refusal.status.canonical_reason().unwrap_or("Refused");
     let detail = refusal.detail.as_str();
     let (content_type, body) = match dialect {
-        Dialect::Page => ("text/html; charset=utf-8", page(title, detail, request_id)),
+        Dialect::Page => ("text/html; charset=utf-8", page(title, refusal, request_id)),
         Dialect::Fetch => {
             let status = refusal.status.as_u16();
             let problem = Problem { title, status, detail, code: refusal.code, request_id };
@@ -201,8 +205,7 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
     };
     let mut reply = Reply::new(refusal.status, content_type, body, request_id)?;
     if dialect == Dialect::Page {
-        let policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-        reply.header.insert_header(header::CONTENT_SECURITY_POLICY, policy)?;
+        reply.header.insert_header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY.as_str())?;
     }
     if let Some(after) = refusal.retry_after {
         reply.header.insert_header(header::RETRY_AFTER, whole_seconds(after))?;
@@ -230,13 +233,32 @@ pub fn lead(location: &str, request_id: &str) -> pingora::Result<Reply> {
     Ok(reply)
 }
 
-fn page(title: &str, detail: &str, request_id: &str) -> String {
-    let (title, detail) = (escaped(title), escaped(detail));
+/// Counts the seconds down. Nothing is loaded again by itself: that would come from all waiting pages at once, and would
+/// pull the page away from whoever reads it by ear.
+const COUNTDOWN: &str = "const left=document.getElementById('left');let n=+left.textContent;\
+    const timer=setInterval(()=>{left.textContent=--n;if(n<1)clearInterval(timer)},1000)";
+
+static PAGE_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(COUNTDOWN));
+    format!(
+        "default-src 'none'; script-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+});
+
+fn page(title: &str, refusal: &Refusal, request_id: &str) -> String {
+    let (title, detail) = (escaped(title), escaped(&refusal.detail));
+    let wait = refusal.retry_after.map_or_else(String::new, |after| {
+        let seconds = whole_seconds(after);
+        format!(
+            "<p><a href=\"\">Try again</a> in <span id=\"left\" role=\"timer\">{seconds}</span> s.</p>\n\
+             <script>{COUNTDOWN}</script>\n"
+        )
+    });
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"robots\" content=\"noindex\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{detail}</p>\n\
+         <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{detail}</p>\n{wait}\
          <p><small>Request id: <code>{request_id}</code></small></p>\n</main>\n</body>\n</html>\n"
     )
 }

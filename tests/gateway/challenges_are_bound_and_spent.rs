@@ -1,9 +1,9 @@
 //! A challenge is bound to site, tier and prefix, is spent once, and buys a pass that is worth its budget and no more.
 
-use crate::harness::{Answer, BROWSER, STRANGER, Setup, World, manual_clock, metric_in};
-use serde_json::{Value, json};
+use crate::harness::passes::{VERIFY, issue, pass, solve, submit, with_pass};
+use crate::harness::{BROWSER, STRANGER, Setup, World, manual_clock, metric_in};
+use serde_json::json;
 use std::time::Duration;
-use windscreen::challenge::cachewalk;
 use windscreen::demo::samples::Attributes;
 
 /// Easy puzzles and a small budget.
@@ -11,43 +11,6 @@ const POLICY: &str = "version: 1\nmode: enforce\n\
     rules:\n  - {name: hard, match: {path: /hard}, action: challenge, tier: hard}\n  - {name: all, action: challenge}\n\
     default: {action: allow}\n\
     challenge: {tiers: {default: 64, hard: 128}, pass: {requests: 10, bytes: 10 kB, per: 1h, prefixes: 2, renew_until: 3h}, grace: 2h}\n";
-
-const VERIFY: &str = "/.windscreen/verify";
-
-/// The challenge in a page.
-fn challenge(page: &Answer) -> String {
-    assert_eq!((page.status, page.header("content-type")), (403, Some("text/html; charset=utf-8")));
-    let text = page.text();
-    let data = text.split("id=\"windscreen-challenge\">").nth(1).unwrap().split("</script>").next().unwrap();
-    let data: Value = serde_json::from_str(data).unwrap();
-    assert_eq!((&data["count"], &data["rounds"], &data["verify"]), (&json!(16), &json!(4096), &json!(VERIFY)));
-    data["challenge"].as_str().unwrap().to_owned()
-}
-
-async fn issue(world: &World, address: &str, path: &str) -> String {
-    challenge(&world.client(address).navigating().get(path).await)
-}
-
-async fn submit(world: &World, address: &str, challenge: &str, nonces: &[u32]) -> Answer {
-    let body = json!({"challenge": challenge, "nonces": nonces}).to_string();
-    let client = world.client(address).header("User-Agent", BROWSER).header("Content-Type", "application/json");
-    client.send_body("POST", VERIFY, body.as_bytes()).await
-}
-
-fn solve(challenge: &str, difficulty: u32) -> Vec<u32> {
-    cachewalk::solve(challenge, 16, 4096, difficulty)
-}
-
-async fn pass(world: &World, address: &str, path: &str, difficulty: u32) -> String {
-    let challenge = issue(world, address, path).await;
-    let answer = submit(world, address, &challenge, &solve(&challenge, difficulty)).await;
-    assert_eq!(answer.status, 204, "{}", answer.text());
-    answer.cookie().unwrap()
-}
-
-async fn with_pass(world: &World, address: &str, cookie: &str, path: &str) -> Answer {
-    world.client(address).navigating().header("Cookie", cookie).get(path).await
-}
 
 async fn failed(world: &World, reason: &str) -> f64 {
     world.metric(&format!("windscreen_challenges_failed_total{{reason=\"{reason}\"}}")).await
