@@ -9,6 +9,7 @@
 // Rank 0: vocabulary, pure.
 pub mod clock;
 pub mod document;
+pub mod exchange;
 pub mod facts;
 pub mod network;
 pub mod path;
