@@ -5,6 +5,7 @@ use crate::document::{Decode, Diagnostics, Node, NonEmpty, Spanned, decode_names
 use crate::feeds::FeedsSettings;
 use crate::listener::ListenerSettings;
 use crate::origin::OriginSettings;
+use crate::shared_state::SharedStateSettings;
 use crate::surroundings::GeoIpSettings;
 use crate::verdict::Mode;
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ crate::settings! {
         feeds: FeedsSettings = FeedsSettings::default(),
         /// Keys that sign challenges and passes; random at start where absent.
         pass_keys: Option<PassKeysSettings> = None,
+        /// A store through which replicas share what they count; each counts alone where absent.
+        shared_state: Option<Spanned<SharedStateSettings>> = None,
     }
 }
 

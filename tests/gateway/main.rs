@@ -22,6 +22,7 @@ mod policies_act_as_they_say;
 mod private_stays_private;
 mod refusals_speak_the_clients_dialect;
 mod reloads_change_all_or_nothing;
+mod replicas_share_what_they_count;
 mod serving_needs_no_file;
 mod sites_are_addressed_by_host_and_prefix;
 mod the_reference_policy;

@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod client;
 pub mod mmdb;
+pub mod valkey;
 
 pub use client::{Answer, Client};
 
