@@ -3,7 +3,7 @@
 .PHONY: demo test lint bench bench-policy fuzz fuzz-smoke tools-build tools-test tools-bench
 
 APT_BUILD = cmake gcc g++ make pkg-config
-APT_TEST = chromium chromium-driver procps python3
+APT_TEST = chromium chromium-driver procps python3 redis-server
 APT_BENCH = nginx wrk util-linux
 
 demo: tools-build
@@ -35,7 +35,7 @@ tools-build:
 	@sh tests/tools.sh 'cmake cc c++' '$(APT_BUILD)'
 
 tools-test:
-	@sh tests/tools.sh 'chromium chromedriver pkill python3' '$(APT_TEST)'
+	@sh tests/tools.sh 'chromium chromedriver pkill python3 valkey-server|redis-server' '$(APT_TEST)'
 
 tools-bench:
 	@sh tests/tools.sh 'nginx wrk taskset' '$(APT_BENCH)'

@@ -36,6 +36,7 @@ pub mod credentials;
 pub mod feeds;
 pub mod listener;
 pub mod resolver;
+pub mod shared_state;
 pub mod surroundings;
 
 // Rank 5: composition.

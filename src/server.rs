@@ -7,6 +7,7 @@ use crate::challenge::{Gate, Page, SigningKeys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
+use crate::exchange::{Replicated, SpendOnce};
 use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
@@ -14,6 +15,7 @@ use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
 use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
 use crate::resolver;
+use crate::shared_state::SharedState;
 use crate::surroundings::{Surroundings, SystemResolver};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -105,6 +107,13 @@ impl Server {
         let ruling = Ruling { policy, limits, pass_limits, solves, harder: challenge.harder.clone() };
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
         surroundings.start(Arc::new(SystemResolver::new()), &background);
+        // Whatever counts for all replicas goes in here.
+        let counters: Vec<Arc<dyn Replicated>> = Vec::new();
+        let _spent: Option<Arc<dyn SpendOnce>> = config.file.shared_state.as_ref().map(|shared| {
+            let settings = &shared.value;
+            let ca = settings.ca.as_ref().and_then(|path| config.authorities.get(&path.value)).cloned();
+            SharedState::start(settings, ca, counters, clock.clone(), &metrics, &background) as Arc<dyn SpendOnce>
+        });
         let gate = Gate::new(keys, challenge, clock.now());
         let gateway = Arc::new(Gateway {
             sites,

@@ -1,10 +1,15 @@
 #!/bin/sh
 # tools.sh 'PROGRAM...' 'PACKAGE...': installs the Debian packages when one of the programs is missing, or names them.
+# `a|b` stands for either program.
 set -eu
 PATH=$PATH:/usr/sbin
 missing=
 for program in $1; do
-    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+    found=
+    for name in $(echo "$program" | tr '|' ' '); do
+        command -v "$name" >/dev/null 2>&1 && found=$name
+    done
+    [ -n "$found" ] || missing="$missing $program"
 done
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

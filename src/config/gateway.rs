@@ -5,6 +5,7 @@ use crate::document::{Decode, Diagnostics, Node, NonEmpty, Schemas, Spanned, Ver
 use crate::feeds::FeedsSettings;
 use crate::listener::ListenerSettings;
 use crate::origin::OriginSettings;
+use crate::shared_state::SharedStateSettings;
 use crate::surroundings::GeoIpSettings;
 use crate::verdict::Mode;
 use serde_json::Value;
@@ -33,6 +34,8 @@ crate::settings! {
         feeds: FeedsSettings = FeedsSettings::default(),
         /// Keys that sign challenges and passes; random at start where absent.
         pass_keys: Option<PassKeysSettings> = None,
+        /// A store through which replicas share what they count; each counts alone where absent.
+        shared_state: Option<Spanned<SharedStateSettings>> = None,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::document::{Diagnostics, Spanned, read, unknown_word};
 use crate::metrics::NO_SITE;
 use crate::path::CanonicalPath;
 use crate::policy::Deployment;
+use crate::shared_state::SharedStateSettings;
 use crate::surroundings::{Geo, GeoIpSettings};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -31,7 +32,7 @@ pub struct Config {
     pub file: GatewayFile,
     /// The policy that it names.
     pub policy: LoadedPolicy,
-    /// PEM certificates by the path that an origin names.
+    /// PEM certificates by the path that an origin or the shared state names.
     pub authorities: BTreeMap<PathBuf, Vec<u8>>,
     /// Signing keys, the newest first; empty where none are configured.
     pub pass_keys: Vec<[u8; 32]>,
@@ -80,7 +81,7 @@ pub fn for_origin(
 }
 
 fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Config> {
-    let file: GatewayFile = read(text, diagnostics)?;
+    let mut file: GatewayFile = read(text, diagnostics)?;
     check_sites(&file.sites, diagnostics);
     let mut authorities = BTreeMap::new();
     for (_, site) in &file.sites.value.0 {
@@ -107,6 +108,17 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         }),
         None => Ok(Vec::new()),
     };
+    if let Some(shared) = &mut file.shared_state {
+        check_shared(shared, file.pass_keys.is_some(), diagnostics);
+        let beside = |path: &mut PathBuf| *path = directory.join(&*path);
+        shared.value.password_file.as_mut().map(beside);
+        if let Some(path) = &shared.value.ca {
+            match read_authorities(&directory.join(&path.value), files) {
+                Ok(pem) => drop(authorities.insert(path.value.clone(), pem)),
+                Err(message) => diagnostics.error(path.position, message),
+            }
+        }
+    }
     let geo = read_geo(file.geoip.as_ref(), directory, files, diagnostics);
     let deployment = Deployment {
         sites: file.sites.value.0.iter().map(|(name, _)| name.clone()).collect(),
@@ -129,6 +141,17 @@ fn read_geo(
     let paths = GeoIpSettings { country: beside(&settings.value.country), asn: beside(&settings.value.asn) };
     files.0.extend([&paths.country, &paths.asn].into_iter().flatten().cloned());
     Geo::open(&paths).map_err(|message| diagnostics.error(settings.position, message)).ok()
+}
+
+fn check_shared(shared: &Spanned<SharedStateSettings>, pass_keys: bool, diagnostics: &mut Diagnostics) {
+    if !pass_keys {
+        let message =
+            "`shared_state` needs `pass_keys`: replicas must share keys, or a pass of one does not hold on the others";
+        diagnostics.error(shared.position, message);
+    }
+    if let Some(username) = shared.value.username.as_ref().filter(|_| shared.value.password_file.is_none()) {
+        diagnostics.error(username.position, "`username` needs `password_file`");
+    }
 }
 
 fn check_sites(sites: &Spanned<Named<SiteSettings>>, diagnostics: &mut Diagnostics) {

@@ -58,6 +58,12 @@ pub struct Metrics {
     pub feed_refreshes: IntCounterVec,
     pub feed_last_success: IntGaugeVec,
     pub feed_prefixes: IntGaugeVec,
+    pub shared_state_up: IntGaugeVec,
+    pub shared_state_exchanges: IntCounterVec,
+    pub shared_state_exchange_seconds: HistogramVec,
+    pub shared_state_counters: IntCounter,
+    pub shared_state_dropped: IntCounter,
+    pub shared_state_spends: IntCounterVec,
 }
 
 /// Registers families under the `windscreen_` prefix.
@@ -268,6 +274,36 @@ impl Metrics {
                 "feed_prefixes",
                 "CIDR blocks in use of a feed, by the filter that a network puts on it.",
                 &["feed", "filter"],
+            )?,
+            // Without labels, but a family of one: it is not there where no state is shared, and 0 would alert.
+            shared_state_up: r.gauges(
+                "shared_state_up",
+                "1 if the last exchange with the store went well, 0 while this replica counts alone.",
+                &[],
+            )?,
+            shared_state_exchanges: r.counters(
+                "shared_state_exchanges_total",
+                "Attempts to exchange counters with the store, by result (ok, unreachable, timeout, lost, denied, full, readonly, error).",
+                &["result"],
+            )?,
+            shared_state_exchange_seconds: r.histograms(
+                "shared_state_exchange_seconds",
+                "Seconds that an attempt to exchange counters took, with all its batches.",
+                &[],
+                &FIRST_BYTE_BUCKETS,
+            )?,
+            shared_state_counters: r.counter(
+                "shared_state_counters_total",
+                "Counters whose changes the store has taken, each time that it did.",
+            )?,
+            shared_state_dropped: r.counter(
+                "shared_state_dropped_total",
+                "Changes of counters that were dropped: too many waited for the store, or no answer tells whether it took them.",
+            )?,
+            shared_state_spends: r.counters(
+                "shared_state_spends_total",
+                "What was to be spent once over all replicas, by result (first, again, unavailable).",
+                &["result"],
             )?,
             registry: r.0,
         };

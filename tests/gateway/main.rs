@@ -25,6 +25,7 @@ mod policies_are_tested_by_their_cases;
 mod private_stays_private;
 mod refusals_speak_the_clients_dialect;
 mod reloads_change_all_or_nothing;
+mod replicas_share_what_they_count;
 mod schemas_say_what_is_accepted;
 mod serving_needs_no_file;
 mod sites_are_addressed_by_host_and_prefix;

@@ -5,6 +5,7 @@ pub mod client;
 pub mod mmdb;
 pub mod passes;
 pub mod program;
+pub mod valkey;
 
 pub use client::{Answer, Client};
 
