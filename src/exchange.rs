@@ -15,7 +15,7 @@ pub struct CounterId {
     pub space: &'static str,
     /// Which of several tables of one space; 0 where there is but one.
     pub scope: u64,
-    /// Whose counter it is: a keyed hash, which tells a reader of the store nothing.
+    /// Whose counter it is: a keyed hash, which tells a reader of the store nothing. Only of strikes it is the prefix.
     pub key: u128,
 }
 

@@ -7,7 +7,7 @@ use crate::challenge::{Gate, Page, SigningKeys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
-use crate::exchange::{Replicated, SpendOnce};
+use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
@@ -15,12 +15,12 @@ use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
 use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
 use crate::resolver;
-use crate::shared_state::SharedState;
+use crate::shared_state::{SharedState, SharedStateSettings};
 use crate::surroundings::{Surroundings, SystemResolver};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -107,25 +107,23 @@ impl Server {
         let ruling = Ruling { policy, limits, pass_limits, solves, harder: challenge.harder.clone() };
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
         surroundings.start(Arc::new(SystemResolver::new()), &background);
-        // Whatever counts for all replicas goes in here.
-        let counters: Vec<Arc<dyn Replicated>> = Vec::new();
-        let _spent: Option<Arc<dyn SpendOnce>> = config.file.shared_state.as_ref().map(|shared| {
-            let settings = &shared.value;
-            let ca = settings.ca.as_ref().and_then(|path| config.authorities.get(&path.value)).cloned();
-            SharedState::start(settings, ca, counters, clock.clone(), &metrics, &background) as Arc<dyn SpendOnce>
-        });
         let gate = Gate::new(keys, challenge, clock.now());
         let gateway = Arc::new(Gateway {
             sites,
             ruling: ArcSwap::from_pointee(ruling),
             memory: surroundings.clone(),
             gate,
-            spending: None,
+            spending: OnceLock::new(),
             page: Page::default(),
             metrics: metrics.clone(),
             clock,
         });
 
+        if let Some(settings) = &config.file.shared_state {
+            let settings = &settings.value;
+            let ca = settings.ca.as_ref().and_then(|path| config.authorities.get(&path.value)).cloned();
+            share(settings, ca, &gateway, &surroundings, &background);
+        }
         let steering =
             Steering::new(gateway.clone(), surroundings.clone(), feeds, &config.file.feeds, background.clone());
         let (shutdown, stopping) = watch::channel(false);
@@ -163,6 +161,51 @@ impl Server {
         let ended = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
         drop(self.background);
         ended
+    }
+}
+
+/// Shares with other replicas what this one counts.
+fn share(
+    settings: &SharedStateSettings,
+    authorities: Option<Vec<u8>>,
+    gateway: &Arc<Gateway>,
+    surroundings: &Arc<Surroundings>,
+    background: &CancellationToken,
+) {
+    gateway.ruling.load().limits.share();
+    gateway.gate.share();
+    surroundings.share();
+    let counters: Vec<Arc<dyn Replicated>> =
+        vec![Arc::new(CurrentLimits(gateway.clone())), Arc::new(Passes(gateway.clone())), surroundings.clone()];
+    let (clock, metrics) = (gateway.clock.clone(), &gateway.metrics);
+    let shared = SharedState::start(settings, authorities, counters, clock, metrics, background);
+    // It is the only one who sets it.
+    let _ = gateway.spending.set(shared);
+}
+
+/// The limits in force: a reload replaces them.
+struct CurrentLimits(Arc<Gateway>);
+
+impl Replicated for CurrentLimits {
+    fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {
+        self.0.ruling.load().limits.changes(most)
+    }
+
+    fn merge(&self, totals: &[(CounterId, Total)]) {
+        self.0.ruling.load().limits.merge(totals);
+    }
+}
+
+/// What has been used of passes.
+struct Passes(Arc<Gateway>);
+
+impl Replicated for Passes {
+    fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {
+        self.0.gate.accounts().changes(most)
+    }
+
+    fn merge(&self, totals: &[(CounterId, Total)]) {
+        self.0.gate.accounts().merge(totals);
     }
 }
 

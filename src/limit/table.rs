@@ -68,6 +68,8 @@ pub(super) struct Table {
     shards: Box<[Mutex<Shard>]>,
     cap: usize,
     sharing: AtomicBool,
+    /// How many keys have news.
+    news: AtomicUsize,
     /// Where the next sweep, and the next look for news, goes on.
     swept: AtomicUsize,
     looked: AtomicUsize,
@@ -81,6 +83,7 @@ impl Table {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
             cap,
             sharing: AtomicBool::new(false),
+            news: AtomicUsize::new(0),
             swept: AtomicUsize::new(0),
             looked: AtomicUsize::new(0),
         }
@@ -139,6 +142,7 @@ impl Table {
             (entry.added_requests, entry.added_bytes) = (0, 0);
         } else if !had_news && entry.has_news() {
             shard.news.push(key);
+            self.news.fetch_add(1, Ordering::Relaxed);
         }
         outcome
     }
@@ -152,13 +156,15 @@ impl Table {
     pub(super) fn take_news(&self, most: usize) -> Vec<(u128, Entry)> {
         let mut taken = Vec::new();
         for _ in 0..self.shards.len() {
-            if taken.len() >= most {
+            if taken.len() >= most || self.news.load(Ordering::Relaxed) == 0 {
                 break;
             }
             let number = self.looked.fetch_add(1, Ordering::Relaxed) % self.shards.len();
             let mut shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
             let rest = shard.news.len().saturating_sub(most - taken.len());
-            for key in shard.news.split_off(rest) {
+            let told = shard.news.split_off(rest);
+            self.news.fetch_sub(told.len(), Ordering::Relaxed);
+            for key in told {
                 if let Some(entry) = shard.entries.get_mut(&key) {
                     taken.push((key, *entry));
                     (entry.added_requests, entry.added_bytes) = (0, 0);

@@ -35,7 +35,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Everything that requests share, whatever listener they came through.
@@ -49,7 +49,7 @@ pub struct Gateway {
     /// Challenges and passes.
     pub gate: Gate,
     /// Where challenges are spent over all replicas, if there are several.
-    pub spending: Option<Arc<dyn SpendOnce>>,
+    pub spending: OnceLock<Arc<dyn SpendOnce>>,
     /// The challenge page.
     pub page: Page,
     /// The numbers.

@@ -72,7 +72,7 @@ impl Front {
                 return Err(RedeemError::Passes);
             }
             // Once over all replicas. Without an answer it counts here only: once per replica.
-            if let Some(store) = spending
+            if let Some(store) = spending.get()
                 && store.spend(attempt.id(), attempt.expires().since(context.now)).await == Spending::Again
             {
                 return Err(RedeemError::Spent);

@@ -1,7 +1,8 @@
 //! The `shared_state` section of the gateway file.
 
-use crate::document::{Decode, Diagnostics, Node, NonEmpty, Spanned};
+use crate::document::{Decode, Diagnostics, Node, NonEmpty, Schemas, Spanned, pattern, text_like};
 use http::Uri;
+use serde_json::Value;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,11 +48,27 @@ impl Decode for Interval {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         within(50, 2000, "a duration from `50ms` to `2s`", node, diagnostics).map(Interval)
     }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        Duration::schema(schemas)
+    }
+
+    fn written(&self) -> Option<Value> {
+        self.0.written()
+    }
 }
 
 impl Decode for Patience {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         within(10, 5000, "a duration from `10ms` to `5s`", node, diagnostics).map(Patience)
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        Duration::schema(schemas)
+    }
+
+    fn written(&self) -> Option<Value> {
+        self.0.written()
     }
 }
 
@@ -69,6 +86,14 @@ impl Decode for Prefix {
             diagnostics.error(node.position, message);
         }
         good.then_some(Prefix(text))
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        text_like("^[A-Za-z0-9._-]{1,64}$")
+    }
+
+    fn written(&self) -> Option<Value> {
+        Some(self.0.clone().into())
     }
 }
 
@@ -148,6 +173,13 @@ impl Decode for StoreUrl {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let text = String::decode(node, diagnostics)?;
         StoreUrl::parse(&text).map_err(|message| diagnostics.error(node.position, message)).ok()
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        pattern(
+            "^([Rr][Ee][Dd][Ii][Ss]{1,2}|unix)://",
+            &["redis://valkey.example.org:6379/0", "unix:///run/valkey.sock"],
+        )
     }
 }
 

@@ -13,6 +13,7 @@ mod geo;
 mod load;
 mod lookup;
 mod names;
+mod shared_strikes;
 mod strikes;
 
 pub use dns::{Answer, Family, Resolve, SystemResolver, Unanswered};
@@ -20,6 +21,7 @@ pub use geo::{Geo, GeoIpSettings};
 pub use strikes::StrikeSettings;
 
 use crate::clock::{Clock, Timestamp};
+use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::facts::Fact;
 use crate::metrics::Metrics;
 use crate::network::IpNet;
@@ -91,6 +93,23 @@ impl Surroundings {
         for (table, size) in sizes {
             self.metrics.table_entries.with_label_values(&[table]).set(i64::try_from(size).unwrap_or(i64::MAX));
         }
+    }
+}
+
+impl Surroundings {
+    /// From now on replicas hear of strikes, and are asked about prefixes.
+    pub fn share(&self) {
+        self.strikes.share();
+    }
+}
+
+impl Replicated for Surroundings {
+    fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {
+        self.strikes.changes(most, self.clock.now())
+    }
+
+    fn merge(&self, totals: &[(CounterId, Total)]) {
+        self.strikes.merge(totals, self.clock.now());
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! A record outlives a reload of the policy, and no flood of new prefixes drives it out of the table.
 
+use super::shared_strikes::Shared;
 use crate::clock::Timestamp;
+use crate::exchange::{Change, CounterId, Total};
 use crate::network::{IpNet, truncated};
 use dashmap::DashMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -51,6 +54,7 @@ pub(super) struct Strikes {
     cap: usize,
     half_life_millis: AtomicU64,
     purged: AtomicU64,
+    shared: OnceLock<Shared>,
 }
 
 impl Strikes {
@@ -61,6 +65,7 @@ impl Strikes {
             cap,
             half_life_millis: AtomicU64::new(0),
             purged: AtomicU64::new(0),
+            shared: OnceLock::new(),
         };
         strikes.set_half_life(half_life);
         strikes
@@ -82,6 +87,9 @@ impl Strikes {
 
     /// What is on record against `prefix`, or against its neighbourhood while the table is too full to know it.
     pub(super) fn get(&self, prefix: IpNet, now: Timestamp) -> f64 {
+        if let Some(shared) = self.shared.get() {
+            shared.ask(prefix, now);
+        }
         let key = self.key(prefix);
         self.records.get(&key).map_or(0.0, |record| record.at(now, self.half_life()))
     }
@@ -91,6 +99,14 @@ impl Strikes {
         if !(strikes > 0.0 && strikes.is_finite()) {
             return;
         }
+        if let Some(shared) = self.shared.get() {
+            shared.added(prefix, strikes);
+        }
+        self.raise(prefix, now, |record| record + strikes);
+    }
+
+    /// Changes a record as it stands at `now`.
+    fn raise(&self, prefix: IpNet, now: Timestamp, change: impl FnOnce(f64) -> f64) {
         if self.len() >= self.cap && !self.records.contains_key(&prefix) {
             self.purge(now);
         }
@@ -99,9 +115,38 @@ impl Strikes {
             self.count.fetch_add(1, Ordering::Relaxed);
             Record { strikes: 0.0, at: now }
         });
-        record.strikes = record.at(now, half_life) + strikes;
+        record.strikes = change(record.at(now, half_life));
         // A clock that is set back makes nobody younger.
         record.at = record.at.max(now);
+    }
+
+    /// From now on replicas hear of strikes, and are asked about prefixes.
+    pub(super) fn share(&self) {
+        self.shared.get_or_init(Shared::default);
+    }
+
+    /// What replicas should hear, and what they are asked: an addition of nothing.
+    pub(super) fn changes(&self, most: usize, now: Timestamp) -> Vec<(CounterId, Change)> {
+        let half_life = self.half_life();
+        let news = self.shared.get().map(|shared| shared.take(most)).unwrap_or_default();
+        let change = |(prefix, add): (IpNet, f64)| {
+            let view = self.records.get(&self.key(prefix)).map_or(0.0, |record| record.at(now, half_life));
+            (Shared::id(prefix), Change::Decaying { add, view, half_life })
+        };
+        news.into_iter().map(change).collect()
+    }
+
+    /// Takes over what all replicas know of prefixes.
+    pub(super) fn merge(&self, totals: &[(CounterId, Total)], now: Timestamp) {
+        let Some(shared) = self.shared.get() else { return };
+        for (id, total) in totals {
+            if let (Some(prefix), Total::Decaying(total)) = (Shared::prefix(id), total)
+                && *total >= FORGOTTEN
+            {
+                let all = total + shared.pending(prefix);
+                self.raise(prefix, now, |record| record.max(all));
+            }
+        }
     }
 
     /// The key that `prefix` is counted under at this moment.

@@ -32,4 +32,5 @@ mod sites_are_addressed_by_host_and_prefix;
 mod the_engine_agrees_with_a_naive_one;
 mod the_guide_is_right;
 mod the_reference_policy;
+mod three_gateways_count_as_one;
 mod urllib_downloads_images;
