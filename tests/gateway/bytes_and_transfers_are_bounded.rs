@@ -127,7 +127,7 @@ async fn no_slot_is_lost_however_many_clients_are_killed() {
     let kill = |number: usize| {
         let world = world.clone();
         async move {
-            for round in 0..250 {
+            for round in 0..50 {
                 // Some leave before the header, some in the middle.
                 world.client(STRANGER).abandon("/logs/big", (number + round) % 3 * 1000).await;
             }
