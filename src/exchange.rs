@@ -81,6 +81,12 @@ pub trait Replicated: Send + Sync {
 
     /// Takes over totals, each of a counter whose change was taken.
     fn merge(&self, totals: &[(CounterId, Total)]);
+
+    /// Everything that is worth keeping over a restart, as changes that add nothing.
+    fn keep(&self) -> Vec<(CounterId, Change)>;
+
+    /// Takes over what an earlier process kept. Counters of others are none of its business.
+    fn restore(&self, kept: &[(CounterId, Change)]);
 }
 
 /// The answer of the store when something is to be spent.

@@ -34,6 +34,7 @@ pub mod proxy;
 // Rank 4: the outside world.
 pub mod credentials;
 pub mod feeds;
+pub mod keeper;
 pub mod listener;
 pub mod resolver;
 pub mod shared_state;

@@ -8,6 +8,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
 use crate::exchange::{Change, CounterId, Replicated, Total};
+use crate::keeper::Keeper;
 use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
@@ -15,7 +16,7 @@ use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
 use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
 use crate::resolver;
-use crate::shared_state::{SharedState, SharedStateSettings};
+use crate::shared_state::SharedState;
 use crate::surroundings::{Surroundings, SystemResolver};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ pub struct Server {
     shutdown: watch::Sender<bool>,
     background: DropGuard,
     connections: TaskTracker,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Server {
@@ -119,10 +121,24 @@ impl Server {
             clock,
         });
 
+        let counters: Vec<Arc<dyn Replicated>> =
+            vec![Arc::new(CurrentLimits(gateway.clone())), Arc::new(Passes(gateway.clone())), surroundings.clone()];
+        let keeper = config.file.counters.as_ref().map(|settings| {
+            let keeper = Arc::new(Keeper::new(&settings.value, counters.clone(), gateway.clock.clone()));
+            keeper.restore();
+            tokio::spawn(background.clone().run_until_cancelled_owned(keeper.clone().run()));
+            keeper
+        });
         if let Some(settings) = &config.file.shared_state {
             let settings = &settings.value;
             let ca = settings.ca.as_ref().and_then(|path| config.authorities.get(&path.value)).cloned();
-            share(settings, ca, &gateway, &surroundings, &background);
+            gateway.ruling.load().limits.share();
+            gateway.gate.share();
+            surroundings.share();
+            let clock = gateway.clock.clone();
+            let shared = SharedState::start(settings, ca, counters, clock, &metrics, &background);
+            // Nobody else sets it.
+            let _ = gateway.spending.set(shared);
         }
         let steering =
             Steering::new(gateway.clone(), surroundings.clone(), feeds, &config.file.feeds, background.clone());
@@ -151,7 +167,7 @@ impl Server {
             connections.spawn(listener.serve(stopping.clone(), connections.clone()));
         }
         tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone(), surroundings)));
-        Ok(Server { addresses, admin, gateway, steering, shutdown, background: guard, connections })
+        Ok(Server { addresses, admin, gateway, steering, shutdown, background: guard, connections, keeper })
     }
 
     /// Stops accepting, lets requests in flight end for at most `limit`, then stops everything. Says whether all ended.
@@ -159,28 +175,17 @@ impl Server {
         self.shutdown.send_replace(true);
         self.connections.close();
         let ended = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
+        self.keep();
         drop(self.background);
         ended
     }
-}
 
-/// Shares with other replicas what this one counts.
-fn share(
-    settings: &SharedStateSettings,
-    authorities: Option<Vec<u8>>,
-    gateway: &Arc<Gateway>,
-    surroundings: &Arc<Surroundings>,
-    background: &CancellationToken,
-) {
-    gateway.ruling.load().limits.share();
-    gateway.gate.share();
-    surroundings.share();
-    let counters: Vec<Arc<dyn Replicated>> =
-        vec![Arc::new(CurrentLimits(gateway.clone())), Arc::new(Passes(gateway.clone())), surroundings.clone()];
-    let (clock, metrics) = (gateway.clock.clone(), &gateway.metrics);
-    let shared = SharedState::start(settings, authorities, counters, clock, metrics, background);
-    // It is the only one who sets it.
-    let _ = gateway.spending.set(shared);
+    /// Writes down what was counted, where that is configured.
+    pub fn keep(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.save();
+        }
+    }
 }
 
 /// The limits in force: a reload replaces them.
@@ -194,6 +199,14 @@ impl Replicated for CurrentLimits {
     fn merge(&self, totals: &[(CounterId, Total)]) {
         self.0.ruling.load().limits.merge(totals);
     }
+
+    fn keep(&self) -> Vec<(CounterId, Change)> {
+        self.0.ruling.load().limits.keep()
+    }
+
+    fn restore(&self, kept: &[(CounterId, Change)]) {
+        self.0.ruling.load().limits.restore(kept);
+    }
 }
 
 /// What has been used of passes.
@@ -206,6 +219,14 @@ impl Replicated for Passes {
 
     fn merge(&self, totals: &[(CounterId, Total)]) {
         self.0.gate.accounts().merge(totals);
+    }
+
+    fn keep(&self) -> Vec<(CounterId, Change)> {
+        self.0.gate.accounts().keep()
+    }
+
+    fn restore(&self, kept: &[(CounterId, Change)]) {
+        self.0.gate.accounts().restore(kept);
     }
 }
 

@@ -47,6 +47,62 @@ fn hashed(prefix: IpNet) -> u64 {
 }
 
 impl Account {
+    fn new(tenths: u64, first: Timestamp, expires: Timestamp) -> Self {
+        Account {
+            requests: 0,
+            bytes: 0,
+            tenths,
+            renewals: 0,
+            renewed: first,
+            first,
+            expires,
+            prefixes: SmallVec::new(),
+            added_requests: 0,
+            added_bytes: 0,
+            has_news: false,
+        }
+    }
+
+    /// What others should know of it: each part with its name, and what was added to it.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, Change)> {
+        let expires = self.expires;
+        let sum = |space, add, view| (space, Change::Sum { add, view, expires });
+        // What was given back waits until more is taken: a sum only grows.
+        let bytes = u64::try_from(self.added_bytes).unwrap_or(0);
+        let sums = [
+            sum(REQUESTS, self.added_requests, self.requests),
+            sum(BYTES, bytes, self.bytes),
+            sum(RENEWALS, 0, self.renewals),
+        ];
+        let sums = sums.into_iter().filter(|(_, change)| !matches!(change, Change::Sum { view: 0, .. }));
+        sums.chain([(PREFIXES, Change::Members { seen: self.prefixes.to_vec(), expires })])
+    }
+
+    /// Takes over what others know of one part.
+    fn learn(&mut self, space: &str, total: &Total) {
+        match (space, total) {
+            (REQUESTS, Total::Sum(sum)) => {
+                let all = sum.saturating_add(self.added_requests);
+                if all > self.requests {
+                    self.requests = all;
+                    // Others know what has been used of it, so that it need not be guessed.
+                    self.tenths = 10;
+                }
+            }
+            (BYTES, Total::Sum(sum)) => self.bytes = self.bytes.max(sum.saturating_add_signed(self.added_bytes)),
+            (RENEWALS, Total::Sum(sum)) => self.renewals = self.renewals.max(*sum),
+            (PREFIXES, Total::Members(members)) => {
+                for (prefix, seen) in members {
+                    match self.prefixes.iter_mut().find(|(known, _)| known == prefix) {
+                        Some((_, at)) => *at = (*at).max(*seen),
+                        None => self.prefixes.push((*prefix, *seen)),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The budget so far: each renewal adds a tenth.
     fn allowed(&self, base: u64) -> u64 {
         base.saturating_mul(self.tenths) / 10 + self.renewals * (base / RENEWAL_SHARE)
@@ -107,20 +163,7 @@ impl Accounts {
                     return Err(PassError::Full);
                 }
                 let tenths = if pass.first.0 < self.began.load(Ordering::Relaxed) { 1 } else { 10 };
-                let account = Account {
-                    requests: 0,
-                    bytes: 0,
-                    tenths,
-                    renewals: 0,
-                    renewed: pass.first,
-                    first: pass.first,
-                    expires: pass.expires,
-                    prefixes: SmallVec::new(),
-                    added_requests: 0,
-                    added_bytes: 0,
-                    has_news: false,
-                };
-                act(&mut entry.insert(account))
+                act(&mut entry.insert(Account::new(tenths, pass.first, pass.expires)))
             }
         }
     }
@@ -229,20 +272,7 @@ impl Replicated for Accounts {
         for id in ids {
             let Some(mut account) = self.table.get_mut(&id) else { continue };
             account.has_news = false;
-            let key = u128::from_be_bytes(id);
-            let expires = account.expires;
-            let mut sum = |space, add, view| {
-                changes.push((CounterId { space, scope: 0, key }, Change::Sum { add, view, expires }));
-            };
-            // What was given back waits until more is taken: a sum only grows.
-            let bytes = u64::try_from(account.added_bytes).unwrap_or(0);
-            sum(REQUESTS, account.added_requests, account.requests);
-            sum(BYTES, bytes, account.bytes);
-            if account.renewals > 0 {
-                sum(RENEWALS, 0, account.renewals);
-            }
-            let seen = account.prefixes.to_vec();
-            changes.push((CounterId { space: PREFIXES, scope: 0, key }, Change::Members { seen, expires }));
+            changes.extend(account.parts().map(|(space, change)| (counter(space, &id), change)));
             account.added_requests = 0;
             account.added_bytes = account.added_bytes.min(0);
         }
@@ -251,30 +281,48 @@ impl Replicated for Accounts {
 
     fn merge(&self, totals: &[(CounterId, Total)]) {
         for (id, total) in totals {
-            let Some(mut account) = self.table.get_mut(&id.key.to_be_bytes()) else { continue };
-            match (id.space, total) {
-                (REQUESTS, Total::Sum(sum)) => {
-                    let all = sum.saturating_add(account.added_requests);
-                    if all > account.requests {
-                        account.requests = all;
-                        // Others know what has been used of it, so that it need not be guessed.
-                        account.tenths = 10;
-                    }
-                }
-                (BYTES, Total::Sum(sum)) => {
-                    account.bytes = account.bytes.max(sum.saturating_add_signed(account.added_bytes));
-                }
-                (RENEWALS, Total::Sum(sum)) => account.renewals = account.renewals.max(*sum),
-                (PREFIXES, Total::Members(members)) => {
-                    for (prefix, seen) in members {
-                        match account.prefixes.iter_mut().find(|(known, _)| known == prefix) {
-                            Some((_, at)) => *at = (*at).max(*seen),
-                            None => account.prefixes.push((*prefix, *seen)),
-                        }
-                    }
-                }
-                _ => {}
+            if let Some(mut account) = self.table.get_mut(&id.key.to_be_bytes()) {
+                account.learn(id.space, total);
             }
         }
+    }
+
+    fn keep(&self) -> Vec<(CounterId, Change)> {
+        let mut kept = Vec::new();
+        for account in &self.table {
+            kept.extend(
+                account.parts().map(|(space, change)| (counter(space, account.key()), without_addition(change))),
+            );
+        }
+        kept
+    }
+
+    fn restore(&self, kept: &[(CounterId, Change)]) {
+        for (id, change) in kept.iter().filter(|(id, _)| [REQUESTS, BYTES, RENEWALS, PREFIXES].contains(&id.space)) {
+            let (total, expires) = match change {
+                Change::Sum { view, expires, .. } => (Total::Sum(*view), *expires),
+                Change::Members { seen, expires } => (Total::Members(seen.clone()), *expires),
+                _ => continue,
+            };
+            let key = id.key.to_be_bytes();
+            if !self.table.contains_key(&key) && self.count.fetch_add(1, Ordering::Relaxed) >= CAP {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                return;
+            }
+            // When it was first issued, nobody has written down; when it was renewed last neither: no bonus is due soon.
+            let began = Timestamp(self.began.load(Ordering::Relaxed));
+            self.table.entry(key).or_insert_with(|| Account::new(10, began, expires)).learn(id.space, &total);
+        }
+    }
+}
+
+fn counter(space: &'static str, id: &[u8; 16]) -> CounterId {
+    CounterId { space, scope: 0, key: u128::from_be_bytes(*id) }
+}
+
+fn without_addition(change: Change) -> Change {
+    match change {
+        Change::Sum { view, expires, .. } => Change::Sum { add: 0, view, expires },
+        other => other,
     }
 }

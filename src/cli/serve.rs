@@ -56,12 +56,17 @@ async fn until_stopped(config: Config, watched: Option<(PathBuf, Files)>) -> Res
     }
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(0),
+            _ = interrupt.recv() => {
+                server.keep();
+                return Ok(0);
+            }
             _ = terminate.recv() => break,
             _ = hangup.recv() => reload.notify_one(),
         }
     }
     tracing::info!("stopping: no new connections; requests in flight end first");
+    // Once more at the end; but the process may not live so long.
+    server.keep();
     tokio::select! {
         ended = server.drain(DRAIN) => if !ended {
             tracing::warn!("some transfers did not end in time and are cut");

@@ -3,6 +3,7 @@
 use crate::credentials::CredentialsSource;
 use crate::document::{Decode, Diagnostics, Node, NonEmpty, Schemas, Spanned, Version, decode_names, names};
 use crate::feeds::FeedsSettings;
+use crate::keeper::KeeperSettings;
 use crate::listener::ListenerSettings;
 use crate::origin::OriginSettings;
 use crate::shared_state::SharedStateSettings;
@@ -34,6 +35,8 @@ crate::settings! {
         feeds: FeedsSettings = FeedsSettings::default(),
         /// Keys that sign challenges and passes; random at start where absent.
         pass_keys: Option<PassKeysSettings> = None,
+        /// Where what was counted is kept over a restart. Everybody has a full budget after one where absent.
+        counters: Option<Spanned<KeeperSettings>> = None,
         /// A store through which replicas share what they count; each counts alone where absent.
         shared_state: Option<Spanned<SharedStateSettings>> = None,
     }

@@ -6,6 +6,7 @@ use super::gateway::{GatewayFile, Named, SiteSettings};
 use super::policies::{LoadedPolicy, load_policy};
 use crate::challenge::SigningKeys;
 use crate::document::{Diagnostics, Spanned, read, unknown_word};
+use crate::keeper::KeeperSettings;
 use crate::metrics::NO_SITE;
 use crate::path::CanonicalPath;
 use crate::policy::Deployment;
@@ -108,6 +109,9 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         }),
         None => Ok(Vec::new()),
     };
+    if let Some(counters) = &mut file.counters {
+        check_counters(counters, file.pass_keys.is_some(), directory, diagnostics);
+    }
     if let Some(shared) = &mut file.shared_state {
         check_shared(shared, file.pass_keys.is_some(), diagnostics);
         let beside = |path: &mut PathBuf| *path = directory.join(&*path);
@@ -141,6 +145,24 @@ fn read_geo(
     let paths = GeoIpSettings { country: beside(&settings.value.country), asn: beside(&settings.value.asn) };
     files.0.extend([&paths.country, &paths.asn].into_iter().flatten().cloned());
     Geo::open(&paths).map_err(|message| diagnostics.error(settings.position, message)).ok()
+}
+
+fn check_counters(
+    counters: &mut Spanned<KeeperSettings>,
+    pass_keys: bool,
+    directory: &Path,
+    diagnostics: &mut Diagnostics,
+) {
+    if !pass_keys {
+        let message = "`counters` needs `pass_keys`: who is counted is hashed with a secret that follows from them";
+        diagnostics.error(counters.position, message);
+    }
+    let file = &mut counters.value.file;
+    file.value = directory.join(&file.value);
+    if !file.value.parent().is_some_and(Path::is_dir) {
+        let message = format!("`{}` cannot be written: its directory does not exist", file.value.display());
+        diagnostics.error(file.position, message);
+    }
 }
 
 fn check_shared(shared: &Spanned<SharedStateSettings>, pass_keys: bool, diagnostics: &mut Diagnostics) {

@@ -9,6 +9,9 @@ use std::sync::atomic::Ordering;
 const REQUESTS: &str = "requests";
 const BYTES: &str = "bytes";
 
+/// Who owes less than this is as good as new when a restart is over.
+const WORTH_KEEPING: u64 = 5_000_000_000;
+
 fn micros(nanos: u64) -> u64 {
     nanos.div_ceil(1000)
 }
@@ -75,5 +78,35 @@ impl Replicated for Limits {
                 limit.merge(id.space, id.key, *owed);
             }
         }
+    }
+
+    fn keep(&self) -> Vec<(CounterId, Change)> {
+        let mut kept = Vec::new();
+        for limit in &self.all {
+            let now = limit.now();
+            let owed = |due: u64| due.saturating_sub(now);
+            let worth = |entry: &Entry| owed(entry.requests).max(owed(entry.bytes)) >= WORTH_KEEPING;
+            for (key, entry) in limit.table.keep(worth) {
+                for (space, bucket, due) in
+                    [(REQUESTS, &limit.requests, entry.requests), (BYTES, &limit.bytes, entry.bytes)]
+                {
+                    let Some(bucket) = bucket.as_ref().filter(|_| owed(due) > 0) else { continue };
+                    let (view, most) = (micros(owed(due)), micros(bucket.horizon()));
+                    kept.push((CounterId { space, scope: limit.scope, key }, Change::Due { add: 0, view, most }));
+                }
+            }
+        }
+        kept
+    }
+
+    fn restore(&self, kept: &[(CounterId, Change)]) {
+        let totals: Vec<_> = kept
+            .iter()
+            .filter_map(|(id, change)| match change {
+                Change::Due { view, .. } => Some((*id, Total::Due(*view))),
+                _ => None,
+            })
+            .collect();
+        self.merge(&totals);
     }
 }

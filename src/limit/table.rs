@@ -174,6 +174,16 @@ impl Table {
         taken
     }
 
+    /// All entries that `is_worth` keeping.
+    pub(super) fn keep(&self, is_worth: impl Fn(&Entry) -> bool) -> Vec<(u128, Entry)> {
+        let mut kept = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(shard.entries.iter().filter(|(_, entry)| is_worth(entry)).map(|(key, entry)| (*key, *entry)));
+        }
+        kept
+    }
+
     /// Forgets idle keys in `count` shards, beginning after those of the last call.
     pub(super) fn sweep(&self, count: usize, now: u64) {
         for _ in 0..count.min(self.shards.len()) {

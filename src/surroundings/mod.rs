@@ -111,6 +111,14 @@ impl Replicated for Surroundings {
     fn merge(&self, totals: &[(CounterId, Total)]) {
         self.strikes.merge(totals, self.clock.now());
     }
+
+    fn keep(&self) -> Vec<(CounterId, Change)> {
+        self.strikes.keep(self.clock.now())
+    }
+
+    fn restore(&self, kept: &[(CounterId, Change)]) {
+        self.strikes.restore(kept, self.clock.now());
+    }
 }
 
 impl Memory for Surroundings {

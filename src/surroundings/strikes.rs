@@ -149,6 +149,28 @@ impl Strikes {
         }
     }
 
+    /// Everything on record.
+    pub(super) fn keep(&self, now: Timestamp) -> Vec<(CounterId, Change)> {
+        let half_life = self.half_life();
+        let change = |record: dashmap::mapref::multiple::RefMulti<'_, IpNet, Record>| {
+            let view = record.at(now, half_life);
+            (Shared::id(*record.key()), Change::Decaying { add: 0.0, view, half_life })
+        };
+        self.records.iter().map(change).collect()
+    }
+
+    /// Takes over what was on record.
+    pub(super) fn restore(&self, kept: &[(CounterId, Change)], now: Timestamp) {
+        for (id, change) in kept {
+            if let (Some(prefix), Change::Decaying { view, .. }) = (Shared::prefix(id), change)
+                && view.is_finite()
+                && *view >= FORGOTTEN
+            {
+                self.raise(prefix, now, |record| record.max(*view));
+            }
+        }
+    }
+
     /// The key that `prefix` is counted under at this moment.
     fn key(&self, prefix: IpNet) -> IpNet {
         let mut key = prefix;

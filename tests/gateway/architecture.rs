@@ -9,7 +9,7 @@ const RANKS: [&[&str]; 7] = [
     &["challenge", "identity", "limit", "origin", "policy"],
     &["metrics"],
     &["proxy"],
-    &["credentials", "feeds", "listener", "resolver", "shared_state", "surroundings"],
+    &["credentials", "feeds", "keeper", "listener", "resolver", "shared_state", "surroundings"],
     &["admin", "config", "demo", "importer", "trial"],
     &["cli", "reload", "server"],
 ];

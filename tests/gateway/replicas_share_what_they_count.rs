@@ -55,6 +55,12 @@ impl Replicated for Sums {
             *seen = (total + *new).max(*seen);
         }
     }
+
+    fn keep(&self) -> Vec<(CounterId, Change)> {
+        Vec::new()
+    }
+
+    fn restore(&self, _: &[(CounterId, Change)]) {}
 }
 
 struct Replica {
