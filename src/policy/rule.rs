@@ -97,6 +97,12 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether it keeps objects private: it denies, and says `mode: enforce` itself. Protection may fail open, access
+    /// must not, and this is how a policy tells them apart.
+    pub fn guards_access(&self) -> bool {
+        matches!(self.effect, Effect::End(Action::Deny { .. })) && self.mode == Some(Mode::Enforce)
+    }
+
     /// Whether it is for every request: it has no `match`.
     pub fn matches_everything(&self) -> bool {
         self.matcher == Matcher::All(Vec::new())
