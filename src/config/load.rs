@@ -80,7 +80,8 @@ pub fn for_origin(
 }
 
 fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Config> {
-    let file: GatewayFile = read(text, diagnostics)?;
+    let mut file: GatewayFile = read(text, diagnostics)?;
+    file.feeds.directory = file.feeds.directory.map(|path| directory.join(path));
     check_sites(&file.sites, diagnostics);
     let mut authorities = BTreeMap::new();
     for (_, site) in &file.sites.value.0 {

@@ -174,6 +174,15 @@ fn what_cannot_be_meant_exits_with_2() {
 }
 
 #[test]
+fn feeds_are_found_from_any_directory() {
+    let url = "https://logs.example.org/a";
+    let arguments = ["explain", "-c", "explain/gateway.yaml", "--json", "--ip", "192.0.2.1", "GET", url];
+    let Program { stdout, .. } = Program::run("tests/config", &arguments);
+    let found: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(found["feeds"][0], json!({"feed": "github-meta key=actions", "known": true}));
+}
+
+#[test]
 fn what_guards_access_refuses_while_nobody_can_tell() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
