@@ -45,8 +45,17 @@ use regex_automata::util::pool::Pool;
 use request::{Request, Scratch};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
+use when::When;
 
 type MakeScratch = Box<dyn Fn() -> Scratch + Send + Sync + UnwindSafe + RefUnwindSafe>;
+
+/// Checks the text of a `when`.
+///
+/// # Errors
+/// Says what is wrong with it, and what to do.
+pub fn check_expression(text: &str) -> Result<(), String> {
+    When::compile(text).map(drop).map_err(|error| error.message)
+}
 
 /// A compiled policy.
 #[derive(Debug)]
