@@ -1,7 +1,7 @@
 //! Changing the policy of a running gateway: validate first, then swap at once; a bad file changes nothing.
 //!
 //! Files are looked at by their metadata every second: that also sees the symbolic links that Kubernetes swaps, and
-//! costs a few system calls. What listens, signs and is asked stays as it was at start.
+//! costs a few system calls. Folders that an import looks through are among them. What listens, signs and is asked stays as it was at start.
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: looks at files and waits")]
 
@@ -36,7 +36,7 @@ pub struct Steering {
 struct FeedState {
     known: HashMap<Feed, Vec<IpNet>>,
     targets: Vec<(NetworkId, usize, Feed)>,
-    running: Option<(HashSet<Feed>, CancellationToken)>,
+    running: Option<(HashSet<Feed>, FeedsSettings, CancellationToken)>,
 }
 
 impl Steering {
@@ -66,20 +66,20 @@ impl Steering {
         metrics.loaded_at.set(i64::try_from(self.gateway.clock.now().seconds()).unwrap_or(i64::MAX));
     }
 
-    /// Fetches the feeds of the policy, unless that goes on already.
+    /// Fetches the feeds of the policy, unless that goes on already in the same way.
     fn keep_feeds(self: &Arc<Self>, settings: &FeedsSettings) {
         let mut state = self.feeds();
         let wanted: HashSet<Feed> = state.targets.iter().map(|(_, _, feed)| feed.clone()).collect();
-        if state.running.as_ref().is_some_and(|(running, _)| *running == wanted) {
+        if state.running.as_ref().is_some_and(|(running, kept, _)| *running == wanted && kept == settings) {
             return;
         }
-        if let Some((_, stop)) = state.running.take() {
+        if let Some((_, _, stop)) = state.running.take() {
             stop.cancel();
         }
         state.known.retain(|feed, _| wanted.contains(feed));
         let stop = self.background.child_token();
         let feeds = wanted.iter().cloned().collect();
-        state.running = Some((wanted, stop.clone()));
+        state.running = Some((wanted, settings.clone(), stop.clone()));
         drop(state);
         let steering = self.clone();
         let take = move |feed: &Feed, blocks: Vec<IpNet>| steering.take(feed, blocks);

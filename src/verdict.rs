@@ -194,6 +194,9 @@ pub struct Verdict {
     pub held_back: Option<HeldBack>,
     /// Whether some rule hung on an unknown fact.
     pub undecided: bool,
+    /// Whether `rule` is among these: it guards access, so it refuses until it can be told whether it should. For those
+    /// who judge requests afterwards this is no decision.
+    pub withheld: bool,
     /// The sum of what rules weighed.
     pub weight: i64,
     /// What to add to the record of the client's prefix.

@@ -83,6 +83,7 @@ pub fn for_origin(
 
 fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let mut file: GatewayFile = read(text, diagnostics)?;
+    file.feeds.directory = file.feeds.directory.map(|path| directory.join(path));
     check_sites(&file.sites, diagnostics);
     let mut authorities = BTreeMap::new();
     for (_, site) in &file.sites.value.0 {

@@ -80,12 +80,16 @@ impl Source {
         }
         let mut found = Vec::new();
         if let Some(directory) = &self.directory {
-            let entries = std::fs::read_dir(directory.join(folder)).into_iter().flatten().flatten();
+            let beside = directory.join(folder);
+            let beside = if beside.as_os_str().is_empty() { PathBuf::from(".") } else { beside };
+            let entries = std::fs::read_dir(&beside).into_iter().flatten().flatten();
             let mut names: Vec<String> = entries
                 .filter_map(|entry| Some(Path::new(folder).join(entry.file_name()).to_str()?.to_owned()))
                 .filter(|name| glob.is_match(name))
                 .collect();
             names.sort();
+            // It changes when a file comes or goes.
+            files.0.insert(beside);
             for name in names {
                 found.push(Source::file(&directory.join(name), files)?);
             }

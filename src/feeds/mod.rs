@@ -27,8 +27,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 crate::settings! {
     /// How feeds are kept fresh.
+    #[derive(PartialEq)]
     pub struct FeedsSettings {
-        /// Where the last good copies are kept, so that a start without network has them. Nowhere where absent.
+        /// Where the last good copies are kept, so that a start without network has them; relative to this file. Nowhere
+        /// where absent.
         directory: Option<PathBuf> = None,
         /// How often feeds are fetched, at least every minute. Spread by a tenth, so that gateways do not ask at once.
         refresh: Duration = REFRESH,
@@ -130,7 +132,12 @@ async fn keep_fresh(source: Arc<Source>) {
             Err(error) => {
                 let wait = first_retry.saturating_mul(1 << failures.min(16)).min(last_retry).min(refresh);
                 failures += 1;
-                tracing::warn!(feed = source.name(), error, failures, "feed not refreshed; the last good one stays");
+                let what = if source.has_content() {
+                    "feed not refreshed; the last good one stays"
+                } else {
+                    "feed not read; until it is, nobody can tell who is in it"
+                };
+                tracing::warn!(feed = source.name(), error, failures, "{what}");
                 spread(wait, 0.3)
             }
         };

@@ -58,6 +58,11 @@ impl Source {
         gauge.set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 
+    /// Whether there is content in use, be it from before a reload.
+    pub fn has_content(&self) -> bool {
+        self.metrics.feed_last_success.with_label_values(&[self.name()]).get() > 0
+    }
+
     fn directory(&self) -> Option<(&Path, &Feed)> {
         self.settings.directory.as_deref().zip(self.feeds.first())
     }

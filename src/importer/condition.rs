@@ -7,6 +7,7 @@ use super::re2;
 use super::yaml::{Match, Value, scalar};
 use crate::document::{HeaderName, Node, Position};
 use crate::network::IpNet;
+use crate::policy::check_expression;
 use std::collections::BTreeSet;
 
 /// A condition that cannot be carried over.
@@ -181,7 +182,13 @@ impl Importer {
             [] => None,
             parts if operator == " || " && parts.len() < list.len() => None,
             [one] => Some(one.clone()),
-            parts => Some(parts.iter().map(|part| format!("({part})")).collect::<Vec<_>>().join(operator)),
+            parts => {
+                let text = parts.iter().map(|part| format!("({part})")).collect::<Vec<_>>().join(operator);
+                // Each of them is good, but together they may be too long.
+                let found = check_expression(&text);
+                found.map_err(|reason| lost.push(Lost { position: node.position, reason })).ok()?;
+                Some(text)
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
 //! CEL expressions of Anubis in the words of ours.
 //!
 //! Works on tokens, so that texts and members are left alone: variables are renamed, names of headers become lower
-//! case, and expressions for `matches` are translated. It knows which functions exist here; it does not check types.
+//! case, and expressions for `matches` are translated. What comes out is checked as the policy that it is for will be.
 
 use super::re2;
 use super::token::{Token, TokenKind, quote, tokens};
+use crate::policy::check_expression;
 
 /// Variables of rules there, and their names here.
 pub(super) const REQUEST: &[(&str, &str)] = &[
@@ -25,7 +26,8 @@ pub(super) const REQUEST: &[(&str, &str)] = &[
 pub(super) const WEIGHT: &[(&str, &str)] = &[("weight", "weight")];
 
 const MACROS: [&str; 5] = ["all", "exists", "exists_one", "filter", "map"];
-const METHODS: [&str; 5] = ["contains", "endsWith", "matches", "size", "startsWith"];
+const METHODS: [&str; 8] =
+    ["contains", "endsWith", "lowerAscii", "matches", "size", "startsWith", "trim", "upperAscii"];
 const FUNCTIONS: [&str; 9] =
     ["double", "has", "int", "matches", "missingHeader", "regexSafe", "segments", "size", "string"];
 
@@ -54,10 +56,8 @@ pub(super) fn translate(text: &str, variables: &[(&str, &str)]) -> Result<Expres
         }
         text.push_str(&token.text);
     }
-    match cel::Program::compile(&text) {
-        Ok(_) => Ok(Expression { text, never }),
-        Err(_) => Err("it is no valid CEL".into()),
-    }
+    check_expression(&text)?;
+    Ok(Expression { text, never })
 }
 
 fn is(tokens: &[Token], at: Option<usize>, text: &str) -> bool {
@@ -209,7 +209,8 @@ mod tests {
             ),
             (r#"userAgent.matches("\\+https\\://\\d")"#, r#"user_agent.matches("\\+https://[0-9]")"#),
             (r#"matches(path, r'^/\w+$')"#, r#"matches(path, "^/[0-9A-Za-z_]+$")"#),
-            (r#"path.matches("^/" + regexSafe(query["a"]))"#, r#"path.matches("^/" + regexSafe(query["a"]))"#),
+            (r#"path.matches("^/" + regexSafe("a.b"))"#, r#"path.matches("^/" + regexSafe("a.b"))"#),
+            (r#"path.lowerAscii().trim() == "/""#, r#"path.lowerAscii().trim() == "/""#),
             (
                 "query.exists(k, [\"a\", 'b'].exists(userAgent, k == userAgent))",
                 r#"query.exists(k, ["a", "b"].exists(userAgent, k == userAgent))"#,
@@ -234,7 +235,12 @@ mod tests {
     fn what_cannot_be_said_here_is_named() {
         let cases = [
             ("randInt(16) >= 4", "there is no function `randInt` here"),
-            ("path.lowerAscii() == \"/\"", "there is no function `lowerAscii` here"),
+            ("path.reverse() == \"/\"", "there is no function `reverse` here"),
+            (
+                r#"path.matches("^/" + regexSafe(query["a"]))"#,
+                "`matches` takes a pattern that is written out: 'text', not a variable",
+            ),
+            ("path > 5", "`>` does not take a string and an int"),
             (
                 "verifyFCrDNS(remoteAddress)",
                 "there is no function `verifyFCrDNS` here (list the crawler with its `domains` and match `verified: true`)",
@@ -245,7 +251,7 @@ mod tests {
             ("\"A\" + \"b\" in headers", "the name of a header is not written out"),
             (r#"path.matches("\\d" + path)"#, r"`\d` is part of an expression that is put together"),
             (r#"path.matches("(")"#, "`(` is no expression: unclosed group"),
-            ("path ==", "it is no valid CEL"),
+            ("path ==", "not an expression: mismatched input `<EOF>`"),
             ("path == \"a", "a text has no end"),
             ("path == `a`", "unknown character ```"),
             (r#"path == "\q""#, r"unknown escape `\q`"),

@@ -26,6 +26,7 @@ pub struct Metrics {
     pub response_bytes: IntCounterVec,
     pub responses: IntCounterVec,
     pub would_be: IntCounterVec,
+    pub withheld: IntCounterVec,
     pub request_seconds: HistogramVec,
     pub first_byte_seconds: HistogramVec,
     pub in_flight: IntGauge,
@@ -134,6 +135,11 @@ impl Metrics {
                 "would_be_total",
                 "Requests for which a held-back rule or limit would have acted, by site, class, rule and action.",
                 &["site", "class", "rule", "action"],
+            )?,
+            withheld: r.counters(
+                "withheld_total",
+                "Requests that a rule with `mode: enforce` refused because its match could not be decided yet.",
+                &["site", "rule"],
             )?,
             request_seconds: r.histograms(
                 "request_seconds",

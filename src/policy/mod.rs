@@ -45,8 +45,17 @@ use regex_automata::util::pool::Pool;
 use request::{Request, Scratch};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
+use when::When;
 
 type MakeScratch = Box<dyn Fn() -> Scratch + Send + Sync + UnwindSafe + RefUnwindSafe>;
+
+/// Checks the text of a `when`.
+///
+/// # Errors
+/// Says what is wrong with it, and what to do.
+pub fn check_expression(text: &str) -> Result<(), String> {
+    When::compile(text).map(drop).map_err(|error| error.message)
+}
 
 /// A compiled policy.
 #[derive(Debug)]
@@ -70,6 +79,8 @@ pub enum Fate {
     Passed,
     /// Its match hangs on something unknown: it was passed over.
     Undecided,
+    /// As that, but it guards access: it refused, since nobody can tell whether it should.
+    Withheld,
     /// It was held back by its mode, or the policy's.
     HeldBack,
     /// The client's pass meets its challenge.
@@ -86,6 +97,7 @@ impl Fate {
         match self {
             Fate::Passed => "no match",
             Fate::Undecided => "undecided",
+            Fate::Withheld => "withheld",
             Fate::HeldBack => "held back",
             Fate::Met => "met by the pass",
             Fate::Done => "done",
@@ -181,9 +193,9 @@ impl Policy {
     ///
     /// Rules are tried in order; the first that matches, ends the evaluation and is in force, decides. A challenge that
     /// the client's pass meets goes on, a rule that the mode holds back is recorded and passed over, and a match that
-    /// hangs on something unknown is passed over and flagged. Allow, weigh, tag and strike rules keep nothing from
-    /// anybody, so a policy in `observe` does not hold them back: without them its other verdicts would not be those
-    /// of the same policy under `enforce`.
+    /// hangs on something unknown is passed over and flagged, but where the rule guards access: then it refuses
+    /// ([`Verdict::withheld`]). Allow, weigh, tag and strike rules keep nothing from anybody, so a policy in `observe`
+    /// does not hold them back: without them its other verdicts would not be those of the same policy under `enforce`.
     pub fn decide(&self, facts: &Facts<'_>, state: &dyn State) -> Verdict {
         self.run(facts, state, &mut Blind)
     }
@@ -233,6 +245,7 @@ impl Policy {
             draws_on_pass: false,
             held_back: None,
             undecided: false,
+            withheld: false,
             weight: 0,
             strikes: 0.0,
             slow: None,
@@ -244,12 +257,17 @@ impl Policy {
             let rule = &self.rules[number];
             let fate = match request.holds(&rule.matcher) {
                 Truth::False => Fate::Passed,
+                Truth::Undecided if rule.guards_access() => {
+                    self.apply(rule, &mut request, &mut verdict);
+                    verdict.withheld = true;
+                    Fate::Withheld
+                }
                 Truth::Undecided => Fate::Undecided,
                 Truth::True => self.apply(rule, &mut request, &mut verdict),
             };
-            undecided |= fate == Fate::Undecided;
+            undecided |= matches!(fate, Fate::Undecided | Fate::Withheld);
             watch.rule(rule, fate, &request);
-            if fate == Fate::Decided {
+            if matches!(fate, Fate::Decided | Fate::Withheld) {
                 break;
             }
             if matches!(rule.effect, Effect::Go(Step::Tag(_))) && fate == Fate::Done {

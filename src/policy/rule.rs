@@ -40,7 +40,7 @@ crate::settings! {
         /// How fast the answer is sent at most, per second (slow).
         #[schema(ByteRate::schema)]
         rate: Option<Node> = None,
-        /// The limits that requests are charged to.
+        /// The limits that requests are charged to (limit, and what ends the evaluation).
         limits: Vec<Spanned<String>> = Vec::new(),
         /// `observe`, `enforce` or `auto`; as the policy where absent.
         mode: Option<Mode> = None,
@@ -97,6 +97,12 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether it keeps objects private: it denies, and says `mode: enforce` itself. Protection may fail open, access
+    /// must not, and this is how a policy tells them apart.
+    pub fn guards_access(&self) -> bool {
+        matches!(self.effect, Effect::End(Action::Deny { .. })) && self.mode == Some(Mode::Enforce)
+    }
+
     /// Whether it is for every request: it has no `match`.
     pub fn matches_everything(&self) -> bool {
         self.matcher == Matcher::All(Vec::new())
@@ -159,6 +165,12 @@ impl RuleSettings {
                 let owner = WORDS[owner as usize].0;
                 diagnostics.error(position, format!("`{key}` belongs to `action: {owner}`"));
             }
+        }
+        let charges_nothing = matches!(word, Word::Weigh | Word::Tag | Word::Strike | Word::Slow);
+        if let Some(limit) = self.limits.first().filter(|_| charges_nothing) {
+            let word = WORDS[word as usize].0;
+            let message = format!("`action: {word}` charges no `limits`: add a rule with `action: limit` for them");
+            diagnostics.error(limit.position, message);
         }
         if let Some(node) = self.weight.as_ref().filter(|_| word != Word::Weigh && section != Section::Thresholds) {
             diagnostics.error(node.position, "`weight` belongs to `action: weigh`, and to thresholds");

@@ -40,10 +40,9 @@ pub fn warn(
             diagnostics.warn(rule.position, message);
         }
         if rule.effect == Effect::End(Action::Redirect) {
-            let private = rules[number..].iter().find(|other| {
-                let denies = matches!(other.effect, Effect::End(Action::Deny { .. }));
-                denies && other.mode == Some(Mode::Enforce) && !are_apart(&rule.matcher, &other.matcher, atoms)
-            });
+            let private = rules[number..]
+                .iter()
+                .find(|other| other.guards_access() && !are_apart(&rule.matcher, &other.matcher, atoms));
             if let Some(private) = private {
                 let message = format!(
                     "this redirect stands above `{}`, which keeps objects private: it may hand them out; put it below",

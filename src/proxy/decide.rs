@@ -197,6 +197,13 @@ impl Front {
             return Some(refuse(refusal));
         }
         match &verdict.action {
+            Action::Deny { .. } if verdict.withheld => {
+                context.done = Done::Deny;
+                context.reason = Some("undecided");
+                let labels = [&*site.name, &*verdict.rule];
+                self.gateway.metrics.withheld.with_label_values(&labels).inc();
+                Some(refuse(Refusal::undecided()))
+            }
             Action::Deny { status, reason } => {
                 context.done = Done::Deny;
                 Some(refuse(Refusal::denied(*status, reason)))

@@ -60,6 +60,13 @@ impl Refusal {
         Refusal::new(status, "AccessDenied", format!("Access denied: {reason}."))
     }
 
+    /// 503: a rule that keeps objects private hangs on something that is not known yet, such as a feed of addresses.
+    pub fn undecided() -> Self {
+        let detail = "It cannot be decided yet whether you may have this object. Try again later.";
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", detail);
+        Refusal { retry_after: Some(Duration::from_secs(10)), ..refusal }
+    }
+
     /// 403: listings of a bucket.
     pub fn listing() -> Self {
         let detail = "Access denied: the contents of this bucket are not listed. Ask for an object by its name.";

@@ -37,7 +37,7 @@ impl Coverage {
     pub fn note(&mut self, outcome: &Outcome) {
         for rule in outcome.explanation.iter().flat_map(|explanation| &explanation.rules) {
             let met = match rule.fate {
-                Fate::Decided | Fate::Done | Fate::HeldBack => &mut self.acted,
+                Fate::Decided | Fate::Withheld | Fate::Done | Fate::HeldBack => &mut self.acted,
                 Fate::Passed | Fate::Undecided | Fate::Met => &mut self.passed,
             };
             met.insert(rule.name.clone());

@@ -59,6 +59,7 @@ fn decision(explanation: &Explanation) -> Value {
         "strikes": verdict.strikes,
         "slow": verdict.slow,
         "undecided": verdict.undecided,
+        "withheld": verdict.withheld,
         "expression_errors": verdict.errors,
     })
 }

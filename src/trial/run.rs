@@ -175,10 +175,14 @@ impl Bench<'_> {
             asn: request.state.asn(client.address).present(),
         };
         outcome.charges = self.charges(&explanation.verdict, &subject);
-        let action = explanation.verdict.action.clone();
+        let (action, withheld) = (explanation.verdict.action.clone(), explanation.verdict.withheld);
         outcome.explanation = Some(explanation);
         outcome.action = action.word();
         let reply = match &action {
+            Action::Deny { .. } if withheld => {
+                outcome.reason = Some("undecided");
+                speak(&Refusal::undecided(), outcome.dialect, REQUEST_ID)
+            }
             Action::Deny { status, reason } => speak(&Refusal::denied(*status, reason), outcome.dialect, REQUEST_ID),
             Action::Challenge { .. } if outcome.dialect != Dialect::Page => {
                 speak(&Refusal::pass_needed(), outcome.dialect, REQUEST_ID)

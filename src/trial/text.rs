@@ -145,7 +145,7 @@ pub fn path(explanation: &Explanation, all: bool, paint: Paint) -> String {
         let fate = format!("{:<15}", rule.fate.word());
         let fate = match rule.fate {
             Fate::Passed => paint.dim(&fate),
-            Fate::Undecided | Fate::HeldBack => paint.yellow(&fate),
+            Fate::Undecided | Fate::Withheld | Fate::HeldBack => paint.yellow(&fate),
             Fate::Met | Fate::Done => paint.green(&fate),
             Fate::Decided => paint.bold(&fate),
         };

@@ -1,9 +1,10 @@
 //! A policy of Anubis is carried over whole: what it says stands in ours, and what cannot stand there is named with its
-//! place. Files under tests/config/anubis stand beside the exact policies and notes.
+//! place; `check` accepts what comes out. Files under tests/config/anubis stand beside the exact policies and notes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use windscreen::document::{Diagnostics, Node};
+use windscreen::config::check_policy;
+use windscreen::document::Diagnostics;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/anubis")
@@ -33,10 +34,9 @@ fn every_construct_is_carried_over_or_noted() {
         assert_snapshot(&format!("{name}.policy"), &output.stdout);
         assert_snapshot(&format!("{name}.txt"), &output.stderr);
 
-        let mut diagnostics = Diagnostics::new(file);
-        let policy = String::from_utf8(output.stdout).unwrap();
-        assert!(Node::parse(&policy, &mut diagnostics).is_some());
-        assert_eq!(diagnostics.to_string(), "");
+        let mut diagnostics = Diagnostics::default();
+        assert!(check_policy(&folder().join(format!("{name}.policy")), &mut diagnostics).unwrap().is_some());
+        assert_eq!(diagnostics.error_count(), 0, "{diagnostics}");
     }
 }
 
@@ -82,4 +82,19 @@ fn findings_are_json_for_machines() {
     assert_eq!((&found["ok"], &found["policy"]), (&false.into(), &serde_json::Value::Null));
     assert_eq!(found["findings"][0]["severity"], "error");
     assert_eq!(found["findings"][0]["line"], 1);
+}
+
+#[test]
+fn what_grows_too_long_when_it_is_joined_is_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let parts: Vec<String> = (0..300).map(|number| format!("path.contains('/part-{number}')")).collect();
+    let text = format!("bots: [{{name: long, expression: {{any: {parts:?}}}, action: ALLOW}}]\n");
+    let (there, here) = (directory.path().join("there.yaml"), directory.path().join("here.yaml"));
+    std::fs::write(&there, text).unwrap();
+    let output = import(&[there.to_str().unwrap(), "-o", here.to_str().unwrap()]);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(notes.contains("there.yaml:1:") && notes.contains("at most 4096 are allowed"), "{notes}");
+    assert!(notes.contains("the rule is left out, since it would let in more than there"), "{notes}");
+    let mut diagnostics = Diagnostics::default();
+    assert!(check_policy(&here, &mut diagnostics).unwrap().is_some(), "{diagnostics}");
 }

@@ -63,6 +63,18 @@ fn good_files_are_accepted() {
 }
 
 #[test]
+fn a_pattern_finds_files_beside_the_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.yaml");
+    std::fs::write(&policy, "version: 1\nimport: 'more-*.yaml'\ndefault: {action: allow}\n").unwrap();
+    let (status, found) = check(&policy);
+    assert_eq!(status, Some(1));
+    assert!(found.contains("no file matches `more-*.yaml`"), "{found}");
+    std::fs::write(folder.path().join("more-1.yaml"), "version: 1\n").unwrap();
+    assert_eq!(check(&policy), (Some(0), "ok\n".to_owned()));
+}
+
+#[test]
 fn what_we_ship_is_accepted() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in ["deploy/gateway.yaml", "policies/cockpit.yaml"] {

@@ -172,3 +172,40 @@ fn what_cannot_be_meant_exits_with_2() {
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn feeds_are_found_from_any_directory() {
+    let url = "https://logs.example.org/a";
+    let arguments = ["explain", "-c", "explain/gateway.yaml", "--json", "--ip", "192.0.2.1", "GET", url];
+    let Program { stdout, .. } = Program::run("tests/config", &arguments);
+    let found: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(found["feeds"][0], json!({"feed": "github-meta key=actions", "known": true}));
+}
+
+#[test]
+fn what_guards_access_refuses_while_nobody_can_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "gateway.yaml",
+        "version: 1\nlisteners: [{address: '[::]:8080'}]\npolicy: {file: policy.yaml}\n\
+         sites: {logs: {origins: {name: store, url: 'http://127.0.0.1:9000/logs', credentials: anonymous}}}\n",
+    );
+    write(
+        "policy.yaml",
+        "version: 1\nnetworks: {office: {feed: 'https://example.org/blocks.txt'}}\n\
+         rules: [{name: private, match: {not: {network: office}}, action: deny, mode: enforce}]\n\
+         default: {action: allow}\n",
+    );
+    let arguments = ["explain", "-c", "gateway.yaml", "--ip", "192.0.2.1", "GET", "https://logs.example.org/a"];
+    let Program { stdout, .. } = Program::run(folder.path().to_str().unwrap(), &arguments);
+    for line in
+        ["  withheld        private  deny ", "answer    deny (undecided) by `private`, enforced", "response  503 "]
+    {
+        assert!(stdout.contains(line), "{line}\n{stdout}");
+    }
+    let json = Program::run(folder.path().to_str().unwrap(), &[&arguments[..], &["--json"]].concat()).stdout;
+    let found: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&found["action"], &found["reason"]), (&json!("deny"), &json!("undecided")));
+    assert_eq!(found["decision"]["withheld"], true);
+}

@@ -100,3 +100,45 @@ async fn a_changed_file_is_taken_and_a_bad_one_changes_nothing() {
     let good = "windscreen_config_reloads_total{result=\"ok\"}";
     eventually("a signal loads unchanged files again", async || world.metric(good).await == before + 1.0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_file_that_a_pattern_fits_is_taken() {
+    let world = Setup::new()
+        .policy("version: 1\nmode: enforce\nimport: ['more-*.yaml']\ndefault: {action: allow}\n")
+        .file("more-1.yaml", b"version: 1\nrules: [{name: one, match: {path: /one}, action: deny, status: 410}]\n")
+        .start()
+        .await;
+    world.put("logs", "two", b"object");
+    let gateway = world.directory.path().join("gateway.yaml");
+    let (_, files) = world.server.steering.reload(&gateway);
+    tokio::spawn(world.server.steering.clone().watch(gateway, files, Arc::new(Notify::new())));
+    let status = async |path: &str| world.client(STRANGER).curl().get(path).await.status;
+    assert_eq!((status("/logs/one").await, status("/logs/two").await), (410, 200));
+
+    let two = "version: 1\nrules: [{name: two, match: {path: /two}, action: deny, status: 418}]\n";
+    write(&world, "more-2.yaml", two);
+    eventually("the new file is taken", async || status("/logs/two").await == 418).await;
+    std::fs::remove_file(world.directory.path().join("more-2.yaml")).unwrap();
+    eventually("a file that is gone is dropped", async || status("/logs/two").await == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_settings_of_feeds_are_taken() {
+    let policy = "version: 1\nmode: enforce\nnetworks: {ours: {feed: 'file://{directory}/blocks.txt'}}\n\
+                  rules:\n  - {name: ours, match: {network: ours}, action: deny, status: 410}\ndefault: {action: allow}\n";
+    let world = Setup::new().policy(policy).file("blocks.txt", b"198.51.100.0/24\n").start().await;
+    world.put("logs", "a", b"object");
+    let status = async |address: &str| world.client(address).curl().get("/logs/a").await.status;
+    eventually("the feed is read", async || status(CI).await == 410).await;
+
+    // Relative paths begin at the gateway file.
+    let gateway = world.directory.path().join("gateway.yaml");
+    let text = std::fs::read_to_string(&gateway).unwrap();
+    write(&world, "gateway.yaml", &format!("{text}feeds: {{directory: copies}}\n"));
+    let steering = world.server.steering.clone();
+    assert!(tokio::task::spawn_blocking(move || steering.reload(&gateway)).await.unwrap().0);
+    assert_eq!(status(CI).await, 410, "what was read stays");
+    let copies = world.directory.path().join("copies");
+    let stored = async || std::fs::read_dir(&copies).is_ok_and(|mut copies| copies.next().is_some());
+    eventually("a copy is kept in the new directory", stored).await;
+}

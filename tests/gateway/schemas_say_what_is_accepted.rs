@@ -127,6 +127,7 @@ fn bad_shapes_are_refused() {
         "policy-import-twice",
         "policy-import-unknown-keys",
         "policy-limit-action",
+        "policy-limits",
         "policy-when-in-classes",
         "policy-when-words",
     ];

@@ -56,6 +56,7 @@ fn every_verdict_is_the_same() {
     for what in rare.into_iter().chain(["allow", "deny", "challenge", "redirect"]) {
         assert!(seen.get(what).is_some_and(|count| count * 100 > total), "{what} is rare: {seen:?}");
     }
+    assert!(seen["withheld"] > 10, "{seen:?}");
     assert!(seen["by a rule"] * 5 > total, "{seen:?}");
 }
 
@@ -65,6 +66,7 @@ fn note(seen: &mut BTreeMap<&'static str, usize>, verdict: &Verdict, held: usize
         ("by a rule", &*verdict.rule != "default"),
         ("several rules held", held > 2),
         ("undecided", verdict.undecided),
+        ("withheld", verdict.withheld),
         ("held back", verdict.held_back.is_some()),
         ("weighed", verdict.weight != 0),
         ("struck", verdict.strikes > 0.0),

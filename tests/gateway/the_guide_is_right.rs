@@ -107,3 +107,18 @@ fn the_common_mistakes_are_told_in_these_words() {
     }
     assert!(tried >= 12, "{tried}");
 }
+
+#[test]
+fn the_cases_in_the_guide_pass_and_cover_its_policy() {
+    let guide = guide();
+    let (_, start) = guide.split_once("\n## From nothing to enforcing\n").unwrap();
+    let policy = blocks(start, "yaml").into_iter().find(|block| block.starts_with("version: 1")).unwrap();
+    let cases = blocks(&guide, "yaml").into_iter().find(|block| block.starts_with("# policy.cases.yaml")).unwrap();
+    let folder = folder();
+    std::fs::write(folder.path().join("policy.yaml"), policy).unwrap();
+    std::fs::write(folder.path().join("policy.cases.yaml"), cases).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windscreen"));
+    let output =
+        command.current_dir(folder.path()).args(["test", "--require-coverage", "policy.yaml"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}

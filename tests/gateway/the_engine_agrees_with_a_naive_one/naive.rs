@@ -291,6 +291,7 @@ pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
         draws_on_pass: false,
         held_back: None,
         undecided: false,
+        withheld: false,
         weight: 0,
         strikes: 0.0,
         slow: None,
@@ -304,7 +305,15 @@ pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
         let matched = rule.matched.as_ref().map_or(Some(true), |part| running.matches(part));
         let weight = rule.weight.is_none_or(|bounds| lies(running.weight as f64, &bounds));
         match all([matched, Some(weight)].into_iter()) {
-            None => undecided = true,
+            None => {
+                undecided = true;
+                // Who may read private objects must be known.
+                if matches!(rule.action, Action::Deny(..)) && rule.mode == Some("enforce") {
+                    apply(rule, &name, true, &mut running, &mut verdict);
+                    verdict.withheld = true;
+                    break;
+                }
+            }
             Some(false) => {}
             Some(true) => {
                 held.push(name.clone());

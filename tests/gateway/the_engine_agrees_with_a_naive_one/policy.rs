@@ -234,11 +234,13 @@ fn rule(
     matched: impl Strategy<Value = Option<Match>>,
     weight: impl Strategy<Value = Option<Bounds>>,
 ) -> impl Strategy<Value = Rule> {
-    let mode = prop_oneof![4 => Just(None), 1 => select(&["observe", "enforce", "auto"][..]).prop_map(Some)];
+    let mode = prop_oneof![4 => Just(None), 1 => select(&["observe", "enforce", "enforce", "auto"][..]).prop_map(Some)];
     let limits = prop_oneof![3 => Just(vec![]), 1 => Just(vec![1]), 1 => Just(vec![2, 0])];
     (matched, weight, action, limits, mode).prop_map(|(matched, weight, action, mut limits, mode)| {
-        if matches!(action, Action::Limit) && limits.is_empty() {
-            limits.push(0);
+        match action {
+            Action::Limit if limits.is_empty() => limits.push(0),
+            Action::Weigh(_) | Action::Tag(_) | Action::Strike(_) | Action::Slow(_) => limits.clear(),
+            _ => {}
         }
         Rule { matched, weight, action, limits, mode }
     })
