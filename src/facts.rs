@@ -34,6 +34,11 @@ impl<T> From<Option<T>> for Fact<T> {
     }
 }
 
+/// What a header says: as text, or as far as it is text. A byte that is none must not hide what stands before it.
+pub fn header_text(value: &http::HeaderValue) -> &str {
+    value.as_bytes().utf8_chunks().next().map_or("", |chunk| chunk.valid())
+}
+
 /// Three-valued truth (Kleene): a match on an unknown fact is neither true nor false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Truth {

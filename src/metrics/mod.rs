@@ -219,7 +219,7 @@ impl Metrics {
             )?,
             malformed_requests: r.counters(
                 "malformed_requests_total",
-                "Requests refused because they have no reading or two, by reason (target, host, framing, query).",
+                "Requests refused because they have no reading or two, by reason (target, host, framing, query, size).",
                 &["reason"],
             )?,
             untrusted_forwarding: r.counter(
@@ -320,7 +320,7 @@ impl Metrics {
         for result in ["ok", "error"] {
             metrics.reloads.with_label_values(&[result]);
         }
-        for reason in ["target", "host", "framing", "query"] {
+        for reason in ["target", "host", "framing", "query", "size"] {
             metrics.malformed_requests.with_label_values(&[reason]);
         }
         Ok(metrics)

@@ -2,6 +2,7 @@
 
 use super::Front;
 use super::context::{Context, Done};
+use crate::facts::header_text;
 use crate::metrics::NO_SITE;
 use crate::signal::Signals;
 use crate::verdict::Class;
@@ -73,7 +74,7 @@ impl Front {
         }
 
         let request = session.req_header();
-        let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).map(cut);
+        let header = |name| request.headers.get(name).map(|value| cut(header_text(value)));
         // The query is left out: a presigned one is a secret.
         let path = match &context.path {
             Some(path) => path.as_str().to_owned(),

@@ -7,7 +7,7 @@ use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling};
 use crate::challenge::{Pass, PassError, VERIFY_PATH};
-use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity};
+use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Claim, claim, client, dialect};
 use crate::origin::{allowed_query, presigned};
 use crate::verdict::{Action, Dialect, Verdict};
@@ -44,12 +44,12 @@ struct Live<'a> {
 
 impl Headers for Live<'_> {
     fn header(&self, name: &str) -> Fact<&str> {
-        self.request.headers.get(name).map(|value| value.to_str().unwrap_or_default()).into()
+        self.request.headers.get(name).map(header_text).into()
     }
 
     fn each(&self, visit: &mut dyn FnMut(&str, &str)) -> bool {
         for (name, value) in &self.request.headers {
-            visit(name.as_str(), value.to_str().unwrap_or_default());
+            visit(name.as_str(), header_text(value));
         }
         true
     }

@@ -5,6 +5,10 @@ use crate::path::CanonicalPath;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Version};
 
+/// Longer headers, target included, are refused: expressions of a policy read all of them, for every request. What
+/// browsers and S3 clients send is below 8 KiB, long cookies included.
+const MAX_HEADERS: usize = 32 * 1024;
+
 /// A request with one reading.
 #[derive(Debug)]
 pub struct Intake {
@@ -31,6 +35,10 @@ pub struct RequestLine<'a> {
 
 /// Reads a request, or says which part of it has no reading or two. The word is a label value of metrics.
 pub fn read(request: RequestLine<'_>) -> Result<Intake, (&'static str, Refusal)> {
+    let headers: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if request.target.len() + headers > MAX_HEADERS {
+        return Err(("size", Refusal::headers_too_large()));
+    }
     framing(request).map_err(|detail| ("framing", Refusal::bad_request(detail)))?;
     let host = host(request).map_err(|detail| ("host", Refusal::bad_request(detail)))?;
     let target =
@@ -126,5 +134,9 @@ mod tests {
         assert_eq!(get("/", &[host, ("content-length", "+0")]), Err("framing"));
         assert_eq!(get("/", &[host, ("transfer-encoding", "chunked")]), Err("framing"));
         assert_eq!(get("/", &[host, ("upgrade", "h2c")]), Err("framing"));
+        let long = "x".repeat(MAX_HEADERS - 100);
+        assert_eq!(get("/", &[host, ("cookie", &long)]), Ok("logs.example.org/?".into()));
+        assert_eq!(get("/", &[host, ("cookie", &long), ("x", &long[..100])]), Err("size"));
+        assert_eq!(get(&format!("/{long}"), &[host, ("x", &long[..100])]), Err("size"));
     }
 }

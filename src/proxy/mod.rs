@@ -169,7 +169,7 @@ impl ProxyHttp for Front {
             decide::Decision::Verify => self.verify(session, context).await?,
             decide::Decision::Reply(reply) => *reply,
             decide::Decision::Refuse(refusal) => {
-                if refusal.status == http::StatusCode::BAD_REQUEST {
+                if matches!(refusal.status.as_u16(), 400 | 431) {
                     // Whoever sent this may have more to come that would be read differently.
                     session.set_keepalive(None);
                 }

@@ -37,6 +37,12 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, "InvalidRequest", format!("The request is malformed: {detail}."))
     }
 
+    /// 431: target and headers are longer than any client needs.
+    pub fn headers_too_large() -> Self {
+        let detail = "The request's headers are too large. Delete the cookies of this site, and try again.";
+        Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderSectionTooLarge", detail)
+    }
+
     /// 405: the gateway reads and never writes.
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let detail = format!("This method is not allowed here; allowed: {allow}. To write, address the bucket itself.");

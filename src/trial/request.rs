@@ -1,7 +1,7 @@
 //! A request that never came, as somebody describes it.
 
 use crate::clock::Timestamp;
-use crate::facts::{Fact, Headers, HttpVersion, Identity};
+use crate::facts::{Fact, Headers, HttpVersion, Identity, header_text};
 use crate::network::IpNet;
 use crate::state::State;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -64,12 +64,12 @@ pub(super) struct Sent<'a> {
 
 impl Headers for Sent<'_> {
     fn header(&self, name: &str) -> Fact<&str> {
-        self.map.get(name).map(|value| value.to_str().unwrap_or_default()).into()
+        self.map.get(name).map(header_text).into()
     }
 
     fn each(&self, visit: &mut dyn FnMut(&str, &str)) -> bool {
         for (name, value) in self.map {
-            visit(name.as_str(), value.to_str().unwrap_or_default());
+            visit(name.as_str(), header_text(value));
         }
         true
     }

@@ -11,6 +11,7 @@ mod anubis_policies_are_carried_over;
 mod architecture;
 mod bad_configuration_is_refused;
 mod browsers_pass_and_read;
+mod budgets_survive_a_restart;
 mod bytes_and_transfers_are_bounded;
 mod challenges_are_bound_and_spent;
 mod credentials_come_from_files_and_chain;
