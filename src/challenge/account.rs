@@ -40,8 +40,8 @@ struct Account {
 }
 
 /// Prefixes are told apart, not recognised: within one pass there are too few for a hash of 64 bits to collide.
-fn hashed(prefix: IpNet) -> u64 {
-    let mut hasher = SipHasher13::new();
+fn hashed(secret: &[u8; 16], prefix: IpNet) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(secret);
     prefix.hash(&mut hasher);
     hasher.finish()
 }
@@ -121,6 +121,7 @@ impl Account {
 
 /// All accounts.
 pub(super) struct Accounts {
+    secret: [u8; 16],
     table: DashMap<[u8; 16], Account>,
     count: AtomicUsize,
     /// Passes first issued before this are unknown for what they have used: at first the start, later also the newest
@@ -132,8 +133,10 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn new(now: Timestamp) -> Self {
+    /// `secret` keys the hashes of prefixes.
+    pub(super) fn new(secret: [u8; 16], now: Timestamp) -> Self {
         Accounts {
+            secret,
             table: DashMap::with_shard_amount(SHARDS),
             count: AtomicUsize::new(0),
             began: AtomicU64::new(now.0),
@@ -176,7 +179,7 @@ impl Accounts {
         settings: &PassSettings,
         now: Timestamp,
     ) -> Result<(), PassError> {
-        let prefix = hashed(prefix);
+        let prefix = hashed(&self.secret, prefix);
         self.with(pass, |account| {
             if !account.has_budget(settings) {
                 return Err(PassError::Budget);

@@ -72,7 +72,8 @@ pub struct Gate {
 impl Gate {
     /// A gate that begins at `now`: passes issued before are worth a tenth, since nobody knows what they have used.
     pub fn new(keys: SigningKeys, settings: ChallengeSettings, now: Timestamp) -> Self {
-        Gate { keys, settings: ArcSwap::from_pointee(settings), spent: Spent::default(), accounts: Accounts::new(now) }
+        let accounts = Accounts::new(keys.derive("pass prefixes"), now);
+        Gate { keys, settings: ArcSwap::from_pointee(settings), spent: Spent::default(), accounts }
     }
 
     /// Changes what passes are worth from now on. What has been used of them stays used.

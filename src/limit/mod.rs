@@ -112,6 +112,12 @@ impl Limit {
         u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// What is known of `subject`.
+    fn find(&self, subject: &Subject<'_>) -> Option<Entry> {
+        let key = self.hash.key(&self.settings.key, subject)?;
+        self.table.find(key, self.hash.coarser(&self.settings.key, subject))
+    }
+
     /// How long the request would have to wait, and for what.
     fn opinion(&self, entry: &Entry, manner: Manner, now: u64) -> Opinion {
         let wait = |bucket: &Option<Bucket>, due: u64| bucket.as_ref().map_or(0, |bucket| bucket.wait(due, 1, now));
@@ -236,7 +242,7 @@ impl Limits {
         let manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: false };
         let limits = ids.iter().filter_map(|id| self.all.get(*id));
         let exceeded = limits.filter_map(|limit| {
-            let entry = limit.table.get(limit.hash.key(&limit.settings.key, subject)?)?;
+            let entry = limit.find(subject)?;
             let opinion = limit.opinion(&entry, manner, limit.now());
             let retry_after = Duration::from_nanos(opinion.wait);
             let exceeded = Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge: 0 };
@@ -248,7 +254,7 @@ impl Limits {
     /// In what time the requests that `subject` has made will have come back: what is owed on the limit `id`.
     pub fn owed(&self, id: LimitId, subject: &Subject<'_>) -> Duration {
         let entry = self.all.get(id).and_then(|limit| {
-            let entry = limit.table.get(limit.hash.key(&limit.settings.key, subject)?)?;
+            let entry = limit.find(subject)?;
             Some(entry.requests.saturating_sub(limit.now()))
         });
         Duration::from_nanos(entry.unwrap_or(0))

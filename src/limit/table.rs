@@ -147,6 +147,20 @@ impl Table {
         outcome
     }
 
+    /// The entry that [`with`](Self::with) would act on, where there is one.
+    pub(super) fn find(&self, key: u128, coarser: impl Iterator<Item = u128>) -> Option<Entry> {
+        for (steps, key) in std::iter::once(key).chain(coarser).enumerate() {
+            let shard = self.shard(key);
+            if let Some(entry) = shard.entries.get(&key) {
+                return Some(*entry);
+            }
+            if shard.entries.len() < self.room(steps) {
+                return None;
+            }
+        }
+        None
+    }
+
     /// The entry of `key`, where there is one.
     pub(super) fn get(&self, key: u128) -> Option<Entry> {
         self.shard(key).entries.get(&key).copied()

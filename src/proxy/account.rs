@@ -37,7 +37,7 @@ impl Front {
         let verdict = context.verdict.as_ref();
         let class = verdict.map_or(Class::Unknown, |verdict| verdict.class).word();
         let held_back = verdict.and_then(|verdict| verdict.held_back.as_ref());
-        let in_vain = context.limit.as_ref().filter(|_| context.done != Done::Limit);
+        let in_vain = context.limit.as_ref().filter(|over| !over.enforced);
         let passed_over = held_back.is_some() && context.done == Done::Allow;
         let observed = passed_over || verdict.is_some_and(|verdict| !verdict.enforced);
         let mode = if observed { "observe" } else { "enforce" };

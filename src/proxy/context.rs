@@ -112,6 +112,8 @@ pub struct OverLimit {
     pub limit: Arc<str>,
     /// The rule that charged the request to it.
     pub rule: Arc<str>,
+    /// Whether it is in force.
+    pub enforced: bool,
 }
 
 /// One request.

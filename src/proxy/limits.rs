@@ -54,7 +54,8 @@ impl Front {
                     let mode = if charge.enforced { "enforce" } else { "observe" };
                     let way = if charge.enforced { "pace" } else { "none" };
                     metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, mode, way]).inc();
-                    context.limit.get_or_insert(OverLimit { limit: exceeded.limit, rule: charge.rule.clone() });
+                    let (limit, rule, enforced) = (exceeded.limit, charge.rule.clone(), charge.enforced);
+                    context.limit.get_or_insert(OverLimit { limit, rule, enforced });
                 }
                 None
             }
@@ -62,7 +63,7 @@ impl Front {
                 metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, "enforce", "refuse"]).inc();
                 let refusal = Refusal::over_limit(caller.dialect, exceeded.currency, exceeded.retry_after);
                 let rule = rule_of(exceeded.charge).map_or_else(|| verdict.rule.clone(), |charge| charge.rule.clone());
-                context.limit = Some(OverLimit { limit: exceeded.limit, rule });
+                context.limit = Some(OverLimit { limit: exceeded.limit, rule, enforced: true });
                 context.done = Done::Limit;
                 Some(refusal)
             }
@@ -81,7 +82,7 @@ impl Front {
         let Some(exceeded) = ruling.limits.would_refuse(&ruling.pass_limits, &subject) else { return Ok(()) };
         let labels = [&*site.name, &*exceeded.limit, "enforce", "refuse"];
         self.gateway.metrics.limits_hit.with_label_values(&labels).inc();
-        context.limit = Some(OverLimit { limit: exceeded.limit, rule: "challenge".into() });
+        context.limit = Some(OverLimit { limit: exceeded.limit, rule: "challenge".into(), enforced: true });
         context.done = Done::Limit;
         Err(Refusal::too_many_passes(exceeded.retry_after))
     }

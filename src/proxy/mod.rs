@@ -159,13 +159,17 @@ impl ProxyHttp for Front {
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEP_ALIVE));
         }
-        let answer = match self.decide(session, context) {
-            decide::Decision::Forward => {
-                if !context.delay.is_zero() {
-                    tokio::time::sleep(context.delay).await;
-                }
-                return Ok(false);
+        let decision = self.decide(session, context);
+        if let decide::Decision::Forward = decision {
+            if !context.delay.is_zero() {
+                tokio::time::sleep(context.delay).await;
             }
+            return Ok(false);
+        }
+        // What is no object costs next to nothing, and is not delayed.
+        context.delay = Duration::ZERO;
+        let answer = match decision {
+            decide::Decision::Forward => return Ok(false),
             decide::Decision::Verify => self.verify(session, context).await?,
             decide::Decision::Reply(reply) => *reply,
             decide::Decision::Refuse(refusal) => {
