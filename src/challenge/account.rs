@@ -24,7 +24,10 @@ const RENEWAL_SHARE: u64 = 10;
 
 struct Account {
     requests: u64,
+    /// Bytes that were sent.
     bytes: u64,
+    /// Bytes of responses under way.
+    reserved: u64,
     /// A tenth of a budget for a pass older than this table: budgets must not refill by restart.
     tenths: u64,
     renewals: u64,
@@ -33,9 +36,9 @@ struct Account {
     expires: Timestamp,
     /// Who uses it, by a hash of the prefix.
     prefixes: SmallVec<[(u64, Timestamp); 3]>,
-    /// What replicas have not been told of yet. Bytes may be given back.
+    /// What replicas have not been told of yet.
     added_requests: u64,
-    added_bytes: i64,
+    added_bytes: u64,
     has_news: bool,
 }
 
@@ -51,6 +54,7 @@ impl Account {
         Account {
             requests: 0,
             bytes: 0,
+            reserved: 0,
             tenths,
             renewals: 0,
             renewed: first,
@@ -63,33 +67,35 @@ impl Account {
         }
     }
 
-    /// What others should know of it: each part with its name, and what was added to it.
+    /// Whether all that was used of it is known here.
+    fn is_known(&self) -> bool {
+        self.tenths == 10
+    }
+
+    /// What others should know of it: each part with its name, and what was added to it. Who does not know all that was
+    /// used only asks: otherwise two that know nothing would take each other for one that does.
     fn parts(&self) -> impl Iterator<Item = (&'static str, Change)> {
-        let expires = self.expires;
-        let sum = |space, add, view| (space, Change::Sum { add, view, expires });
-        // What was given back waits until more is taken: a sum only grows.
-        let bytes = u64::try_from(self.added_bytes).unwrap_or(0);
+        let (expires, known) = (self.expires, u64::from(self.is_known()));
+        let sum = |space, add: u64, view: u64| (space, Change::Sum { add: add * known, view: view * known, expires });
         let sums = [
             sum(REQUESTS, self.added_requests, self.requests),
-            sum(BYTES, bytes, self.bytes),
+            sum(BYTES, self.added_bytes, self.bytes),
             sum(RENEWALS, 0, self.renewals),
         ];
-        let sums = sums.into_iter().filter(|(_, change)| !matches!(change, Change::Sum { view: 0, .. }));
-        sums.chain([(PREFIXES, Change::Members { seen: self.prefixes.to_vec(), expires })])
+        sums.into_iter().chain([(PREFIXES, Change::Members { seen: self.prefixes.to_vec(), expires })])
     }
 
     /// Takes over what others know of one part.
     fn learn(&mut self, space: &str, total: &Total) {
         match (space, total) {
             (REQUESTS, Total::Sum(sum)) => {
-                let all = sum.saturating_add(self.added_requests);
-                if all > self.requests {
-                    self.requests = all;
-                    // Others know what has been used of it, so that it need not be guessed.
+                self.requests = self.requests.max(sum.saturating_add(self.added_requests));
+                // Somebody knows what has been used of it, so that it need not be guessed.
+                if *sum > 0 {
                     self.tenths = 10;
                 }
             }
-            (BYTES, Total::Sum(sum)) => self.bytes = self.bytes.max(sum.saturating_add_signed(self.added_bytes)),
+            (BYTES, Total::Sum(sum)) => self.bytes = self.bytes.max(sum.saturating_add(self.added_bytes)),
             (RENEWALS, Total::Sum(sum)) => self.renewals = self.renewals.max(*sum),
             (PREFIXES, Total::Members(members)) => {
                 for (prefix, seen) in members {
@@ -105,17 +111,21 @@ impl Account {
 
     /// The budget so far: each renewal adds a tenth.
     fn allowed(&self, base: u64) -> u64 {
-        base.saturating_mul(self.tenths) / 10 + self.renewals * (base / RENEWAL_SHARE)
+        (base.saturating_mul(self.tenths) / 10).saturating_add(self.renewals.saturating_mul(base / RENEWAL_SHARE))
     }
 
     fn has_budget(&self, settings: &PassSettings) -> bool {
-        self.requests < self.allowed(settings.requests.get().into()) && self.bytes < self.allowed(settings.bytes.0)
+        self.requests < self.allowed(settings.requests.get().into()) && self.taken() < self.allowed(settings.bytes.0)
     }
 
     /// Whether at most half of the budget is used.
     fn is_modest(&self, settings: &PassSettings) -> bool {
-        2 * self.requests <= self.allowed(settings.requests.get().into())
-            && 2 * self.bytes <= self.allowed(settings.bytes.0)
+        self.requests <= self.allowed(settings.requests.get().into()) / 2
+            && self.taken() <= self.allowed(settings.bytes.0) / 2
+    }
+
+    fn taken(&self) -> u64 {
+        self.bytes.saturating_add(self.reserved)
     }
 }
 
@@ -191,8 +201,8 @@ impl Accounts {
                 None if full => return Err(PassError::Prefixes),
                 None => account.prefixes.push((prefix, now)),
             }
-            account.requests += 1;
-            account.added_requests += 1;
+            account.requests = account.requests.saturating_add(1);
+            account.added_requests = account.added_requests.saturating_add(1);
             self.note(&pass.id, account);
             Ok(())
         })
@@ -202,19 +212,18 @@ impl Accounts {
     /// many transfers at once overdraw a pass by one response at most.
     pub(super) fn reserve(&self, id: &[u8; 16], bytes: u64, settings: &PassSettings) -> bool {
         let Some(mut account) = self.table.get_mut(id) else { return true };
-        let left = account.bytes < account.allowed(settings.bytes.0);
+        let left = account.taken() < account.allowed(settings.bytes.0);
         if left {
-            account.bytes = account.bytes.saturating_add(bytes);
-            account.added_bytes = account.added_bytes.saturating_add_unsigned(bytes);
-            self.note(id, &mut account);
+            account.reserved = account.reserved.saturating_add(bytes);
         }
         left
     }
 
-    /// Charges response bytes; a negative number gives back what an aborted transfer did not take.
-    pub(super) fn charge(&self, id: &[u8; 16], bytes: i64) {
+    /// Charges the bytes of a response that has ended, in place of those that were reserved for it.
+    pub(super) fn charge(&self, id: &[u8; 16], bytes: u64, reserved: u64) {
         if let Some(mut account) = self.table.get_mut(id) {
-            account.bytes = account.bytes.saturating_add_signed(bytes);
+            account.reserved = account.reserved.saturating_sub(reserved);
+            account.bytes = account.bytes.saturating_add(bytes);
             account.added_bytes = account.added_bytes.saturating_add(bytes);
             self.note(id, &mut account);
         }
@@ -276,8 +285,9 @@ impl Replicated for Accounts {
             let Some(mut account) = self.table.get_mut(&id) else { continue };
             account.has_news = false;
             changes.extend(account.parts().map(|(space, change)| (counter(space, &id), change)));
-            account.added_requests = 0;
-            account.added_bytes = account.added_bytes.min(0);
+            if account.is_known() {
+                (account.added_requests, account.added_bytes) = (0, 0);
+            }
         }
         changes
     }
@@ -292,7 +302,8 @@ impl Replicated for Accounts {
 
     fn keep(&self) -> Vec<(CounterId, Change)> {
         let mut kept = Vec::new();
-        for account in &self.table {
+        // What is unknown here stays so: the pass is then again worth a tenth.
+        for account in self.table.iter().filter(|account| account.is_known()) {
             kept.extend(
                 account.parts().map(|(space, change)| (counter(space, account.key()), without_addition(change))),
             );

@@ -8,6 +8,7 @@ use super::settings::ChallengeSettings;
 use super::spent::{Spend, Spent};
 use crate::clock::Timestamp;
 use crate::exchange::Replicated;
+use crate::facts::Client;
 use crate::network::IpNet;
 use arc_swap::ArcSwap;
 use serde::Deserialize;
@@ -92,7 +93,7 @@ impl Gate {
         &self,
         submission: &Submission,
         accepts_site: impl Fn(&str) -> bool,
-        prefix: IpNet,
+        client: Client,
         now: Timestamp,
     ) -> Result<Attempt, RedeemError> {
         if !well_formed(&submission.nonces) {
@@ -105,10 +106,10 @@ impl Gate {
         if !accepts_site(&puzzle.site) {
             return Err(RedeemError::Site);
         }
-        if puzzle.prefix != prefix {
+        if puzzle.prefix != client.prefix {
             return Err(RedeemError::Prefix);
         }
-        let spend = self.spent.spend(puzzle.id, prefix, puzzle.expires(), now)?;
+        let spend = self.spent.spend(puzzle.id, client, puzzle.expires(), now)?;
         Ok(Attempt { puzzle, first: spend == Spend::First })
     }
 
@@ -158,9 +159,9 @@ impl Gate {
         self.accounts.reserve(&pass.id, bytes, &self.settings.load().pass)
     }
 
-    /// Charges response bytes to the pass; a negative number gives back.
-    pub fn charge(&self, pass: &Pass, bytes: i64) {
-        self.accounts.charge(&pass.id, bytes);
+    /// Charges the bytes of a response that has ended, in place of those that were reserved for it.
+    pub fn charge(&self, pass: &Pass, bytes: u64, reserved: u64) {
+        self.accounts.charge(&pass.id, bytes, reserved);
     }
 
     /// The renewed pass, when it is in the second half of its life and has been used modestly.

@@ -39,9 +39,11 @@ impl SigningKeys {
         SigningKeys(std::iter::once(newest).chain(older).map(key).collect())
     }
 
-    /// A secret for one `purpose` that follows from the newest key and tells nothing about it.
+    /// A secret for one `purpose` that follows from the oldest key and tells nothing about it. The oldest, so that it
+    /// stays the same while a new key is added on one replica after the other.
     pub fn derive(&self, purpose: &str) -> [u8; 16] {
-        let digest = self.mac(self.current(), "derive", purpose).unwrap_or_default();
+        let oldest = self.0.last().map_or("", |key| &key.id);
+        let digest = self.mac(oldest, "derive", purpose).unwrap_or_default();
         std::array::from_fn(|at| digest[at])
     }
 

@@ -2,14 +2,17 @@
 
 use super::puzzle::{LIFETIME, RedeemError};
 use crate::clock::Timestamp;
-use crate::network::IpNet;
+use crate::facts::Client;
+use crate::network::{IpNet, truncated};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Ids remembered in one half of a challenge's lifetime. An entry takes about 60 bytes.
 const CAP: usize = 500_000;
-/// Submissions of one prefix in one half of a challenge's lifetime. An office behind one address stays far below.
-const PREFIX_QUOTA: u32 = 120;
+/// Submissions of one host (IPv6: /64) in one half of a challenge's lifetime. An office behind one address stays below.
+const HOST_QUOTA: u32 = 120;
+/// Submissions of one prefix: a host in it must not use up what the others need.
+const PREFIX_QUOTA: u32 = 1200;
 
 #[derive(Default)]
 struct Bucket {
@@ -39,17 +42,19 @@ impl Spent {
     pub(super) fn spend(
         &self,
         id: [u8; 16],
-        prefix: IpNet,
+        client: Client,
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<Spend, RedeemError> {
+        let (prefix, host) = (client.prefix, truncated(client.address, 32, 64));
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.retain(|bucket, _| *bucket >= bucket_of(now));
         let bucket = buckets.entry(bucket_of(expires)).or_default();
         if let Some(solved) = bucket.ids.get(&id) {
             return if *solved { Ok(Spend::Solved) } else { Err(RedeemError::Spent) };
         }
-        if bucket.prefixes.get(&prefix).is_some_and(|count| *count >= PREFIX_QUOTA) {
+        let used = |network: &IpNet| bucket.prefixes.get(network).copied().unwrap_or(0);
+        if used(&prefix) >= PREFIX_QUOTA || used(&host) >= HOST_QUOTA {
             return Err(RedeemError::Quota);
         }
         // At the cap those who come for the first time still find a place; those who fill the set do not.
@@ -58,6 +63,7 @@ impl Spent {
             return Err(RedeemError::Full);
         }
         *bucket.prefixes.entry(prefix).or_default() += 1;
+        *bucket.prefixes.entry(host).or_default() += 1;
         bucket.ids.insert(id, false);
         Ok(Spend::First)
     }

@@ -4,6 +4,7 @@
 
 mod gateway;
 mod load;
+mod passes;
 mod policies;
 mod policy;
 

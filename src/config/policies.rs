@@ -3,19 +3,18 @@
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
 use super::gateway::{Named, PolicyReference};
+use super::passes::{pass_limits, solves};
 use super::policy::{BUILT_IN, ImportedFile, PolicyFile, built_in};
 use super::{Files, read_file};
-use crate::challenge::{ChallengeSettings, HarderSettings};
+use crate::challenge::ChallengeSettings;
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, read, unknown_word};
-use crate::limit::{KeyBy, LimitSettings, Over};
+use crate::limit::LimitSettings;
 use crate::network::{Blocks, Feed, parse_list};
 use crate::policy::{
     BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
 };
-use crate::quantity::Rate;
 use crate::surroundings::StrikeSettings;
 use crate::verdict::LimitId;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// A policy and the settings of what it steers.
@@ -199,7 +198,10 @@ impl Loader<'_> {
             }
         }
         for (name, limit) in limits.0 {
-            limit.value.check(limit.position, self.diagnostics);
+            // A value that could not be read looks as if it were missing.
+            if self.diagnostics.error_count() == 0 {
+                limit.value.check(limit.position, self.diagnostics);
+            }
             if self.define("limit", &name, limit.position, imported) {
                 self.names.add_limit(&name);
                 self.limits.push((name, limit.value));
@@ -243,18 +245,6 @@ impl Loader<'_> {
         self.feeds.extend(feeds.into_iter().enumerate().map(|(number, feed)| (id, number, feed)));
     }
 
-    /// The limits that passes are charged to. They must count requests.
-    fn pass_limits(&mut self, names: &[Spanned<String>]) -> Option<Vec<LimitId>> {
-        let ids = self.names.limits(names, self.diagnostics)?;
-        for (id, name) in ids.iter().zip(names) {
-            if self.limits.get(*id).is_some_and(|(_, settings)| settings.requests.is_none()) {
-                let message = format!("passes are charged as requests, and the limit `{}` counts none", name.value);
-                self.diagnostics.error(name.position, message);
-            }
-        }
-        Some(ids)
-    }
-
     fn warn_of_unused(&mut self) {
         // An imported file is made for several policies; what stands in the policy itself is meant to be used.
         for (what, name, file, position, imported) in std::mem::take(&mut self.defined) {
@@ -264,21 +254,6 @@ impl Loader<'_> {
                 self.diagnostics.enter(outer);
             }
         }
-    }
-}
-
-/// The limit that counts passes bought. No limit of a policy is called so: names have no spaces.
-const SOLVES: &str = "passes bought";
-
-/// Never refuses; what is owed on it says how much harder the next challenge is.
-fn solves_settings(harder: &HarderSettings) -> LimitSettings {
-    LimitSettings {
-        key: KeyBy::PREFIX,
-        requests: Some(Rate { count: harder.after.get(), per: harder.per }),
-        burst: NonZeroU32::new(harder.after.get().saturating_mul(8)),
-        bytes: None,
-        transfers: None,
-        over: Over::Pace,
     }
 }
 
@@ -398,19 +373,19 @@ fn compile(
             .collect();
         let mode = reference.mode.unwrap_or(file.mode);
         let policy = Policy::compile(mode, &fragments, &file.default, &loader.names, loader.diagnostics);
-        let pass_limits = loader.pass_limits(&file.challenge.limits);
+        let pass_limits = pass_limits(&file.challenge.limits, &loader.limits, &loader.names, loader.diagnostics);
         if loader.diagnostics.error_count() == 0 {
             loader.warn_of_unused();
         }
         let Loader { mut limits, feeds, diagnostics, .. } = loader;
         (diagnostics.error_count() == 0).then_some(())?;
-        let solves = limits.len();
-        limits.push((SOLVES.to_owned(), solves_settings(&file.challenge.harder)));
+        let counter = limits.len();
+        limits.push(solves(&file.challenge.harder));
         Some(LoadedPolicy {
             policy: policy?,
             limits,
             pass_limits: pass_limits?,
-            solves,
+            solves: counter,
             challenge: file.challenge,
             strikes: file.strikes,
             feeds,

@@ -41,6 +41,12 @@ impl Bucket {
         *due = now.saturating_add(owed.saturating_add(self.cost(units)).min(self.most.max(owed)));
     }
 
+    /// What was owed to a bucket of other rates, as this one counts: the units stay, the time changes.
+    pub(super) fn taken_over(&self, due: u64, other: &Bucket, now: u64) -> u64 {
+        let units = u128::from(due.saturating_sub(now)) * u128::from(other.amount) / u128::from(other.period);
+        now.saturating_add(self.cost(u64::try_from(units).unwrap_or(u64::MAX)).min(self.most))
+    }
+
     /// Gives back `units` that were taken and not used.
     pub(super) fn give_back(&self, due: &mut u64, units: u64) {
         *due = due.saturating_sub(self.cost(units));

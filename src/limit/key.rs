@@ -1,6 +1,6 @@
 //! Whose budget a request is charged to.
 
-use super::settings::KeyBy;
+use super::settings::{KeyBy, LimitSettings};
 use crate::facts::Client;
 use crate::network::truncated;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -42,11 +42,12 @@ impl Hash {
         SipHasher13::new_with_key(&self.secret)
     }
 
-    /// A name for a limit that is the same in every replica, and another when it counts by another key.
-    pub(super) fn scope(&self, name: &str, by: &KeyBy) -> u64 {
+    /// A name for a limit that is the same in every replica, and another when it counts by another key or gives back
+    /// at another rate: what is owed is a time, and means nothing to another rate.
+    pub(super) fn scope(&self, name: &str, settings: &LimitSettings) -> u64 {
+        let LimitSettings { key, requests, burst, bytes, .. } = settings;
         let mut hash = self.begin();
-        hash.write(name.as_bytes());
-        hash.write(format!(" {by:?}").as_bytes());
+        hash.write(format!("{name} {key:?} {requests:?} {burst:?} {bytes:?}").as_bytes());
         hash.finish()
     }
 

@@ -93,7 +93,10 @@ struct Limit {
 /// What one limit thinks of a request.
 struct Opinion {
     wait: u64,
+    /// What it would wait for.
     currency: Currency,
+    /// All slots are taken.
+    busy: bool,
 }
 
 impl Limit {
@@ -104,8 +107,24 @@ impl Limit {
             Bucket::new(burst.into(), rate.count.into(), rate.per, 2 * LONGEST_DELAY)
         });
         let bytes = settings.bytes.map(|volume| Bucket::new(volume.bytes.0, volume.bytes.0, volume.per, volume.per));
-        let (name, scope) = (name.into(), hash.scope(name, &settings.key));
+        let (name, scope) = (name.into(), hash.scope(name, settings));
         Limit { name, settings: settings.clone(), scope, requests, bytes, table, hash, clock }
+    }
+
+    /// Goes on with what `other` has counted in the same table.
+    fn take_over(&self, other: &Limit) {
+        if self.requests == other.requests && self.bytes == other.bytes {
+            return;
+        }
+        let now = self.now();
+        let convert = |own: &Option<Bucket>, theirs: &Option<Bucket>, due: &mut u64| match (own, theirs) {
+            (Some(own), Some(theirs)) => *due = own.taken_over(*due, theirs, now),
+            _ => *due = 0,
+        };
+        self.table.change(|entry| {
+            convert(&self.requests, &other.requests, &mut entry.requests);
+            convert(&self.bytes, &other.bytes, &mut entry.bytes);
+        });
     }
 
     fn now(&self) -> u64 {
@@ -123,13 +142,12 @@ impl Limit {
         let wait = |bucket: &Option<Bucket>, due: u64| bucket.as_ref().map_or(0, |bucket| bucket.wait(due, 1, now));
         let (requests, bytes) = (wait(&self.requests, entry.requests), wait(&self.bytes, entry.bytes));
         let busy = manner.has_body && self.settings.transfers.is_some_and(|most| entry.transfers >= most.get());
-        if bytes > requests {
-            Opinion { wait: bytes, currency: Currency::Bytes }
-        } else if requests > 0 || !busy {
-            Opinion { wait: requests, currency: Currency::Requests }
-        } else {
-            Opinion { wait: 0, currency: Currency::Transfers }
-        }
+        let (wait, currency) = match (bytes > requests, requests > 0, busy) {
+            (true, ..) => (bytes, Currency::Bytes),
+            (false, false, true) => (0, Currency::Transfers),
+            _ => (requests, Currency::Requests),
+        };
+        Opinion { wait, currency, busy }
     }
 }
 
@@ -156,7 +174,11 @@ impl Limits {
         let limit = |(name, settings): &(String, LimitSettings)| {
             let known = self.all.iter().find(|known| *known.name == **name && known.settings.key == settings.key);
             let table = known.map_or_else(|| Arc::new(Table::new(self.cap)), |known| known.table.clone());
-            Arc::new(Limit::new(name, settings, table, self.hash, self.clock.clone()))
+            let limit = Limit::new(name, settings, table, self.hash, self.clock.clone());
+            if let Some(known) = known {
+                limit.take_over(known);
+            }
+            Arc::new(limit)
         };
         let limits = Limits {
             all: settings.iter().map(limit).collect(),
@@ -193,8 +215,7 @@ impl Limits {
             let refused_already = refused.is_some();
             let (key, opinion, refuses) = limit.table.with(key, coarser, |key, entry| {
                 let opinion = limit.opinion(entry, manner, now);
-                let busy = opinion.currency == Currency::Transfers;
-                let refuses = may_refuse && (busy || opinion.wait > patience);
+                let refuses = may_refuse && (opinion.busy || opinion.wait > patience);
                 if !refuses && !refused_already {
                     if let Some(bucket) = &limit.requests {
                         bucket.take(&mut entry.requests, 1, now);
@@ -204,10 +225,10 @@ impl Limits {
                 }
                 (key, opinion, refuses)
             });
-            let is_over = opinion.wait > 0 || opinion.currency == Currency::Transfers;
+            let is_over = opinion.wait > 0 || opinion.busy;
             let wait = Duration::from_nanos(opinion.wait);
             let exceeded = || {
-                let retry_after = if opinion.currency == Currency::Transfers { LONGEST_DELAY } else { wait };
+                let retry_after = if opinion.busy { wait.max(LONGEST_DELAY) } else { wait };
                 Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge }
             };
             if refuses && enforced {
@@ -223,7 +244,7 @@ impl Limits {
                 }
             }
             if !refuses && !refused_already {
-                let extra = enforced && opinion.currency == Currency::Transfers;
+                let extra = enforced && opinion.busy;
                 let held = Held { limit: limit.clone(), key, slot: manner.has_body, extra, enforced };
                 admission.meter.held.push(held);
             }

@@ -113,7 +113,7 @@ impl Table {
         act: impl FnOnce(u128, &mut Entry) -> R,
     ) -> R {
         let mut key = key;
-        let mut coarser = coarser.enumerate().peekable();
+        let mut coarser = coarser.enumerate();
         let mut steps = 0;
         loop {
             let mut shard = self.shard(key);
@@ -186,6 +186,14 @@ impl Table {
             }
         }
         taken
+    }
+
+    /// Changes all entries. Reloads call it, requests do not.
+    pub(super) fn change(&self, act: impl Fn(&mut Entry)) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.entries.values_mut().for_each(&act);
+        }
     }
 
     /// All entries that `is_worth` keeping.

@@ -221,6 +221,24 @@ fn a_reload_gives_nobody_a_new_budget() {
 }
 
 #[test]
+fn a_looser_limit_frees_those_who_have_used_the_old_one() {
+    let bench = bench(&[bytes(1_000_000, 86_400 * SECOND)], 100);
+    bench.admit(&someone()).unwrap().meter.sent(2_000_000);
+    assert!(bench.admit(&someone()).is_err());
+    let looser = bench.limits.renewed(&named(&[bytes(1_000_000, SECOND)]));
+    let refused = looser.admit(&[(&[0], true)], &someone(), PLAIN).unwrap_err();
+    assert!(refused.retry_after <= SECOND, "{:?}", refused.retry_after);
+}
+
+#[test]
+fn slots_are_counted_also_for_who_is_over_another_bound() {
+    let limit = LimitSettings { transfers: NonZeroU32::new(1), over: Over::Pace, ..requests(1, 1) };
+    let bench = bench(&[limit], 100);
+    let (_first, second) = (bench.admit(&someone()).unwrap(), bench.admit(&someone()).unwrap());
+    assert_eq!(second.meter.sent(65_536), SECOND, "no slot is left for it");
+}
+
+#[test]
 fn the_strictest_limit_answers_and_a_refusal_charges_nothing() {
     let slow = LimitSettings { requests: Some(Rate { count: 1, per: 60 * SECOND }), ..requests(1, 1) };
     let bench = bench(&[requests(1, 1), slow, requests(10, 10)], 100);

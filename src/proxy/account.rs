@@ -30,7 +30,7 @@ impl Front {
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
         let elapsed = context.stopwatch.elapsed();
         if let Some(pass) = &context.pass {
-            self.gateway.gate.charge(pass, i64::try_from(sent).unwrap_or(i64::MAX) - context.reserved);
+            self.gateway.gate.charge(pass, sent, context.reserved);
         }
 
         let site = context.site.as_ref().map_or(NO_SITE, |site| &*site.name);

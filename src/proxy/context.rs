@@ -30,6 +30,9 @@ impl Stopwatch {
     }
 }
 
+/// No transfer is silent for longer, however slow it should be: image-download gives up after 10 s.
+const LONGEST_SILENCE: Duration = Duration::from_secs(4);
+
 /// Lets a warning through once in a while: its cause may come with every request.
 #[derive(Debug, Default)]
 pub struct Throttle(AtomicU64);
@@ -142,9 +145,12 @@ pub struct Context {
     pub delay: Duration,
     /// How long the body was held back so far.
     pub held: Duration,
+    /// How much of the body was written when the last part of it was held back, and for how long since then.
+    pub written: usize,
+    pub silent: Duration,
     /// The pass that the request draws on, and the bytes reserved on it.
     pub pass: Option<Pass>,
-    pub reserved: i64,
+    pub reserved: u64,
     /// A cookie to set on the response.
     pub cookie: Option<String>,
     /// Which of the site's origins is being asked.
@@ -181,6 +187,8 @@ impl Context {
             meter: Meter::default(),
             delay: Duration::ZERO,
             held: Duration::ZERO,
+            written: 0,
+            silent: Duration::ZERO,
             pass: None,
             reserved: 0,
             cookie: None,
@@ -201,8 +209,9 @@ impl Context {
     }
 
     /// How long to wait after `bytes` more of the body, so that it keeps to its limits and to the rate that the policy
-    /// slows it to.
-    pub fn pace(&mut self, bytes: u64) -> Option<Duration> {
+    /// slows it to. Several parts may be held back before all of them are written at once; `written` tells when that was.
+    /// Between two writes it never waits for longer than clients do.
+    pub fn pace(&mut self, bytes: u64, written: usize) -> Option<Duration> {
         let mut wait = self.meter.sent(bytes);
         if let Some(rate) = self.verdict.as_ref().and_then(|verdict| verdict.slow) {
             let (since, sent) = self.paced.get_or_insert_with(|| (Stopwatch::start(), 0));
@@ -210,6 +219,11 @@ impl Context {
             let due = Duration::from_secs_f64(*sent as f64 / rate.max(1) as f64);
             wait = wait.max(due.saturating_sub(since.elapsed()));
         }
+        if written != self.written {
+            (self.written, self.silent) = (written, Duration::ZERO);
+        }
+        let wait = wait.min(LONGEST_SILENCE.saturating_sub(self.silent));
+        self.silent += wait;
         self.held += wait;
         Some(wait).filter(|wait| !wait.is_zero())
     }

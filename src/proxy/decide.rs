@@ -149,7 +149,8 @@ impl Front {
             }
         }
 
-        let mut pass = self.pass(headers, &host, &site, caller, context);
+        let mut passes = self.passes(headers, &host, &site, caller, context).into_iter();
+        let mut pass = passes.next();
         let relayed = self.peer.relays(socket);
         let ruling = self.gateway.ruling.load();
         let live = Live { request, relayed };
@@ -178,8 +179,8 @@ impl Front {
             context.verdict = Some(verdict);
             match decision {
                 Some(decision) => return decision,
-                // The pass turned out to be worth nothing: decide as if there were none.
-                None => pass = None,
+                // The pass turned out to be worth nothing. An object's page may have planted it beside a good one.
+                None => pass = passes.next(),
             }
         }
     }
@@ -254,28 +255,21 @@ impl Front {
         Ok(())
     }
 
-    /// The pass in the request's cookies, if it is honoured so far.
-    fn pass(
-        &self,
-        headers: &HeaderMap,
-        host: &str,
-        site: &Site,
-        caller: Caller,
-        context: &mut Context,
-    ) -> Option<Pass> {
+    /// The passes in the request's cookies that are honoured so far.
+    fn passes(&self, headers: &HeaderMap, host: &str, site: &Site, caller: Caller, context: &mut Context) -> Vec<Pass> {
         let may_revive = caller.dialect == Dialect::Fetch && is_same_origin(headers, host);
         let name = cookie_name(&site.name, caller.secure);
-        let mut fault = None;
+        let (mut passes, mut fault) = (Vec::new(), None);
         for value in cookie_values(headers, &name) {
             match self.gateway.gate.inspect(value, &site.name, may_revive, context.now) {
-                Ok(pass) => return Some(pass),
+                Ok(pass) => passes.push(pass),
                 Err(error) => fault = Some(error),
             }
         }
-        if let Some(error) = fault {
+        if let Some(error) = fault.filter(|_| passes.is_empty()) {
             self.reject(site, error, context);
         }
-        None
+        passes
     }
 
     fn reject(&self, site: &Site, error: PassError, context: &mut Context) {

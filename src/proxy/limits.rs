@@ -7,12 +7,12 @@ use super::site::Site;
 use super::{Front, Ruling};
 use crate::challenge::Pass;
 use crate::facts::{Client, Identity};
-use crate::limit::{Admission, LONGEST_DELAY, Limits, Manner, Subject};
+use crate::limit::{Admission, LONGEST_DELAY, Limits, Manner, Meter, Subject};
 use crate::verdict::{Dialect, LimitId, Verdict};
 use smallvec::SmallVec;
 use std::time::Duration;
 
-/// No client is asked for more than this many times the difficulty of its tier.
+/// No difficulty is doubled more often than this.
 const MOST_DOUBLINGS: u32 = 7;
 
 impl Front {
@@ -39,8 +39,8 @@ impl Front {
         let subject = self.subject(limits, caller.client, &site.name, pass);
         let manner = Manner {
             never_refused: method == "HEAD" || caller.identity == Identity::Signature,
-            // A page that is open lives by its fetches.
-            patience: if pass.is_some() && caller.dialect == Dialect::Fetch { LONGEST_DELAY } else { Duration::ZERO },
+            // A page that is open lives by its fetches. They are charged all the same.
+            patience: if caller.dialect == Dialect::Fetch { LONGEST_DELAY } else { Duration::ZERO },
             has_body: method != "HEAD",
         };
         let metrics = &self.gateway.metrics;
@@ -87,19 +87,20 @@ impl Front {
         Err(Refusal::too_many_passes(exceeded.retry_after))
     }
 
-    /// Whether the client's network has bought as many passes as it may.
-    pub(super) fn is_out_of_passes(&self, ruling: &Ruling, site: &str, client: Client) -> bool {
+    /// Charges a pass that the client's network is about to buy; `None` where it has bought as many as it may. The meter
+    /// takes it back when nothing comes of it.
+    pub(super) fn charge_pass(&self, ruling: &Ruling, site: &str, client: Client) -> Option<Meter> {
         let subject = self.subject(&ruling.limits, client, site, None);
-        ruling.limits.would_refuse(&ruling.pass_limits, &subject).is_some()
+        let manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: false };
+        ruling.limits.admit(&[(&ruling.pass_limits, true)], &subject, manner).ok().map(|admission| admission.meter)
     }
 
-    /// Counts a pass that was bought.
-    pub(super) fn count_pass(&self, ruling: &Ruling, site: &str, client: Client) {
+    /// Counts a pass that was bought: the next ones get harder.
+    pub(super) fn count_solution(&self, ruling: &Ruling, site: &str, client: Client) {
         let subject = self.subject(&ruling.limits, client, site, None);
         let manner = Manner { never_refused: true, patience: Duration::ZERO, has_body: false };
-        let ids = [&*ruling.pass_limits, std::slice::from_ref(&ruling.solves)].concat();
         // Never refused, so that this cannot fail.
-        let _ = ruling.limits.admit(&[(&ids, true)], &subject, manner);
+        let _ = ruling.limits.admit(&[(&[ruling.solves], true)], &subject, manner);
     }
 
     /// The difficulty for a client whose network has bought passes lately: it doubles with every so many of them.

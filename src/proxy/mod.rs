@@ -228,12 +228,13 @@ impl ProxyHttp for Front {
 
     fn response_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<bytes::Bytes>,
         _end: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
-        Ok(context.pace(body.as_ref().map_or(0, |bytes| bytes.len() as u64)))
+        let bytes = body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(context.pace(bytes, session.body_bytes_sent()))
     }
 
     fn fail_to_connect(

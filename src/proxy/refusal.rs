@@ -218,7 +218,8 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
     };
     let mut reply = Reply::new(refusal.status, content_type, body, request_id)?;
     if dialect == Dialect::Page {
-        reply.header.insert_header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY.as_str())?;
+        let policy = if refusal.retry_after.is_some() { COUNTING_POLICY.as_str() } else { PAGE_POLICY };
+        reply.header.insert_header(header::CONTENT_SECURITY_POLICY, policy)?;
     }
     if let Some(after) = refusal.retry_after {
         reply.header.insert_header(header::RETRY_AFTER, whole_seconds(after))?;
@@ -251,11 +252,11 @@ pub fn lead(location: &str, request_id: &str) -> pingora::Result<Reply> {
 const COUNTDOWN: &str = "const left=document.getElementById('left');let n=+left.textContent;\
     const timer=setInterval(()=>{left.textContent=--n;if(n<1)clearInterval(timer)},1000)";
 
-static PAGE_POLICY: LazyLock<String> = LazyLock::new(|| {
+const PAGE_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Lets the countdown run besides.
+static COUNTING_POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(COUNTDOWN));
-    format!(
-        "default-src 'none'; script-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    format!("{PAGE_POLICY}; script-src 'sha256-{hash}'")
 });
 
 fn page(title: &str, refusal: &Refusal, request_id: &str) -> String {

@@ -183,7 +183,7 @@ impl Front {
             if !self.gateway.gate.reserve(pass, bytes) {
                 return Err(decided(OVERDRAWN, false));
             }
-            context.reserved = i64::try_from(bytes).unwrap_or(i64::MAX);
+            context.reserved = bytes;
         }
         if let (200..=399, Some(caller), Some(site), Some(path)) =
             (response.status.as_u16(), &context.caller, &context.site, &context.path)

@@ -65,23 +65,24 @@ impl Front {
         let submission: Submission = serde_json::from_slice(&body).map_err(|_| RedeemError::Malformed)?;
         let Gateway { gate, sites, spending, ruling, .. } = &*self.gateway;
         let (client, host) = (caller.client, &context.host);
-        let attempt = gate.attempt(&submission, |site| sites.is_at(host, site), client.prefix, context.now)?;
+        let attempt = gate.attempt(&submission, |site| sites.is_at(host, site), client, context.now)?;
         let ruling = ruling.load_full();
-        if attempt.is_first() {
-            if self.is_out_of_passes(&ruling, attempt.site(), client) {
-                return Err(RedeemError::Passes);
-            }
-            // Once over all replicas. Without an answer it counts here only: once per replica.
-            if let Some(store) = spending.get()
-                && store.spend(attempt.id(), attempt.expires().since(context.now)).await == Spending::Again
-            {
-                return Err(RedeemError::Spent);
-            }
+        if !attempt.is_first() {
+            let redeemed = gate.redeem(attempt, &submission, rand::random())?;
+            return Ok((redeemed.pass.site.clone(), caller.secure, redeemed));
         }
+        // Charged before anything is waited for: what many submissions at once buy must not be known only afterwards.
+        let mut charged = self.charge_pass(&ruling, attempt.site(), client).ok_or(RedeemError::Passes)?;
+        // Once over all replicas. Without an answer it counts here only: once per replica.
+        if let Some(store) = spending.get()
+            && store.spend(attempt.id(), attempt.expires().since(context.now)).await == Spending::Again
+        {
+            charged.undo();
+            return Err(RedeemError::Spent);
+        }
+        // A wrong solution stays charged: it has cost us more than it has cost the client.
         let redeemed = gate.redeem(attempt, &submission, rand::random())?;
-        if redeemed.first {
-            self.count_pass(&ruling, &redeemed.pass.site, client);
-        }
+        self.count_solution(&ruling, &redeemed.pass.site, client);
         Ok((redeemed.pass.site.clone(), caller.secure, redeemed))
     }
 }

@@ -157,7 +157,8 @@ impl SharedState {
             }
         };
         let suspect = self.suspect.swap(false, Ordering::Relaxed);
-        let changes = pending.take(self.clock.elapsed(), self.clock.now());
+        let taken = self.clock.elapsed();
+        let changes = pending.take(taken, self.clock.now());
         if changes.is_empty() {
             if suspect || last_good.is_none_or(|at| at.elapsed() >= PROBE) {
                 connection.probe().await?;
@@ -181,16 +182,22 @@ impl SharedState {
                 }
             };
             self.metrics.shared_state_counters.inc_by(totals.len() as u64);
-            self.merge(totals);
+            self.merge(totals, self.clock.elapsed().saturating_sub(taken));
             rest = later;
         }
         Ok(true)
     }
 
-    /// Hands totals to the counters that they are of.
-    fn merge(&self, totals: Vec<(Key, Total)>) {
+    /// Hands totals to the counters that they are of. What is owed runs down on the way: it was so much `ago`, when the
+    /// replica said what it sees, or somewhat later. Without that, each exchange would add the time that it takes.
+    fn merge(&self, totals: Vec<(Key, Total)>, ago: Duration) {
+        let ago = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
         let mut by_source: BTreeMap<usize, Vec<(CounterId, Total)>> = BTreeMap::new();
         for ((source, id), total) in totals {
+            let total = match total {
+                Total::Due(owed) => Total::Due(owed.saturating_sub(ago)),
+                other => other,
+            };
             by_source.entry(source).or_default().push((id, total));
         }
         for (source, totals) in by_source {

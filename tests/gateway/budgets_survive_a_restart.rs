@@ -9,6 +9,7 @@ const POLICY: &str = "version: 1\nmode: enforce\n\
     rules:\n  - {name: caught, match: {strikes: {at_least: 2}}, action: deny}\n\
     \x20 - {name: trap, match: {path: /trap}, action: strike, strikes: 3}\n\
     \x20 - {name: people, match: {path: /page}, action: challenge}\n\
+    \x20 - {name: pages, match: {path: /page}, action: allow}\n\
     default: {action: allow, limits: [few]}\n\
     limits: {few: {key: address, requests: 1/min, burst: 3, bytes: 1 MB/day}}\n\
     challenge: {tiers: {default: 64}, pass: {requests: 10, bytes: 1 MB, per: 1h}}\n";

@@ -80,7 +80,7 @@ fn machines_read_the_same() {
     assert_eq!(clouds["fate"], "undecided");
     assert_eq!(clouds["why"], json!({"test": "network: clouds", "holds": "unknown", "parts": []}));
     let charged = json!({
-        "limit": "everybody", "rule": "heavy", "by": "prefix", "key": "198.18.0.0/24", "enforced": true,
+        "limit": "everybody", "rule": "heavy", "key": {"prefix": "198.18.0.0/24"}, "enforced": true,
     });
     assert_eq!(found["limits"], json!([charged]));
     assert_eq!((&found["response"]["status"], &found["response"]["from"]), (&json!(403), &json!("gateway")));
