@@ -185,7 +185,7 @@ impl Limits {
             let patience = if enforced { u64::try_from(manner.patience.as_nanos()).unwrap_or(u64::MAX) } else { 0 };
             let coarser = limit.hash.coarser(&limit.settings.key, subject);
             let refused_already = refused.is_some();
-            let (key, opinion, refuses) = limit.table.with(key, coarser, |key, entry| {
+            let (key, opinion, refuses) = limit.table.with(key, coarser, now, |key, entry| {
                 let opinion = limit.opinion(entry, manner, now);
                 let busy = opinion.currency == Currency::Transfers;
                 let refuses = may_refuse && (busy || opinion.wait > patience);
