@@ -301,7 +301,9 @@ fn flood(spread: &str, clock: &str, limit: &str, quick: bool) {
 
     for Honest { name, asked, refused, .. } in &honest {
         let measured = format!("{refused} of {asked} refused");
-        if everywhere && !fast {
+        if *asked == 0 {
+            note(name, "the flood was over too soon");
+        } else if everywhere && !fast {
             note(name, &measured);
         } else {
             report(name, &measured, "none", *refused == 0);
