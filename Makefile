@@ -1,6 +1,6 @@
 # `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
 # names it.
-.PHONY: demo test lint bench bench-policy fuzz fuzz-smoke tools-build tools-test tools-bench
+.PHONY: demo test lint bench bench-limits bench-policy fuzz fuzz-smoke tools-build tools-test tools-bench
 
 APT_BUILD = cmake gcc g++ make pkg-config
 APT_TEST = chromium chromium-driver procps python3 redis-server
@@ -20,6 +20,9 @@ lint: tools-build
 
 bench: tools-build tools-bench
 	cargo bench --bench proxy
+
+bench-limits: tools-build tools-bench
+	cargo bench --bench limits
 
 bench-policy: tools-build
 	cargo bench --bench policy

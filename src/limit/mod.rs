@@ -213,7 +213,7 @@ impl Limits {
             let patience = if enforced { u64::try_from(manner.patience.as_nanos()).unwrap_or(u64::MAX) } else { 0 };
             let coarser = limit.hash.coarser(&limit.settings.key, subject);
             let refused_already = refused.is_some();
-            let (key, opinion, refuses) = limit.table.with(key, coarser, |key, entry| {
+            let (key, opinion, refuses) = limit.table.with(key, coarser, now, |key, entry| {
                 let opinion = limit.opinion(entry, manner, now);
                 let refuses = may_refuse && (opinion.busy || opinion.wait > patience);
                 if !refuses && !refused_already {

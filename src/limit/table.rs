@@ -9,6 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const SHARDS: usize = 1024;
 /// A shard of fewer entries than this is not worth its lock.
 const SHARD_SIZE: usize = 64;
+/// A full shard that had few idle entries is not searched for them again for so long, in nanoseconds: looking at all
+/// entries takes microseconds.
+const SEARCH_PAUSE: u64 = 1_000_000_000;
 
 /// What is known of one key. Times are in nanoseconds on the limits' clock; see [`Bucket`](super::bucket::Bucket).
 #[derive(Debug, Default, Clone, Copy)]
@@ -61,6 +64,17 @@ struct Shard {
     entries: HashMap<u128, Entry, BuildHasherDefault<Same>>,
     /// Keys whose entries have news for replicas.
     news: Vec<u128>,
+    /// From when on it is worth a search for idle entries, in nanoseconds.
+    search_from: u64,
+}
+
+impl Shard {
+    fn forget_idle(&mut self, now: u64) {
+        let before = self.entries.len();
+        self.entries.retain(|_, entry| !entry.is_idle(now));
+        let few = (before - self.entries.len()) * 4 < before;
+        self.search_from = if few { now.saturating_add(SEARCH_PAUSE) } else { now };
+    }
 }
 
 /// A sharded table.
@@ -105,11 +119,13 @@ impl Table {
     }
 
     /// Runs `act` on the entry of `key`, or of the coarser key that stands in for it while there is no room; also tells
-    /// it the key. The last of `coarser` always finds room: there must be few of them.
+    /// it the key. The last of `coarser` always finds room: there must be few of them. Idle entries are no reason to
+    /// shorten a key: a flood of clients that ask once would fill the table long before the sweep comes round.
     pub(super) fn with<R>(
         &self,
         key: u128,
         coarser: impl Iterator<Item = u128>,
+        now: u64,
         act: impl FnOnce(u128, &mut Entry) -> R,
     ) -> R {
         let mut key = key;
@@ -117,9 +133,11 @@ impl Table {
         let mut steps = 0;
         loop {
             let mut shard = self.shard(key);
-            let has_room = shard.entries.len() < self.room(steps);
-            if !has_room
-                && !shard.entries.contains_key(&key)
+            let is_full = |shard: &Shard| shard.entries.len() >= self.room(steps) && !shard.entries.contains_key(&key);
+            if is_full(&shard) && now >= shard.search_from {
+                shard.forget_idle(now);
+            }
+            if is_full(&shard)
                 && let Some((step, next)) = coarser.next()
             {
                 (steps, key) = (step + 1, next);
@@ -211,7 +229,7 @@ impl Table {
         for _ in 0..count.min(self.shards.len()) {
             let number = self.swept.fetch_add(1, Ordering::Relaxed) % self.shards.len();
             let mut shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
-            shard.entries.retain(|_, entry| !entry.is_idle(now));
+            shard.forget_idle(now);
             let room = self.room(0);
             if shard.entries.capacity() > 2 * room.max(shard.entries.len()) {
                 shard.entries.shrink_to(room);

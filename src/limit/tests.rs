@@ -200,6 +200,18 @@ fn idle_keys_are_forgotten_and_nobody_gains_by_it() {
 }
 
 #[test]
+fn clients_that_need_not_be_remembered_take_no_room_from_others() {
+    let bench = bench(&[requests(1, 1)], 100);
+    (0..100).for_each(|number| assert!(bench.admit(&at(Ipv4Addr::from(0x0a00_0000 | number))).is_ok()));
+    let good = |hosts: std::ops::Range<u8>| {
+        hosts.filter(|host| bench.admit(&at(Ipv4Addr::new(192, 0, 2, *host))).is_ok()).count()
+    };
+    assert_eq!(good(1..10), 1, "a full table counts newcomers by their network");
+    bench.clock.advance(2 * SECOND);
+    assert_eq!(good(11..20), 9, "no sweep has come round yet");
+}
+
+#[test]
 fn a_reload_gives_nobody_a_new_budget() {
     let bench = bench(&[requests(1, 3)], 100);
     let client = someone();

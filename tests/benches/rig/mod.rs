@@ -1,5 +1,7 @@
 //! The test rig of the benchmarks: processes, the servers' configurations, load, and the table that comes out.
 
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+
 pub mod load;
 pub mod process;
 pub mod servers;

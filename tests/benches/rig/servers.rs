@@ -113,15 +113,25 @@ impl Proxy {
         Ok(Proxy { name: name.into(), port, server, log: place.join("access.log"), admin: None })
     }
 
-    /// The gateway of this binary.
+    /// The gateway of this binary, with the built-in policy and limits that no load reaches.
     pub fn gateway(name: &str, binary: &Path, directory: &Directory, origin: &Origin) -> Result<Self, String> {
         let limit = POLICY.lines().find(|line| line.starts_with(TOOLS));
         let limit = limit.ok_or(format!("policies/cockpit.yaml has no `{TOOLS}` any more: adapt tests/benches"))?;
-        let policy = POLICY.replace(limit, TOOLS_UNREACHED);
+        Self::gateway_with(name, binary, directory, origin, &POLICY.replace(limit, TOOLS_UNREACHED))
+    }
+
+    /// The gateway of this binary with this policy.
+    pub fn gateway_with(
+        name: &str,
+        binary: &Path,
+        directory: &Directory,
+        origin: &Origin,
+        policy: &str,
+    ) -> Result<Self, String> {
         let (port, admin) = (free_port()?, free_port()?);
         let (listen, metrics, bucket) = (port.to_string(), admin.to_string(), origin.signed.to_string());
         let place =
-            directory.with(name, &[("policy.yaml", &policy), ("networks.yaml", NETWORKS), ("s3-key", S3_KEY)])?;
+            directory.with(name, &[("policy.yaml", policy), ("networks.yaml", NETWORKS), ("s3-key", S3_KEY)])?;
         let values = [
             ("listen", &*listen),
             ("admin", &*metrics),
@@ -133,6 +143,16 @@ impl Proxy {
         let log = place.join("access.log");
         let server = Server::start(binary, &["serve", "-c", "gateway.yaml"], &place, &log, Core::Proxy, port)?;
         Ok(Proxy { name: name.into(), port, server, log, admin: Some(admin) })
+    }
+
+    /// This program as a server that does nothing but answer: see `null` in its arguments.
+    pub fn null(directory: &Directory) -> Result<Self, String> {
+        let port = free_port()?;
+        let place = directory.with("null", &[])?;
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let log = place.join("output.log");
+        let server = Server::start(&own, &["null", &port.to_string()], &place, &log, Core::Proxy, port)?;
+        Ok(Proxy { name: "null".into(), port, server, log, admin: None })
     }
 
     /// Empties the access log. All servers append to it.

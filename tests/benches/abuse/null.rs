@@ -1,0 +1,51 @@
+//! The null handler: answers at once, with what the origin would have sent.
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::net::TcpListener;
+
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// So many zeros.
+struct Zeros(u64);
+
+impl Body for Zeros {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let block = self.0.min(ZEROS.len() as u64);
+        self.0 -= block;
+        Poll::Ready((block > 0).then(|| Ok(Frame::data(Bytes::from_static(&ZEROS[..block as usize])))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Zeros>, Infallible> {
+    let large = request.uri().path().ends_with(super::LARGE.0);
+    Ok(Response::new(Zeros(if large { super::LARGE.1 } else { super::SMALL.1 })))
+}
+
+/// Serves on `port`, in one thread, until it is killed.
+pub fn serve(port: u16) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let connection = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(connection.serve_connection(TokioIo::new(stream), service_fn(answer)));
+        }
+    })
+}
