@@ -3,9 +3,11 @@
 //! A file is either accepted whole or refused whole, with every mistake at its place.
 
 mod gateway;
+mod kind;
 mod load;
 mod policies;
 mod policy;
+mod source;
 
 pub use gateway::{AdminSettings, GatewayFile, PassKeysSettings, PolicyReference, SiteSettings, gateway_schema};
 use load::read_file;

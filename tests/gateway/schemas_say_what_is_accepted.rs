@@ -119,7 +119,9 @@ fn what_we_ship_names_its_schema() {
 fn bad_shapes_are_refused() {
     // Mistakes of meaning, and of other files, which no schema can tell.
     let of_meaning = [
+        "gateway-built-in",
         "gateway-geoip-unreadable",
+        "policy-built-in",
         "policy-default-goes-on",
         "policy-import-a-policy",
         "policy-import-circle",
@@ -169,6 +171,9 @@ fn each_mistake_of_shape_is_seen() {
         "all: []",
         "any: [{}, {pth: /x}]",
         "not: {not: {pth: /x}}",
+        "not: ",
+        "any: [{}, ~]",
+        "signals: {at_least: 1, of: []}",
         "host: http://x",
         "method: get",
         "path: x/*",
