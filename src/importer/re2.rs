@@ -355,7 +355,7 @@ mod tests {
             (r"\p", r"it ends in `\p`"),
             (r"\xé", r"unknown escape `\x`"),
             ("(a", "unclosed group"),
-            ("(a{1000}){1000}", "it needs more than 10485760 bytes of memory"),
+            ("(a{1000}){1000}", "it needs more than 10485760 bytes of memory: write a smaller one"),
         ];
         for (text, reason) in cases {
             assert_eq!(translate(text), Err(reason.to_owned()), "{text}");
