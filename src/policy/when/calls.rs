@@ -205,7 +205,7 @@ impl Checker<'_> {
                     // Other methods than ours are refused before, and asking for them does no harm.
                     "method" => !in_capitals(&text),
                     // It is empty where the database has none.
-                    "country" => !text.is_empty() && !(text.len() == 2 && in_capitals(&text)),
+                    "country" => !(text.is_empty() || (text.len() == 2 && in_capitals(&text))),
                     _ => !known.contains(&text.as_str()),
                 };
                 if never && name == "country" {
