@@ -26,6 +26,15 @@ impl<T> Fact<T> {
             Fact::Absent | Fact::Unknown => None,
         }
     }
+
+    /// The same of what `change` makes of the value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Fact::Present(value) => Fact::Present(change(value)),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown => Fact::Unknown,
+        }
+    }
 }
 
 impl<T> From<Option<T>> for Fact<T> {

@@ -4,6 +4,7 @@
 //! be read in two ways by two programs is refused, and what is signed is encoded anew from the decoded form.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::borrow::Cow;
 
 /// What S3 signs literally: unreserved characters and the separator. Everything else is encoded.
 /// Source: AWS "Signature Version 4", `UriEncode`.
@@ -65,13 +66,23 @@ impl CanonicalPath {
             return Err(PathError::BadCharacter);
         }
         let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| PathError::NotUtf8)?;
+        Self::check(&decoded)?;
+        Ok(CanonicalPath(decoded.into_owned()))
+    }
+
+    /// Whether a decoded text is such a path as it stands.
+    ///
+    /// # Errors
+    /// Says why no request has this path.
+    pub fn check(decoded: &str) -> Result<(), PathError> {
+        let Some(below) = decoded.strip_prefix('/') else { return Err(PathError::NotOriginForm) };
         if decoded.len() > MAX_BYTES {
             return Err(PathError::TooLong);
         }
         if decoded.chars().any(|c| c.is_control() || c == '\\') {
             return Err(PathError::BadCharacter);
         }
-        let segments = decoded[1..].split('/');
+        let segments = below.split('/');
         let last = segments.clone().count() - 1;
         for (index, segment) in segments.enumerate() {
             match segment {
@@ -80,7 +91,7 @@ impl CanonicalPath {
                 _ => {}
             }
         }
-        Ok(CanonicalPath(decoded.into_owned()))
+        Ok(())
     }
 
     /// The decoded path: what policy matches, `/` first.
@@ -109,10 +120,28 @@ impl CanonicalPath {
     }
 }
 
+/// A name or value of a query as it was typed into a form: `+` is a space, too. Bytes that are not UTF-8 become U+FFFD.
+pub fn form_decoded(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        let text = text.replace('+', " ");
+        Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned())
+    } else {
+        percent_decode_str(text).decode_utf8_lossy()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn forms_are_read_as_they_were_typed() {
+        let cases = [("a", "a"), ("a+b%20c", "a b c"), ("%2B", "+"), ("%zz", "%zz"), ("%ff", "\u{fffd}"), ("", "")];
+        for (text, typed) in cases {
+            assert_eq!(form_decoded(text), typed, "{text}");
+        }
+    }
 
     #[test]
     fn every_path_has_one_reading_or_none() {

@@ -154,7 +154,7 @@ struct ExplainArguments {
     #[arg(long, value_name = "TIER", num_args = 0..=1, require_equals = true, default_missing_value = "default")]
     pass: Option<String>,
     /// As if so many strikes were on the record of its prefix; else unknown.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = strikes)]
     strikes: Option<f64>,
     /// As if it came then; else now.
     #[arg(long, value_name = "RFC3339")]
@@ -239,4 +239,10 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not start: {error}"))
+}
+
+/// A number of strikes, as there may be on a record.
+fn strikes(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "expected a number that is not below 0".to_owned())
 }

@@ -17,6 +17,8 @@ struct Tally {
     cases: Vec<Value>,
     passed: usize,
     failed: usize,
+    /// How many were run: their names fit the filter.
+    chosen: usize,
     gaps: Vec<Gap>,
     diagnostics: Diagnostics,
 }
@@ -27,9 +29,11 @@ pub(super) fn test(arguments: &TestArguments) -> Result<u8, String> {
     for policy in &arguments.policies {
         run(policy, arguments, &mut tally)?;
     }
-    let Tally { cases, passed, failed, gaps, diagnostics } = tally;
+    let Tally { cases, passed, failed, chosen, gaps, diagnostics } = tally;
     let mistakes = diagnostics.error_count();
-    let good = failed == 0 && mistakes == 0 && (gaps.is_empty() || !arguments.require_coverage);
+    // A filter that fits nothing is a slip, and would else look like success.
+    let missed = arguments.filter.as_ref().filter(|_| chosen == 0 && mistakes == 0);
+    let good = failed == 0 && mistakes == 0 && missed.is_none() && (gaps.is_empty() || !arguments.require_coverage);
     if arguments.json {
         let gaps: Vec<Value> = gaps.iter().map(gap_to_json).collect();
         println!(
@@ -44,6 +48,9 @@ pub(super) fn test(arguments: &TestArguments) -> Result<u8, String> {
     let severity = if arguments.require_coverage { paint.red("error") } else { paint.yellow("warning") };
     for gap in &gaps {
         println!("{}: {severity}: {}", gap.place, gap.message());
+    }
+    if let Some(text) = missed {
+        println!("no case has `{text}` in its name");
     }
     let failures = format!("{failed} failed");
     let failures = if failed > 0 { paint.red(&failures) } else { failures };
@@ -87,6 +94,7 @@ fn run(policy: &Path, arguments: &TestArguments, tally: &mut Tally) -> Result<()
     let (sites, peer) = (Sites::new(Vec::new()), Peer::default());
     let mut coverage = Coverage::default();
     for case in cases.iter().filter(chosen) {
+        tally.chosen += 1;
         loaded.policy.set_mode(case.mode);
         let bench = Bench { policy: &loaded.policy, limits: &loaded.limits, sites: &sites, peer: &peer };
         let outcome = bench.run(&case.request)?;

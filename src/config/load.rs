@@ -3,9 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
 use super::gateway::{GatewayFile, Named, SiteSettings};
+use super::kind::{FileKind, read_as};
 use super::policies::{LoadedPolicy, load_policy};
 use crate::challenge::SigningKeys;
-use crate::document::{Diagnostics, Spanned, read, unknown_word};
+use crate::document::{Diagnostics, Spanned, unknown_word};
 use crate::keeper::KeeperSettings;
 use crate::metrics::NO_SITE;
 use crate::path::CanonicalPath;
@@ -82,8 +83,9 @@ pub fn for_origin(
 }
 
 fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Config> {
-    let mut file: GatewayFile = read(text, diagnostics)?;
+    let mut file: GatewayFile = read_as(FileKind::Gateway, text, diagnostics)?;
     file.feeds.directory = file.feeds.directory.map(|path| directory.join(path));
+    file.listeners.0.iter().for_each(|listener| listener.check(diagnostics));
     check_sites(&file.sites, diagnostics);
     let mut authorities = BTreeMap::new();
     for (_, site) in &file.sites.value.0 {

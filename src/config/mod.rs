@@ -3,10 +3,12 @@
 //! A file is either accepted whole or refused whole, with every mistake at its place.
 
 mod gateway;
+mod kind;
 mod load;
 mod passes;
 mod policies;
 mod policy;
+mod source;
 
 pub use gateway::{AdminSettings, GatewayFile, PassKeysSettings, PolicyReference, SiteSettings, gateway_schema};
 use load::read_file;

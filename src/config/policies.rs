@@ -3,15 +3,17 @@
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
 use super::gateway::{Named, PolicyReference};
+use super::kind::{FileKind, read_as};
 use super::passes::{pass_limits, solves};
-use super::policy::{BUILT_IN, ImportedFile, PolicyFile, built_in};
+use super::policy::{BUILT_IN, ImportedFile, PolicyFile};
+use super::source::Source;
 use super::{Files, read_file};
 use crate::challenge::ChallengeSettings;
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, read, unknown_word};
 use crate::limit::LimitSettings;
 use crate::network::{Blocks, Feed, parse_list};
 use crate::policy::{
-    BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
+    Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
 };
 use crate::surroundings::StrikeSettings;
 use crate::verdict::LimitId;
@@ -38,69 +40,6 @@ pub struct LoadedPolicy {
 
 type NetworkEntries = Named<Spanned<Vec<Spanned<Blocks>>>>;
 
-/// One file: what it is called, where its relative paths begin, and its text. A built-in file has no directory.
-struct Source {
-    name: String,
-    directory: Option<PathBuf>,
-    text: String,
-}
-
-impl Source {
-    fn built_in(name: &str, text: &str) -> Self {
-        Source { name: format!("{BUILT_IN_FILE}{name}"), directory: None, text: text.to_owned() }
-    }
-
-    fn file(path: &Path, files: &mut Files) -> Result<Self, String> {
-        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Source { name: path.display().to_string(), directory: Some(directory), text: read_file(path, files)? })
-    }
-
-    /// The files that an import means.
-    fn import(&self, wanted: &str, files: &mut Files) -> Result<Vec<Source>, String> {
-        if wanted.contains(['*', '?', '[']) {
-            return self.import_all(wanted, files);
-        }
-        let beside = self.directory.as_ref().map(|directory| Source::file(&directory.join(wanted), files));
-        match (beside, built_in(wanted)) {
-            (Some(Ok(source)), _) => Ok(vec![source]),
-            (_, Some(text)) => Ok(vec![Source::built_in(wanted, text)]),
-            (Some(Err(message)), None) => Err(message),
-            (None, None) => Err(format!("`{wanted}` is not built in")),
-        }
-    }
-
-    /// The files that a pattern means: beside this one, or built in where there are none.
-    fn import_all(&self, wanted: &str, files: &mut Files) -> Result<Vec<Source>, String> {
-        let glob = globset::GlobBuilder::new(wanted).literal_separator(true).build();
-        let glob = glob.map_err(|error| format!("`{wanted}` is not a glob: {}", error.kind()))?.compile_matcher();
-        let (folder, _) = wanted.rsplit_once('/').unwrap_or(("", wanted));
-        if folder.contains(['*', '?', '[']) {
-            return Err(format!("`{wanted}`: only the last part of an import may be a pattern"));
-        }
-        let mut found = Vec::new();
-        if let Some(directory) = &self.directory {
-            let beside = directory.join(folder);
-            let beside = if beside.as_os_str().is_empty() { PathBuf::from(".") } else { beside };
-            let entries = std::fs::read_dir(&beside).into_iter().flatten().flatten();
-            let mut names: Vec<String> = entries
-                .filter_map(|entry| Some(Path::new(folder).join(entry.file_name()).to_str()?.to_owned()))
-                .filter(|name| glob.is_match(name))
-                .collect();
-            names.sort();
-            // It changes when a file comes or goes.
-            files.0.insert(beside);
-            for name in names {
-                found.push(Source::file(&directory.join(name), files)?);
-            }
-        }
-        if found.is_empty() {
-            let known = BUILT_IN.iter().filter(|(name, _)| glob.is_match(name));
-            found.extend(known.map(|(name, text)| Source::built_in(name, text)));
-        }
-        if found.is_empty() { Err(format!("no file matches `{wanted}`")) } else { Ok(found) }
-    }
-}
-
 /// The rules of one file.
 struct Part {
     file: String,
@@ -118,9 +57,9 @@ struct Loader<'l> {
     /// Names that are defined: what, name, where, and whether an imported file did so.
     defined: Vec<(&'static str, String, String, Position, bool)>,
     /// Files that have been read.
-    seen: Vec<String>,
-    /// The files whose imports are being followed.
-    open: Vec<String>,
+    seen: Vec<PathBuf>,
+    /// The files whose imports are being followed, with their names.
+    open: Vec<(PathBuf, String)>,
     overrides: Vec<(String, Spanned<Vec<Spanned<Blocks>>>)>,
     overrides_source: Option<(String, PathBuf)>,
     files: &'l mut Files,
@@ -129,7 +68,7 @@ struct Loader<'l> {
 
 impl Loader<'_> {
     fn imports(&mut self, source: &Source, imports: &[Spanned<String>]) {
-        self.open.push(source.name.clone());
+        self.open.push((source.identity.clone(), source.name.clone()));
         for import in imports {
             let found = match source.import(&import.value, self.files) {
                 Ok(found) => found,
@@ -139,11 +78,12 @@ impl Loader<'_> {
                 }
             };
             for file in found {
-                if let Some(first) = self.open.iter().position(|open| *open == file.name) {
-                    let cycle = [&self.open[first..], std::slice::from_ref(&file.name)].concat().join("` imports `");
+                if let Some(first) = self.open.iter().position(|(open, _)| *open == file.identity) {
+                    let names = self.open[first..].iter().map(|(_, name)| name).chain([&file.name]);
+                    let cycle = names.map(String::as_str).collect::<Vec<_>>().join("` imports `");
                     self.diagnostics.error(import.position, format!("the imports go round in a circle: `{cycle}`"));
-                } else if !self.seen.contains(&file.name) {
-                    self.seen.push(file.name.clone());
+                } else if !self.seen.contains(&file.identity) {
+                    self.seen.push(file.identity.clone());
                     self.imported(&file);
                 }
             }
@@ -188,11 +128,16 @@ impl Loader<'_> {
         imported: bool,
     ) {
         for (name, blocks) in networks.0 {
-            if self.define("network", &name, blocks.position, imported) {
+            if Names::is_built_in(&name) {
+                self.diagnostics.error(blocks.position, format!("`{name}` is built in: choose another name"));
+            } else if self.define("network", &name, blocks.position, imported) {
                 self.network(&name, blocks, source.directory.as_deref());
             }
         }
         for (name, list) in lists.0 {
+            if list.value.contains.is_empty() && self.diagnostics.error_count() == 0 {
+                self.diagnostics.warn(list.position, format!("the list `{name}` is empty: it never matches"));
+            }
             if self.define("list", &name, list.position, imported) {
                 self.names.add_list(&name, list.value);
             }
@@ -327,7 +272,7 @@ fn compile(
     diagnostics: &mut Diagnostics,
 ) -> Option<LoadedPolicy> {
     let outer = diagnostics.enter(source.name.clone());
-    let file = read::<PolicyFile>(&source.text, diagnostics);
+    let file: Option<PolicyFile> = read_as(FileKind::Policy, &source.text, diagnostics);
     let loaded = file.and_then(|file| {
         let mut loader = Loader {
             names: Names::new(deployment),
@@ -335,7 +280,7 @@ fn compile(
             limits: Vec::new(),
             feeds: Vec::new(),
             defined: Vec::new(),
-            seen: vec![source.name.clone()],
+            seen: vec![source.identity.clone()],
             open: Vec::new(),
             overrides,
             overrides_source,
@@ -349,7 +294,10 @@ fn compile(
         }
         for (name, blocks) in std::mem::take(&mut loader.overrides) {
             let known = loader.defined.iter().filter(|known| known.0 == "network").map(|known| known.1.as_str());
-            let message = format!("{} (of the policy)", unknown_word("network", &name, known));
+            let message = match Names::is_built_in(&name) {
+                true => format!("`{name}` is built in: it cannot be changed"),
+                false => format!("{} (of the policy)", unknown_word("network", &name, known)),
+            };
             let overriding = loader.overrides_source.as_ref().map_or("", |(name, _)| name.as_str());
             let policy = loader.diagnostics.enter(overriding);
             loader.diagnostics.error(blocks.position, message);

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 /// A type that can be read from a document.
 pub trait Decode: Sized {
+    /// Whether an optional key with nothing behind it counts as one that is not there.
+    const NOTHING_IS_ABSENT: bool = true;
+
     /// Reads `node`. `None` means that a mistake was recorded in `diagnostics`.
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self>;
 
@@ -27,7 +30,7 @@ pub(super) fn expected<T>(wanted: &str, node: &Node, diagnostics: &mut Diagnosti
 }
 
 /// The closest of `words` to `text`, close enough to be what was meant.
-fn nearest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     words
         .map(|word| (strsim::damerau_levenshtein(text, word), word))
         .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
@@ -83,10 +86,13 @@ impl<'a> MapReader<'a> {
     /// The node under `key`, if it is there and not null.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
         // A field named by a Rust keyword arrives as `r#match`.
+        self.entry(key).filter(|node| !matches!(node.kind, Kind::Null))
+    }
+
+    fn entry(&mut self, key: &'static str) -> Option<&'a Node> {
         let key = key.strip_prefix("r#").unwrap_or(key);
         self.asked.push(key);
-        let entry = self.entries.iter().find(|(name, ..)| name == key);
-        entry.map(|(_, _, node)| node).filter(|node| !matches!(node.kind, Kind::Null))
+        self.entries.iter().find(|(name, ..)| name == key).map(|(_, _, node)| node)
     }
 
     /// The value under `key`; its absence is a mistake.
@@ -107,7 +113,8 @@ impl<'a> MapReader<'a> {
         diagnostics: &mut Diagnostics,
         default: impl FnOnce() -> T,
     ) -> T {
-        self.node(key).and_then(|node| T::decode(node, diagnostics)).unwrap_or_else(default)
+        let node = self.entry(key).filter(|node| !T::NOTHING_IS_ABSENT || !matches!(node.kind, Kind::Null));
+        node.and_then(|node| T::decode(node, diagnostics)).unwrap_or_else(default)
     }
 
     /// Records the keys that nobody asked for.
@@ -201,9 +208,18 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
     }
 }
 
-/// Reads a mapping from names to values in the order of the file. Names must be usable as metric label values:
-/// letters, digits, `-`, `_` and `.`, at most 64 of them. Wrong values are reported and left out, their names noted as
-/// broken.
+/// Checks that a name is usable as the value of a metric's label: letters, digits, `-`, `_` and `.`, at most 64 of them.
+pub fn check_name(name: &str, position: Position, diagnostics: &mut Diagnostics) {
+    let usable = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if name.is_empty() || name.len() > 64 || !usable {
+        let message =
+            format!("`{}` cannot be a name: use letters, digits, `-`, `_` and `.`, at most 64", name.escape_debug());
+        diagnostics.error(position, message);
+    }
+}
+
+/// Reads a mapping from names to values in the order of the file; [`check_name`] says which names. Wrong values are
+/// reported and left out, their names noted as broken.
 pub fn decode_names<T>(
     node: &Node,
     diagnostics: &mut Diagnostics,
@@ -216,13 +232,7 @@ pub fn decode_names<T>(
     };
     let mut values = Vec::with_capacity(entries.len());
     for (name, position, node) in entries {
-        let usable = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if name.is_empty() || name.len() > 64 || !usable {
-            diagnostics.error(
-                *position,
-                format!("`{name}` cannot be a name: use letters, digits, `-`, `_` and `.`, at most 64"),
-            );
-        }
+        check_name(name, *position, diagnostics);
         match value(name, node, diagnostics) {
             Some(value) => values.push((name.clone(), value)),
             None => diagnostics.set_broken(name),

@@ -113,3 +113,9 @@ impl fmt::Display for Diagnostics {
         self.sorted().try_for_each(|d| writeln!(f, "{d}"))
     }
 }
+
+/// What is wrong with a regular expression, out of the drawing that the library makes of the place.
+pub fn regex_fault(error: &str) -> &str {
+    let why = error.lines().last().unwrap_or_default().trim();
+    why.strip_prefix("error: ").unwrap_or(why)
+}

@@ -14,8 +14,8 @@ mod node;
 mod scalars;
 mod schema;
 
-pub use decode::{Decode, MapReader, NonEmpty, Spanned, choose, decode_names, unknown_word};
-pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use decode::{Decode, MapReader, NonEmpty, Spanned, check_name, choose, decode_names, nearest, unknown_word};
+pub use diagnostics::{Diagnostic, Diagnostics, Severity, regex_fault};
 pub use node::{Kind, Node, Position};
 pub use scalars::{HEADER_NAME, HeaderName, Required, Version};
 pub use schema::{MapSchema, Schemas, either, integer, list, names, number, pattern, text, text_like, words};

@@ -96,7 +96,7 @@ fn start_within(
         }
     }
     for (url, feeds) in sources {
-        let state = Mutex::new(State { digest: None, counts: vec![0; feeds.len()] });
+        let state = Mutex::new(State { digest: None, counts: vec![Default::default(); feeds.len()] });
         let (settings, on_update, metrics) = (settings.clone(), on_update.clone(), metrics.clone());
         let source = Arc::new(Source { url, feeds, settings, bounds, on_update, metrics, state });
         source.introduce();

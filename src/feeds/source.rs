@@ -3,7 +3,7 @@
 use super::fetch::{Answer, Validators, fetch};
 use super::{Bounds, FeedsSettings, OnUpdate, disk};
 use crate::metrics::Metrics;
-use crate::network::{Feed, IpNet, parse};
+use crate::network::{Feed, IpNet, extent, parse};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ pub struct Source {
 pub struct State {
     /// SHA-256 of the content.
     pub digest: Option<[u8; 32]>,
-    /// How many blocks each of the feeds has.
-    pub counts: Vec<usize>,
+    /// How many blocks each of the feeds has, and how many addresses of IPv4 and IPv6 they cover.
+    pub counts: Vec<(usize, [u128; 2])>,
 }
 
 /// How a refresh went well; the label of its metric.
@@ -163,8 +163,12 @@ impl Source {
     }
 
     fn deliver(&self, index: usize, feed: &Feed, blocks: Vec<IpNet>) {
-        let (filter, now) = (feed.filter(), blocks.len());
-        let before = self.state().counts.get_mut(index).map_or(0, |count| std::mem::replace(count, now));
+        let (filter, now, covered) = (feed.filter(), blocks.len(), extent(&blocks));
+        let replaced = self.state().counts.get_mut(index).map(|count| std::mem::replace(count, (now, covered)));
+        let (before, covered_before) = replaced.unwrap_or_default();
+        if more_than_doubled(covered_before, covered) {
+            tracing::warn!(feed = feed.name(), filter, before, now, "feed covers more than twice the addresses; taken");
+        }
         if now * 2 < before {
             tracing::warn!(feed = feed.name(), filter, before, now, "feed lost more than half of its blocks; taken");
         }
@@ -173,7 +177,31 @@ impl Source {
     }
 }
 
+/// Whether far more addresses of a family are covered than before. The first blocks of a family are no growth.
+fn more_than_doubled(before: [u128; 2], now: [u128; 2]) -> bool {
+    before.iter().zip(now).any(|(before, now)| *before > 0 && now > before.saturating_mul(2))
+}
+
 /// Runs what reads files or megabytes where it holds up no connection.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_told_from_a_beginning() {
+        let cases = [
+            ([0, 0], [1 << 24, 1 << 100], false),
+            ([256, 0], [512, 1 << 100], false),
+            ([256, 0], [513, 0], true),
+            ([256, 1 << 64], [128, 1 << 66], true),
+            ([256, u128::MAX], [256, u128::MAX], false),
+        ];
+        for (before, now, expected) in cases {
+            assert_eq!(more_than_doubled(before, now), expected, "{before:?} {now:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! exist, a brace that counts nothing is a brace, and in a class `[`, `&&`, `--` and `~~` mean themselves. Names of
 //! groups are dropped: nothing here refers to them.
 
+use crate::document::regex_fault;
 use regex_syntax::escape_into;
 
 /// The names between `[:` and `:]`.
@@ -24,12 +25,10 @@ pub(super) fn translate(text: &str) -> Result<String, String> {
     let out = translator.out;
     match regex::Regex::new(&out) {
         Ok(_) => Ok(out),
-        Err(regex::Error::CompiledTooBig(limit)) => Err(format!("it needs more than {limit} bytes of memory")),
-        Err(error) => {
-            let message = error.to_string();
-            let reason = message.lines().next_back().unwrap_or_default();
-            Err(reason.trim_start_matches("error: ").to_owned())
+        Err(regex::Error::CompiledTooBig(limit)) => {
+            Err(format!("it needs more than {limit} bytes of memory: write a smaller one"))
         }
+        Err(error) => Err(regex_fault(&error.to_string()).to_owned()),
     }
 }
 
@@ -356,7 +355,7 @@ mod tests {
             (r"\p", r"it ends in `\p`"),
             (r"\xé", r"unknown escape `\x`"),
             ("(a", "unclosed group"),
-            ("(a{1000}){1000}", "it needs more than 10485760 bytes of memory"),
+            ("(a{1000}){1000}", "it needs more than 10485760 bytes of memory: write a smaller one"),
         ];
         for (text, reason) in cases {
             assert_eq!(translate(text), Err(reason.to_owned()), "{text}");

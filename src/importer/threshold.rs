@@ -49,7 +49,7 @@ impl Importer {
         };
         let mut conditions = Match::default();
         let range = match range(expression) {
-            Some((None, None)) => String::new(),
+            Some((None, None)) => any_weight(),
             Some((Some(least), None)) => format!("    weight: {{at_least: {least}}}\n"),
             Some((None, Some(below))) => format!("    weight: {{below: {below}}}\n"),
             Some((Some(least), Some(below))) => format!("    weight: {{at_least: {least}, below: {below}}}\n"),
@@ -62,7 +62,7 @@ impl Importer {
                     return;
                 }
                 self.notes.warn(expression.position, "this is no range of weights: it is carried over as `when`");
-                String::new()
+                any_weight()
             }
         };
         let named = self.named(&name, node.position);
@@ -70,6 +70,11 @@ impl Importer {
         conditions.write(4, &mut self.thresholds);
         self.thresholds.push_str(&written);
     }
+}
+
+/// The range of all weights: a threshold without one is refused.
+fn any_weight() -> String {
+    format!("    weight: {{at_least: {}}}  # any\n", i64::MIN)
 }
 
 /// The range that an expression means, when it is nothing but comparisons that must all hold.

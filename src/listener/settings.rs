@@ -1,6 +1,6 @@
 //! The `listeners` entries of a gateway file.
 
-use crate::document::HeaderName;
+use crate::document::{Diagnostics, HeaderName, Spanned};
 use crate::identity::Peer;
 use crate::network::Cidr;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ crate::settings! {
         /// Where to listen; `[::]:8080` takes IPv4 and IPv6.
         address: SocketAddr,
         /// Proxies in front of this listener. Only they say who the client is.
-        trusted_proxies: Vec<Cidr> = Vec::new(),
+        trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
         /// The one header that they name the client in.
         address_header: HeaderName = HeaderName(http::HeaderName::from_static("x-forwarded-for")),
         /// The header that they name the scheme in.
@@ -20,9 +20,18 @@ crate::settings! {
 }
 
 impl ListenerSettings {
+    /// Warns where everybody is believed.
+    pub fn check(&self, diagnostics: &mut Diagnostics) {
+        for proxy in self.trusted_proxies.iter().filter(|proxy| proxy.value.0.prefix_len() == 0) {
+            let message =
+                format!("`{}` trusts everybody: anybody can say to be any client; list your proxies", proxy.value.0);
+            diagnostics.warn(proxy.position, message);
+        }
+    }
+
     /// Whom the listener believes.
     pub fn peer(&self) -> Peer {
-        let proxies = self.trusted_proxies.iter().map(|cidr| cidr.0).collect();
+        let proxies = self.trusted_proxies.iter().map(|cidr| cidr.value.0).collect();
         Peer::new(proxies, self.address_header.0.as_str(), self.scheme_header.0.as_str())
     }
 }

@@ -61,10 +61,31 @@ impl CidrSet {
     }
 }
 
+/// The IPv4-mapped range, first and last number.
+const MAPPED: (u128, u128) = (0xffff << 32, (0xffff << 32) | 0xffff_ffff);
+
+/// The numbers of a block. IPv4 is not in an IPv6 block around its mapped range: `::/0` is all of IPv6, nothing else.
+/// A block within that range is written so because IPv4 is meant.
+fn numbers(block: IpNet) -> impl Iterator<Item = (u128, u128)> {
+    let (first, last) = (number(block.network()), number(block.broadcast()));
+    let around = first <= MAPPED.0 && MAPPED.1 <= last && (first, last) != MAPPED;
+    let parts =
+        if around { [Some((first, MAPPED.0 - 1)), Some((MAPPED.1 + 1, last))] } else { [Some((first, last)), None] };
+    parts.into_iter().flatten().filter(|(first, last)| first <= last)
+}
+
+/// How many addresses the blocks cover: of IPv4, and of IPv6.
+pub fn extent(blocks: &[IpNet]) -> [u128; 2] {
+    [true, false].map(|ipv4| {
+        let family: CidrSet = blocks.iter().copied().filter(|block| block.addr().is_ipv4() == ipv4).collect();
+        family.ranges.iter().fold(0, |sum: u128, (first, last)| sum.saturating_add(last - first).saturating_add(1))
+    })
+}
+
 impl FromIterator<IpNet> for CidrSet {
+    /// `0.0.0.0/0` holds all of IPv4 and `::/0` all of IPv6; neither holds the other.
     fn from_iter<I: IntoIterator<Item = IpNet>>(blocks: I) -> Self {
-        let mut ranges: Vec<(u128, u128)> =
-            blocks.into_iter().map(|block| (number(block.network()), number(block.broadcast()))).collect();
+        let mut ranges: Vec<(u128, u128)> = blocks.into_iter().flat_map(numbers).collect();
         ranges.sort_unstable();
         let mut merged: Vec<(u128, u128)> = Vec::with_capacity(ranges.len());
         for (first, last) in ranges {
@@ -134,12 +155,40 @@ mod tests {
             let set: CidrSet = blocks.iter().copied().collect();
             let edges = blocks.iter().flat_map(|b| [b.network(), b.broadcast()]);
             for address in edges.chain(others).filter(|a| !is_mapped(*a)) {
-                // An IPv6 block that covers the mapped range also covers IPv4, as it does in the kernel.
-                let mapped = match address { IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()), v6 => v6 };
-                let expected = blocks.iter().any(|b| b.contains(&address) || b.contains(&mapped));
+                let expected = blocks.iter().any(|b| b.contains(&address));
                 prop_assert_eq!(set.contains(address), expected, "{}", address);
             }
         }
+    }
+
+    #[test]
+    fn all_of_one_family_is_nothing_of_the_other() {
+        let cases = [
+            ("::/0", "192.0.2.1", false),
+            ("::/0", "2001:db8::1", true),
+            ("::/0", "::1", true),
+            ("::/64", "192.0.2.1", false),
+            ("::/64", "::2", true),
+            ("::fffe:0:0/95", "192.0.2.1", false),
+            ("::fffe:0:0/95", "::fffe:c000:201", true),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "255.255.255.255", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("::ffff:192.0.2.0/120", "192.0.2.1", true),
+            ("::ffff:0:0/96", "192.0.2.1", true),
+        ];
+        for (block, address, expected) in cases {
+            let set: CidrSet = std::iter::once(block.parse::<IpNet>().unwrap()).collect();
+            assert_eq!(set.contains(address.parse().unwrap()), expected, "{address} in {block}");
+        }
+    }
+
+    #[test]
+    fn what_is_covered_twice_counts_once() {
+        let of = |blocks: &[&str]| extent(&blocks.iter().map(|block| block.parse().unwrap()).collect::<Vec<_>>());
+        assert_eq!(of(&[]), [0, 0]);
+        assert_eq!(of(&["192.0.2.0/24", "192.0.2.0/25", "2001:db8::/64"]), [256, 1 << 64]);
+        assert_eq!(of(&["0.0.0.0/0", "::/0"]), [1 << 32, u128::MAX - (u32::MAX as u128)]);
     }
 
     #[test]

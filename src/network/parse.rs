@@ -11,12 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How much of a feed's own text a message shows, in characters.
 const SHOWN: usize = 80;
+/// The shortest prefixes in a feed, of IPv4 and IPv6. No cloud has larger blocks, and `0.0.0.0/0` in a feed, by mistake
+/// or malice, would make everybody one of its network.
+const SHORTEST: (u8, u8) = (8, 16);
 
 /// Reads what was fetched for `feed`: its blocks, sorted, none twice.
 ///
 /// # Errors
-/// When it has another form, when a filter names what the feed does not have, or when no block is left: an empty feed
-/// is far more often a broken one. The message says what to look at.
+/// When it has another form, when a filter names what the feed does not have, when a block is shorter than /8 of IPv4 or
+/// /16 of IPv6, or when no block is left: an empty feed is far more often a broken one. The message says what to look at.
 pub fn parse(feed: &Feed, bytes: &[u8]) -> Result<Vec<IpNet>, String> {
     let mut blocks = match &feed.format {
         Format::List => parse_list(bytes)?,
@@ -28,6 +31,11 @@ pub fn parse(feed: &Feed, bytes: &[u8]) -> Result<Vec<IpNet>, String> {
             "" => "it holds no block".into(),
             filter => format!("it holds no block for `{filter}`"),
         });
+    }
+    let is_vast = |block: &&IpNet| block.prefix_len() < if block.addr().is_ipv4() { SHORTEST.0 } else { SHORTEST.1 };
+    if let Some(vast) = blocks.iter().find(is_vast) {
+        let (ipv4, ipv6) = SHORTEST;
+        return Err(format!("the block `{vast}` is too large for a feed: at most /{ipv4} of IPv4, /{ipv6} of IPv6"));
     }
     blocks.sort_unstable();
     blocks.dedup();
@@ -178,6 +186,16 @@ mod tests {
                 "{feed: 'https://h/'}",
                 "192.0.2.1/24",
                 "line 1: `192.0.2.1/24` has host bits set, did you mean `192.0.2.0/24`?",
+            ),
+            (
+                "{feed: 'https://h/'}",
+                "192.0.2.0/24\n0.0.0.0/0",
+                "the block `0.0.0.0/0` is too large for a feed: at most /8 of IPv4, /16 of IPv6",
+            ),
+            (
+                "{feed: 'https://h/'}",
+                "10.0.0.0/8\n2000::/3",
+                "the block `2000::/3` is too large for a feed: at most /8 of IPv4, /16 of IPv6",
             ),
             (
                 "{feed: aws-ip-ranges}",

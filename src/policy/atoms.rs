@@ -6,7 +6,9 @@ use super::when::When;
 use super::window::Window;
 use crate::facts::{Fact, Facts, Identity};
 use crate::network::CidrSet;
+use crate::path::form_decoded;
 use crate::verdict::Class;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::RangeBounds;
 
@@ -26,29 +28,31 @@ pub enum Source {
     Host,
     /// The value of a header.
     Header(String),
-    /// The value of a query parameter, as sent.
+    /// The value of a query parameter, decoded as a form.
     Query(String),
 }
 
 impl Source {
     /// The text, where the request has it.
-    pub fn text<'f>(&self, facts: &Facts<'f>) -> Fact<&'f str> {
-        match self {
+    pub fn text<'f>(&self, facts: &Facts<'f>) -> Fact<Cow<'f, str>> {
+        let text = match self {
             Source::Path => Fact::Present(facts.path),
             Source::UserAgent => facts.user_agent,
             Source::Host => facts.host,
             Source::Header(name) => facts.headers.header(name),
-            Source::Query(name) => parameter(facts.query, name),
-        }
+            Source::Query(name) => return parameter(facts.query, name),
+        };
+        text.map(Cow::Borrowed)
     }
 }
 
-/// The first value of a query parameter, as sent.
-pub fn parameter<'f>(query: Fact<&'f str>, name: &str) -> Fact<&'f str> {
+/// The first value of a query parameter, as `when` sees it, too.
+fn parameter<'f>(query: Fact<&'f str>, name: &str) -> Fact<Cow<'f, str>> {
     match query {
         Fact::Present(query) => {
-            let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next().into()
+            let pairs = query.split('&').filter(|pair| !pair.is_empty());
+            let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+            pairs.find(|(key, _)| form_decoded(key) == name).map(|(_, value)| form_decoded(value)).into()
         }
         Fact::Absent => Fact::Absent,
         Fact::Unknown => Fact::Unknown,

@@ -9,7 +9,7 @@ use super::request::Scratch;
 use super::rule::{RuleSettings, Section};
 use super::schema::matches;
 use super::{Policy, warnings};
-use crate::document::{Decode, Diagnostics, Node, Position, Spanned};
+use crate::document::{Decode, Diagnostics, Node, Position, Spanned, check_name};
 use crate::verdict::{Class, Mode};
 use regex_automata::util::pool::Pool;
 
@@ -70,6 +70,7 @@ impl Policy {
                         diagnostics.error(*position, "missing key `name`: a rule's name appears in every report");
                         continue;
                     };
+                    check_name(&name.value, name.position, diagnostics);
                     let first = seen.iter().find(|(known, ..)| *known == name.value);
                     if name.value == "default" {
                         diagnostics.error(name.position, "a rule cannot be named `default`: that is what remains");
@@ -84,7 +85,7 @@ impl Policy {
                 }
             }
         }
-        let given = [(default.value.r#match.is_some(), "match"), (default.value.name.is_some(), "name")];
+        let given = [(default.value.r#match.0.is_some(), "match"), (default.value.name.is_some(), "name")];
         for (_, key) in given.into_iter().filter(|(given, _)| *given) {
             diagnostics.error(default.position, format!("the default has no `{key}`: it is what remains"));
         }
@@ -94,7 +95,7 @@ impl Policy {
         rules.extend(thresholds);
         rules.push(default?);
         good &= rules.len() == rule_count + threshold_count + 1;
-        warnings::warn(&rules, &classes, mode, names, &atoms, diagnostics);
+        warnings::warn(&rules, names, &atoms, diagnostics);
         diagnostics.enter(outer);
         if !good {
             return None;

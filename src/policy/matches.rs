@@ -2,8 +2,8 @@
 
 use super::atoms::{AtomId, Builder, Source, Span, Test};
 use super::names::Names;
-use super::settings::{LoadSettings, SignalSettings, StrikesSettings, faultless, span};
-use super::when::When;
+use super::settings::{LoadSettings, SignalSettings, StrikesSettings, faultless, span_from_zero};
+use super::when::{When, WhenError};
 use super::window::Window;
 use crate::document::{Decode, Diagnostics, Kind, Node, Position, choose, unknown_word};
 use crate::facts::Identity;
@@ -69,7 +69,7 @@ impl Compiler<'_> {
     pub fn matcher(&mut self, node: &Node) -> Option<Matcher> {
         let entries = match &node.kind {
             Kind::Map(entries) => entries,
-            Kind::Null => return Some(Matcher::All(Vec::new())),
+            Kind::Null => return self.fail(node.position, "there is no match here: is the next line indented?"),
             _ => return self.fail(node.position, format!("expected a mapping of matches, found {}", node.describe())),
         };
         let parts: Vec<_> = entries.iter().map(|(key, position, value)| self.part(key, *position, value)).collect();
@@ -82,7 +82,29 @@ impl Compiler<'_> {
         None
     }
 
+    /// One key with its value. What holds for nobody, or for everybody, is a slip more often than meant.
     fn part(&mut self, key: &str, position: Position, value: &Node) -> Option<Matcher> {
+        if matches!(value.kind, Kind::Null) && MATCHES.contains(&key) && key != "weight" {
+            let wanted = if matches!(key, "all" | "any" | "not") { "match" } else { "value" };
+            return self.fail(position, format!("`{key}` needs a {wanted}: is the next line indented?"));
+        }
+        let before = self.diagnostics.error_count();
+        let matcher = self.keyed(key, position, value)?;
+        let never = match &matcher {
+            Matcher::Any(parts) => parts.is_empty(),
+            Matcher::Not(part) => key == "not" && **part == Matcher::All(Vec::new()),
+            _ => false,
+        };
+        let always = matches!(key, "query" | "header") && matcher == Matcher::All(Vec::new());
+        if (never || always) && self.diagnostics.error_count() == before {
+            let what = if matches!(value.kind, Kind::List(_)) { "the list is empty" } else { "nothing is in it" };
+            let truth = if never { "never" } else { "always" };
+            self.diagnostics.warn(value.position, format!("this {truth} matches: {what}"));
+        }
+        Some(matcher)
+    }
+
+    fn keyed(&mut self, key: &str, position: Position, value: &Node) -> Option<Matcher> {
         match key {
             "all" => self.matchers(value).map(Matcher::All),
             "any" => self.matchers(value).map(Matcher::Any),
@@ -150,13 +172,13 @@ impl Compiler<'_> {
             "load" => {
                 let settings = faultless::<LoadSettings>(value, self.diagnostics)?;
                 let over = settings.over.map_or(0, |over| over.0);
-                let span = span(settings.at_least, settings.below, value.position, self.diagnostics)?;
+                let span = span_from_zero(settings.at_least, settings.below, value.position, self.diagnostics)?;
                 let test = Test::Load { over, span };
                 Some(self.one(format!("load: {}", value.compact()), test))
             }
             "strikes" => {
                 let settings = faultless::<StrikesSettings>(value, self.diagnostics)?;
-                let span = span(settings.at_least, settings.below, value.position, self.diagnostics)?;
+                let span = span_from_zero(settings.at_least, settings.below, value.position, self.diagnostics)?;
                 Some(self.one(format!("strikes: {}", value.compact()), Test::Strikes(span)))
             }
             "dnsbl" => {
@@ -208,14 +230,14 @@ impl Compiler<'_> {
         let (words, at_least) = match node.kind {
             Kind::Map(_) => {
                 let settings = faultless::<SignalSettings>(node, self.diagnostics)?;
-                (settings.of, settings.at_least.get())
+                (settings.of.map(|of| of.0), settings.at_least.get())
             }
-            _ => (Vec::<Signal>::decode(node, self.diagnostics)?, 1),
+            _ => (Some(Vec::<Signal>::decode(node, self.diagnostics)?), 1),
         };
-        let wanted = match words.is_empty() {
-            true => u16::MAX,
-            false => words.iter().fold(0, |mask, signal| mask | 1 << *signal as u16),
-        };
+        if words.as_ref().is_some_and(Vec::is_empty) {
+            return Some(Matcher::Any(Vec::new()));
+        }
+        let wanted = words.map_or(u16::MAX, |words| words.iter().fold(0, |mask, signal| mask | 1 << *signal as u16));
         if at_least > wanted.count_ones().min(u32::try_from(Signal::WORDS.len()).unwrap_or(u32::MAX)) {
             return self.fail(node.position, format!("there are never `{at_least}` of these signals"));
         }
@@ -255,6 +277,12 @@ impl Compiler<'_> {
                     self.names.needs_geoip(key, node.position, self.diagnostics);
                 }
                 Some(vec![self.one(format!("when: {}", text.trim()), Test::When(Box::new(when)))])
+            }
+            // A block (`when: |`) keeps its lines, all of them indented as the first one, where it begins.
+            Err(WhenError { message, offset: Some((line, column)) }) if text.contains('\n') => {
+                let Position { line: first, column: indented } = node.position;
+                let position = Position { line: first + line - 1, column: indented + column - 1 };
+                self.fail(position, format!("`when`: {message}"))
             }
             Err(error) => self.fail(node.position, format!("`when`: {}", error.message)),
         }

@@ -67,6 +67,11 @@ impl Names {
         names
     }
 
+    /// Whether a network of this name is built in.
+    pub fn is_built_in(network: &str) -> bool {
+        BUILT_IN.iter().any(|(name, _)| *name == network)
+    }
+
     /// Defines a network, or replaces one.
     pub fn add_network(&mut self, name: &str, parts: NetworkParts) -> NetworkId {
         let all = self.parts.get_mut();

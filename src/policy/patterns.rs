@@ -5,6 +5,7 @@
 //! as one automaton. So the time hardly depends on the number of patterns.
 
 use super::literals::{required_literals, worth};
+use crate::document::regex_fault;
 use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as AcInput};
 use regex_automata::MatchKind;
@@ -95,7 +96,7 @@ impl Builder {
                     .ascii_case_insensitive(true)
                     .kind(Some(kind))
                     .build(&literals)
-                    .map_err(|error| format!("the patterns are too large together: {error}"))?,
+                    .map_err(|error| format!("the patterns are too large together, use fewer: {error}"))?,
             ),
         };
         let unfiltered = match unfiltered.len() {
@@ -268,7 +269,7 @@ fn builder(kind: MatchKind) -> meta::Builder {
 
 fn compile_many(expressions: &[String]) -> Result<Regex, String> {
     let built = builder(MatchKind::All).build_many(expressions);
-    built.map_err(|error| format!("the expressions are too large together: {error}"))
+    built.map_err(|error| format!("the expressions are too large together, use fewer: {error}"))
 }
 
 /// Compiles one expression of the `regex` crate's syntax: no look-around, no back-references, linear time.
@@ -277,13 +278,8 @@ fn compile_many(expressions: &[String]) -> Result<Regex, String> {
 /// When it is none, with the reason alone.
 pub fn compile_regex(expression: &str) -> Result<Regex, String> {
     builder(MatchKind::LeftmostFirst).build(expression).map_err(|error| match error.syntax_error() {
-        // The last line says what is wrong; the ones before it draw the place.
-        Some(syntax) => {
-            let text = syntax.to_string();
-            let why = text.lines().last().unwrap_or_default().trim();
-            why.strip_prefix("error: ").unwrap_or(why).to_owned()
-        }
-        None => error.to_string(),
+        Some(syntax) => regex_fault(&syntax.to_string()).to_owned(),
+        None => format!("{error}: write a smaller one"),
     })
 }
 

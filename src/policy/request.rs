@@ -61,7 +61,7 @@ impl Scratch {
         }
         for (number, (source, texts)) in atoms.sources.iter().enumerate() {
             match source.text(facts) {
-                Fact::Present(text) => texts.find(text, &mut patterns[number], &mut mark),
+                Fact::Present(text) => texts.find(&text, &mut patterns[number], &mut mark),
                 Fact::Absent => {}
                 Fact::Unknown => unknown.set(number),
             }

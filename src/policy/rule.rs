@@ -3,8 +3,7 @@
 use super::atoms::Builder;
 use super::matches::{Compiler, Matcher, weight};
 use super::names::Names;
-use super::schema;
-use super::settings::{WeightSettings, faultless, span};
+use super::settings::{MatchNode, WeightSettings, faultless, span};
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, choose, either, integer, number, words};
 use crate::quantity::ByteRate;
 use crate::verdict::{Action, Class, LimitId, Mode, Step};
@@ -16,8 +15,7 @@ crate::settings! {
         /// The name that appears in every report.
         name: Option<Spanned<String>> = None,
         /// What it applies to; everything where absent.
-        #[schema(schema::matches)]
-        r#match: Option<Node> = None,
+        r#match: MatchNode = MatchNode(None),
         /// `allow`, `deny`, `challenge` or `redirect` end the evaluation; `limit`, `weigh`, `tag`, `strike` and `slow` go on.
         #[schema(|_| words(&WORDS))]
         action: Node,
@@ -148,6 +146,15 @@ fn bounded_weight(node: &Node, diagnostics: &mut Diagnostics) -> Option<i64> {
     Some(weight)
 }
 
+/// It is shown in one line, on pages and in headers.
+fn check_reason(reason: &Spanned<String>, diagnostics: &mut Diagnostics) {
+    if reason.value.trim().is_empty() {
+        diagnostics.error(reason.position, "the `reason` is empty: leave it out, or say why");
+    } else if reason.value.chars().any(char::is_control) {
+        diagnostics.error(reason.position, "the `reason` holds a line break or control character: write one line");
+    }
+}
+
 impl RuleSettings {
     fn effect(&self, section: Section, names: &Names, diagnostics: &mut Diagnostics) -> Option<Effect> {
         let word = choose(&self.action, "action", &WORDS, diagnostics)?;
@@ -247,10 +254,17 @@ impl RuleSettings {
         atoms: &mut Builder,
         diagnostics: &mut Diagnostics,
     ) -> Option<Rule> {
-        let mut matcher = match &self.r#match {
+        let mut matcher = match &self.r#match.0 {
             Some(node) => Compiler { names, atoms, diagnostics, deciding_class: false }.matcher(node),
             None => Some(Matcher::All(Vec::new())),
         };
+        if section == Section::Thresholds && self.weight.is_none() {
+            let message = "missing key `weight`: the weights that this threshold is for, such as `{at_least: 10}`";
+            diagnostics.error(position, message);
+        }
+        if let Some(reason) = &self.reason {
+            check_reason(reason, diagnostics);
+        }
         if let (Section::Thresholds, Some(node)) = (section, &self.weight) {
             let settings = faultless::<WeightSettings>(node, diagnostics)?;
             let span = span(settings.at_least, settings.below, node.position, diagnostics)?;

@@ -42,7 +42,7 @@ pub fn matches(schemas: &mut Schemas) -> Value {
         let properties: Map<_, _> = MATCHES.iter().map(|key| ((*key).to_owned(), key_schema(key, schemas))).collect();
         json!({
             "description": "All keys must hold; of the values in a list one is enough.",
-            "type": ["object", "null"],
+            "type": "object",
             "properties": properties,
             "additionalProperties": false,
         })
@@ -67,7 +67,7 @@ fn key_schema(key: &str, schemas: &mut Schemas) -> Value {
             list(either(PathSettings::schema(schemas), path()), 0),
         ),
         "query" => (
-            "Query parameters as sent: there (`true`), not there (`false`), exactly this text, or an expression.",
+            "Query parameters, decoded: there (`true`), not there (`false`), exactly this text, or an expression.",
             values(None, schemas),
         ),
         "header" => (

@@ -1,11 +1,28 @@
 //! The parts of matches that are mappings.
 
 use super::atoms::Span;
-use super::schema::paths;
-use crate::document::{Decode, Diagnostics, Node, Position, Schemas, Spanned, choose, words};
+use super::schema::{matches, paths};
+use crate::document::{Decode, Diagnostics, Node, NonEmpty, Position, Schemas, Spanned, choose, words};
 use crate::signal::Signal;
 use serde_json::Value;
 use std::num::NonZeroU32;
+
+/// What stands under `match`, where there is one. Nothing behind the word is kept, to be refused: it is a slip of
+/// indentation, and without a match the rule would be for everybody.
+#[derive(Debug, Clone)]
+pub struct MatchNode(pub Option<Node>);
+
+impl Decode for MatchNode {
+    const NOTHING_IS_ABSENT: bool = false;
+
+    fn decode(node: &Node, _: &mut Diagnostics) -> Option<Self> {
+        Some(MatchNode(Some(node.clone())))
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        matches(schemas)
+    }
+}
 
 /// A regular expression, checked.
 #[derive(Debug, Clone)]
@@ -28,7 +45,7 @@ crate::settings! {
         /// An expression finds a match in the path.
         regex: Vec<RegexText> = Vec::new(),
         /// The last segment ends with a dot and one of these: `qcow2`, `tar.gz`.
-        extension: Vec<String> = Vec::new(),
+        extension: Vec<Spanned<String>> = Vec::new(),
         /// A glob, the same as a bare text.
         #[schema(paths)]
         glob: Vec<Node> = Vec::new(),
@@ -51,7 +68,7 @@ crate::settings! {
         /// How many must be there.
         at_least: NonZeroU32,
         /// Which ones count; all of them where absent.
-        of: Vec<Signal> = Vec::new(),
+        of: Option<NonEmpty<Signal>> = None,
     }
 }
 
@@ -107,6 +124,22 @@ crate::settings! {
 pub fn faultless<T: Decode>(node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
     let before = diagnostics.error_count();
     T::decode(node, diagnostics).filter(|_| diagnostics.error_count() == before)
+}
+
+/// As [`span`], of a number that is never below zero: warns where that makes it hold always, or never.
+pub fn span_from_zero(
+    at_least: Option<f64>,
+    below: Option<f64>,
+    position: Position,
+    diagnostics: &mut Diagnostics,
+) -> Option<Span<f64>> {
+    let span = span(at_least, below, position, diagnostics)?;
+    if below.is_some_and(|below| below <= 0.0) {
+        diagnostics.warn(position, "this never matches: the number is never below 0");
+    } else if below.is_none() && at_least.is_some_and(|least| least <= 0.0) {
+        diagnostics.warn(position, "this always matches: the number is never below 0");
+    }
+    Some(span)
 }
 
 /// Makes a span of two bounds, of which one may be missing.

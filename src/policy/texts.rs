@@ -4,8 +4,19 @@ use super::atoms::{Source, Test};
 use super::matches::{Compiler, Matcher};
 use super::patterns::compile_regex;
 use super::settings::{ExpressionSettings, PathSettings, RegexText, UserAgentSettings};
-use crate::document::{Decode, Diagnostics, Kind, Node, Position, Schemas, text};
+use crate::document::{Decode, Diagnostics, Kind, Node, Position, Schemas, Spanned, text};
+use crate::path::CanonicalPath;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
+
+/// Which part of a path a text is.
+#[derive(Clone, Copy)]
+enum PathKind {
+    /// All of it, perhaps as a glob.
+    Whole,
+    /// Its beginning.
+    Prefix,
+}
 
 impl Compiler<'_> {
     pub(super) fn exact(&mut self, key: &str, source: Source, text: &str) -> Matcher {
@@ -35,6 +46,15 @@ impl Compiler<'_> {
             let message = format!("`{text}` is not a host name such as `logs.example.org` or `*.example.org`");
             return self.fail(node.position, message);
         }
+        let has_port = |(host, port): &(&str, &str)| {
+            port.bytes().all(|b| b.is_ascii_digit()) && (!host.contains(':') || host.ends_with(']'))
+        };
+        let bare = name.rsplit_once(':').filter(has_port).map_or(name, |(host, _)| host).trim_end_matches('.');
+        if bare != name {
+            let star = if domain.is_some() { "*." } else { "" };
+            let message = format!("a host is compared without port and without a dot at its end: write `{star}{bare}`");
+            return self.fail(node.position, message);
+        }
         let Some(domain) = domain else { return Some(vec![self.exact("host", Source::Host, &text)]) };
         Some(vec![Matcher::Atom(self.atoms.atom(format!("host: {text}"), |atoms, id| {
             let (source, patterns) = atoms.patterns(Source::Host);
@@ -51,7 +71,8 @@ impl Compiler<'_> {
         let settings = PathSettings::decode(node, self.diagnostics)?;
         let mut parts = Vec::new();
         for prefix in &settings.prefix {
-            self.begins_with_slash(&prefix.value, prefix.position)?;
+            self.begins_with_slash(&prefix.value, false, prefix.position)?;
+            self.doubt_path(&prefix.value, PathKind::Prefix, prefix.position);
             parts.push(Matcher::Atom(self.atoms.atom(format!("path: {{prefix: {}}}", prefix.value), |atoms, id| {
                 let (source, patterns) = atoms.patterns(Source::Path);
                 patterns.prefix(&prefix.value, id);
@@ -62,8 +83,12 @@ impl Compiler<'_> {
             self.names.check_path_regex(expression, node.position, self.diagnostics);
             parts.push(self.regex("path", Source::Path, expression));
         }
-        for extension in &settings.extension {
+        for Spanned { position, value: extension } in &settings.extension {
             let bare = extension.trim_start_matches('.');
+            if bare.contains(['*', '/']) {
+                let message = "this never matches: an extension is what stands behind a dot, such as `gz`";
+                self.diagnostics.warn(*position, message);
+            }
             parts.push(Matcher::Atom(self.atoms.atom(format!("path: {{extension: {bare}}}"), |atoms, id| {
                 let (source, patterns) = atoms.patterns(Source::Path);
                 patterns.extension(bare, id);
@@ -76,20 +101,48 @@ impl Compiler<'_> {
         Some(parts)
     }
 
-    fn begins_with_slash(&mut self, text: &str, position: Position) -> Option<()> {
-        match text.starts_with('/') || text.starts_with("**") {
+    fn begins_with_slash(&mut self, text: &str, is_glob: bool, position: Position) -> Option<()> {
+        match text.starts_with('/') || (is_glob && text.starts_with("**")) {
             true => Some(()),
             false => self.fail(position, format!("a path begins with `/`, did you mean `/{text}`?")),
         }
     }
 
+    /// Warns of what is no path as policies see it.
+    fn doubt_path(&mut self, text: &str, kind: PathKind, position: Position) {
+        let wildcard = text.find(['*', '?', '[', '{']).and_then(|at| text[at..].chars().next());
+        let query = text.split_once('?').filter(|(_, query)| query.contains('='));
+        let decoded = percent_decode_str(text).decode_utf8_lossy();
+        let message = if query.is_some() {
+            "a path has no query: match that with `query`".to_owned()
+        } else if let (PathKind::Prefix, Some(wildcard)) = (kind, wildcard) {
+            format!("`{wildcard}` is no wildcard in a `prefix`: write the beginning alone, or a glob without `prefix`")
+        } else if decoded != text {
+            format!("paths are compared decoded, did you mean `{decoded}`?")
+        } else {
+            let whole = match kind {
+                // A part of such a glob may be another one's alternative, or quoted.
+                PathKind::Whole if text.contains(['{', '[', '\\']) => return,
+                PathKind::Whole if text.starts_with('/') => text.to_owned(),
+                PathKind::Whole => format!("/{text}"),
+                PathKind::Prefix => format!("{text}x"),
+            };
+            match CanonicalPath::check(&whole) {
+                Err(error) => format!("this never matches: {error}"),
+                Ok(()) => return,
+            }
+        };
+        self.diagnostics.warn(position, message);
+    }
+
     fn glob(&mut self, node: &Node) -> Option<Matcher> {
         let text = String::decode(node, self.diagnostics)?;
-        self.begins_with_slash(&text, node.position)?;
+        self.begins_with_slash(&text, true, node.position)?;
         let glob = match globset::GlobBuilder::new(&text).literal_separator(true).build() {
             Ok(glob) => glob,
             Err(error) => return self.fail(node.position, format!("`{text}` is not a glob: {}", error.kind())),
         };
+        self.doubt_path(&text, PathKind::Whole, node.position);
         if !text.contains(['*', '?', '[', '{', '\\']) {
             return Some(self.exact("path", Source::Path, &text));
         }

@@ -6,24 +6,24 @@ use super::matches::Matcher;
 use super::names::Names;
 use super::rule::Rule;
 use crate::document::Diagnostics;
-use crate::verdict::{Action, Class, Mode};
+use crate::verdict::{Action, Mode};
 
 /// More IPv4 addresses than this are nobody's own: a /12.
 const CLOUD: u64 = 1 << 20;
+/// How many pairs of parts one check compares, about a tenth of a second: nested `any` and `all` could want any number.
+/// Rules behind that are not compared.
+const STEPS: u32 = 10_000_000;
+/// The same of one pair of rules.
+const STEPS_OF_A_PAIR: u32 = 100_000;
 
 /// Warns of what probably does not say what its author meant.
-pub fn warn(
-    rules: &[Rule],
-    classes: &[(Class, Matcher)],
-    mode: Mode,
-    names: &Names,
-    atoms: &Builder,
-    diagnostics: &mut Diagnostics,
-) {
+pub fn warn(rules: &[Rule], names: &Names, atoms: &Builder, diagnostics: &mut Diagnostics) {
+    let mut steps = STEPS;
     for (number, rule) in rules.iter().enumerate() {
         diagnostics.enter(&*rule.file);
         let above = &rules[..number];
-        let shadow = above.iter().find(|other| ends(other, mode) && implies(&rule.matcher, &other.matcher));
+        let shadow =
+            above.iter().find(|other| ends(other) && surely_implies(&rule.matcher, &other.matcher, &mut steps));
         if let Some(other) = shadow {
             let what = if number + 1 == rules.len() { "the default" } else { "this rule" };
             let message =
@@ -52,32 +52,38 @@ pub fn warn(
             }
         }
     }
-    let _ = classes;
 }
 
 /// Whether a rule ends the evaluation whenever it matches, for clients with a pass, too.
-fn ends(rule: &Rule, mode: Mode) -> bool {
-    let held_back = match (mode, rule.mode) {
-        (_, Some(Mode::Enforce)) => false,
-        // Switching the policy on must not change which rules are reached: only a rule's own mode counts.
-        (_, Some(Mode::Observe | Mode::Auto)) => true,
-        (_, None) => false,
-    };
+fn ends(rule: &Rule) -> bool {
+    // Switching the policy on must not change which rules are reached: only a rule's own mode counts.
+    let held_back = matches!(rule.mode, Some(Mode::Observe | Mode::Auto));
     let ending = matches!(rule.effect, Effect::End(Action::Allow | Action::Deny { .. } | Action::Redirect));
     ending && !held_back
 }
 
-/// Whether `general` surely holds wherever `special` does.
-fn implies(special: &Matcher, general: &Matcher) -> bool {
-    if special == general {
-        return true;
-    }
+/// As [`implies`], within what is left of the steps of the whole check.
+fn surely_implies(special: &Matcher, general: &Matcher, left: &mut u32) -> bool {
+    let allowed = STEPS_OF_A_PAIR.min(*left);
+    let mut steps = allowed;
+    let implied = implies(special, general, &mut steps);
+    *left -= allowed - steps;
+    implied
+}
+
+/// Whether `general` surely holds wherever `special` does. What never holds implies nothing: that is another doubt, and
+/// told where it stands. Says no when it has no `steps` left.
+fn implies(special: &Matcher, general: &Matcher, steps: &mut u32) -> bool {
+    let Some(left) = steps.checked_sub(1) else { return false };
+    *steps = left;
     match (special, general) {
-        (_, Matcher::All(parts)) => parts.iter().all(|part| implies(special, part)),
-        (Matcher::Any(parts), _) => parts.iter().all(|part| implies(part, general)),
-        (_, Matcher::Any(parts)) if parts.iter().any(|part| implies(special, part)) => true,
-        (Matcher::All(parts), _) => parts.iter().any(|part| implies(part, general)),
-        (Matcher::Not(special), Matcher::Not(general)) => implies(general, special),
+        (Matcher::Any(parts), _) if parts.is_empty() => false,
+        (Matcher::Atom(special), Matcher::Atom(general)) => special == general,
+        (_, Matcher::All(parts)) => parts.iter().all(|part| implies(special, part, steps)),
+        (Matcher::Any(parts), _) => parts.iter().all(|part| implies(part, general, steps)),
+        (_, Matcher::Any(parts)) if parts.iter().any(|part| implies(special, part, steps)) => true,
+        (Matcher::All(parts), _) => parts.iter().any(|part| implies(part, general, steps)),
+        (Matcher::Not(special), Matcher::Not(general)) => implies(general, special, steps),
         _ => false,
     }
 }
@@ -128,5 +134,36 @@ fn sites(matcher: &Matcher, atoms: &Builder) -> Option<Vec<AtomId>> {
         }
         Matcher::All(parts) => parts.iter().find_map(|part| sites(part, atoms)),
         Matcher::Not(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_matches_are_compared_within_bounds() {
+        let nested = |leaf| {
+            (0..24).fold(Matcher::Atom(leaf), |inner, depth| match depth % 2 {
+                0 => Matcher::Any(vec![inner.clone(), inner]),
+                _ => Matcher::All(vec![inner.clone(), inner]),
+            })
+        };
+        let mut left = STEPS;
+        assert!(!surely_implies(&nested(1), &nested(2), &mut left));
+        assert_eq!(left, STEPS - STEPS_OF_A_PAIR);
+        assert!(surely_implies(&Matcher::Atom(1), &Matcher::Any(vec![Matcher::Atom(1), Matcher::Atom(2)]), &mut left));
+        assert!(!surely_implies(&Matcher::Atom(1), &Matcher::Atom(1), &mut 0));
+    }
+
+    #[test]
+    fn every_match_implies_itself() {
+        let (a, b) = (Matcher::Atom(1), Matcher::Atom(2));
+        let any = Matcher::Any(vec![a.clone(), Matcher::Not(Box::new(b.clone()))]);
+        let all = Matcher::All(vec![any.clone(), b]);
+        for matcher in [a, any.clone(), all.clone(), Matcher::Not(Box::new(all)), Matcher::All(Vec::new())] {
+            assert!(surely_implies(&matcher, &matcher, &mut STEPS.clone()), "{matcher:?}");
+        }
+        assert!(!surely_implies(&Matcher::Any(Vec::new()), &any, &mut STEPS.clone()));
     }
 }

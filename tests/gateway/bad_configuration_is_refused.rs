@@ -75,6 +75,44 @@ fn a_pattern_finds_files_beside_the_policy() {
 }
 
 #[test]
+fn a_broken_file_is_not_replaced_by_the_built_in_one_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.yaml");
+    let rules = "rules: [{name: a, match: {user_agent: {list: tools}}, action: deny}]";
+    for import in ["lists/tools.yaml", "lists/tool*.yaml"] {
+        let text = format!("version: 1\nimport: '{import}'\n{rules}\ndefault: {{action: allow}}\n");
+        std::fs::write(&policy, text).unwrap();
+        assert_eq!(check(&policy), (Some(0), "ok\n".to_owned()), "there is none beside the policy");
+        let own = folder.path().join("lists/tools.yaml");
+        std::fs::create_dir(folder.path().join("lists")).unwrap();
+        std::os::unix::fs::symlink("nowhere", &own).unwrap();
+        let (status, found) = check(&policy);
+        assert!(status == Some(1) && found.contains("cannot read `"), "{found}");
+        std::fs::remove_file(&own).unwrap();
+        std::fs::write(&own, [0xff]).unwrap();
+        let (status, found) = check(&policy);
+        assert!(status == Some(1) && found.contains("cannot read `"), "{found}");
+        std::fs::remove_dir_all(folder.path().join("lists")).unwrap();
+    }
+}
+
+#[test]
+fn a_file_is_imported_once_however_it_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.yaml");
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    let text = "version: 1\nnetworks: {lab: 192.0.2.0/24}\n";
+    std::fs::write(folder.path().join("one.yaml"), text).unwrap();
+    let imports = "[one.yaml, ./one.yaml, sub/../one.yaml, 'o*.yaml']";
+    let rest = "rules: [{name: a, match: {network: lab}, action: deny}]\ndefault: {action: allow}";
+    std::fs::write(&policy, format!("version: 1\nimport: {imports}\n{rest}\n")).unwrap();
+    assert_eq!(check(&policy), (Some(0), "ok\n".to_owned()));
+    std::fs::write(folder.path().join("one.yaml"), "version: 1\nimport: sub/../one.yaml\n").unwrap();
+    let (status, found) = check(&policy);
+    assert!(status == Some(1) && found.contains("the imports go round in a circle"), "{found}");
+}
+
+#[test]
 fn what_we_ship_is_accepted() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in ["deploy/gateway.yaml", "policies/cockpit.yaml"] {

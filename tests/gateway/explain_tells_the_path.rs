@@ -152,7 +152,7 @@ fn a_bad_configuration_is_told_as_check_tells_it() {
 #[test]
 fn what_cannot_be_meant_exits_with_2() {
     let (ip, url) = (["--ip", "192.0.2.1"], "https://logs.example.org/a");
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["GET", "/a"], "`/a` is not a URL: expected `https://HOST/PATH` or `http://HOST/PATH`"),
         (&["GET", "ftp://logs.example.org/a"], "`ftp://logs.example.org/a` is not a URL"),
         (&["-H", "accept", "GET", url], "`accept` is not a header: expected `name: value`"),
@@ -161,6 +161,8 @@ fn what_cannot_be_meant_exits_with_2() {
         (&["--dress", "crul", "GET", url], "unknown word `crul`, did you mean `curl`?"),
         (&["--country", "br", "GET", url], "expected a country such as `BR`, found `br`"),
         (&["--time", "noon", "GET", url], "expected a moment such as `2026-11-01T00:00:00Z`, found `noon`"),
+        (&["--strikes", "nan", "GET", url], "expected a number that is not below 0"),
+        (&["--strikes=-1", "GET", url], "expected a number that is not below 0"),
         (&["G T", url], "invalid value 'G T'"),
         (&["-c", "nowhere.yaml", "GET", url], "cannot"),
     ];

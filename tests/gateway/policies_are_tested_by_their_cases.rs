@@ -105,3 +105,9 @@ fn results_are_json_for_machines() {
     assert_eq!(found["uncovered"][0]["rule"], "robots");
     assert!(found["findings"].as_array().unwrap().iter().all(|finding| finding["file"] == "mistakes.cases.yaml"));
 }
+
+#[test]
+fn a_filter_that_fits_no_case_is_a_failure() {
+    let Program { status, stdout, .. } = program(&["failing.yaml", "--filter", "ofice"]);
+    assert_eq!((status, stdout.as_str()), (1, "no case has `ofice` in its name\n0 passed, 0 failed\n"));
+}

@@ -119,7 +119,9 @@ fn what_we_ship_names_its_schema() {
 fn bad_shapes_are_refused() {
     // Mistakes of meaning, and of other files, which no schema can tell.
     let of_meaning = [
+        "gateway-built-in",
         "gateway-geoip-unreadable",
+        "policy-built-in",
         "policy-default-goes-on",
         "policy-import-a-policy",
         "policy-import-circle",
@@ -169,6 +171,9 @@ fn each_mistake_of_shape_is_seen() {
         "all: []",
         "any: [{}, {pth: /x}]",
         "not: {not: {pth: /x}}",
+        "not: ",
+        "any: [{}, ~]",
+        "signals: {at_least: 1, of: []}",
         "host: http://x",
         "method: get",
         "path: x/*",
@@ -258,9 +263,9 @@ lists:
   m: {source: true, date: 1.5, contains: 5}
 classes: {class: ci, match: {}}
 rules:
-  - {name: 1, match: , action: deny, status: '410', reason: 5, limits: , mode: ~}
+  - {name: 1, match: {}, action: deny, status: '410', reason: 5, limits: , mode: ~}
   - {name: w, match: {any: {site: 5}}, action: weigh, weight: '-3'}
-  - {name: v, match: {all: [{not: }, {host: ['*.A_b.example', '[::1]', 5]}]}, action: weigh, weight: +3}
+  - {name: v, match: {all: [{not: {}}, {host: ['*.A_b.example', '[::1]', 5]}]}, action: weigh, weight: +3}
   - {name: s, match: {path: ['**/a', {prefix: /a, glob: '**'}, {extension: 5, regex: 5}]}, action: strike, strikes: .5}
   - {name: t, match: {query: {'a b': 5, c: true, d: {regex: 5}}, header: {}}, action: tag, class: tool}
   - {name: r, match: {user_agent: [5, {list: [l, m], regex: [a, 5]}], verified: 'true'}, action: slow, rate: 1.5MiB / second}
@@ -270,9 +275,9 @@ rules:
   - {name: j, match: {signals: {at_least: '1', of: no-user-agent}}, action: challenge, tier: default}
   - {name: k, match: {time: {days: mon, from: '+022:+5', to: '0:00', after: 2026-11-01 00:00:00+01:00}}, action: allow}
   - {name: l, match: {load: {over: 15m, at_least: 1., below: '1e3'}, strikes: {below: 5}, when: 'true'}, action: allow}
-  - {name: m, match: {site: [], time: }, action: allow}
+  - {name: m, match: {site: [], time: {}}, action: allow}
 thresholds: {name: x, weight: {at_least: '-5', below: 6}, action: deny}
-default: {action: redirect, name: , match: ~}
+default: {action: redirect, name: , reason: ~}
 limits: {a: {key: address, requests: ' +100 / minute ', burst: '5'}}
 challenge:
   tiers: {default: '64'}

@@ -6,11 +6,11 @@ use super::functions::Pattern;
 use super::shape::Kind;
 use super::table::Table;
 use crate::facts::{Fact, Facts, Headers};
+use crate::path::form_decoded;
 use crate::signal::{Signal, Signals};
 use cel::common::types::{CelDouble, CelInt, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
-use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
 /// The variables of the language, with their types.
@@ -60,13 +60,13 @@ impl<'a> Bindings<'a> {
 
     fn bind(&mut self, name: &'static str, reads: &Reads, facts: &Facts<'a>, running: &Running<'_>) {
         let client = facts.client;
-        let load = |index: usize| map(running.state.load(), |load| load[index]);
+        let load = |index: usize| running.state.load().map(|load| load[index]);
         match name {
             "site" => self.text(name, Fact::Present(facts.site.into())),
-            "host" => self.text(name, map(facts.host, Cow::Borrowed)),
+            "host" => self.text(name, facts.host.map(Cow::Borrowed)),
             "method" => self.text(name, Fact::Present(facts.method.into())),
             "path" => self.text(name, Fact::Present(facts.path.into())),
-            "user_agent" => self.text(name, map(facts.user_agent, Cow::Borrowed)),
+            "user_agent" => self.text(name, facts.user_agent.map(Cow::Borrowed)),
             "identity" => self.text(name, Fact::Present(facts.identity.word().into())),
             "class" => self.text(name, Fact::Present(running.class.word().into())),
             // An address that proves nothing is in no network, country or autonomous system.
@@ -74,16 +74,16 @@ impl<'a> Bindings<'a> {
             "prefix" => self.text(name, client.trusted.then(|| client.prefix.to_string().into()).into()),
             "country" => {
                 let country = if client.trusted { running.state.country(client.address) } else { Fact::Absent };
-                self.text(name, map(country, |code| String::from_utf8_lossy(&code).into_owned().into()));
+                self.text(name, country.map(|code| String::from_utf8_lossy(&code).into_owned().into()));
             }
             "asn" => {
                 let asn = if client.trusted { running.state.asn(client.address) } else { Fact::Absent };
-                self.int(name, map(asn, i64::from));
+                self.int(name, asn.map(i64::from));
             }
             "weight" => self.int(name, Fact::Present(running.weight)),
             "content_length" => {
                 let length = facts.headers.header("content-length");
-                self.int(name, map(length, |text| text.trim().parse().unwrap_or_default()));
+                self.int(name, length.map(|text| text.trim().parse().unwrap_or_default()));
             }
             "strikes" => self.double(name, running.state.strikes(client.prefix, facts.now)),
             "load_1m" => self.double(name, load(0)),
@@ -101,15 +101,15 @@ impl<'a> Bindings<'a> {
 
     /// Binds a text; an absent one is empty.
     fn text(&mut self, name: &'static str, fact: Fact<Cow<'a, str>>) {
-        self.scalar(name, map(fact, CelString::from), || CelString::from(""));
+        self.scalar(name, fact.map(CelString::from), || CelString::from(""));
     }
 
     fn int(&mut self, name: &'static str, fact: Fact<i64>) {
-        self.scalar(name, map(fact, CelInt::from), || CelInt::from(0));
+        self.scalar(name, fact.map(CelInt::from), || CelInt::from(0));
     }
 
     fn double(&mut self, name: &'static str, fact: Fact<f64>) {
-        self.scalar(name, map(fact, CelDouble::from), || CelDouble::from(0.0));
+        self.scalar(name, fact.map(CelDouble::from), || CelDouble::from(0.0));
     }
 
     fn scalar<T: Val + 'a>(&mut self, name: &'static str, fact: Fact<T>, absent: impl FnOnce() -> T) {
@@ -141,7 +141,7 @@ impl VariableResolver for Bindings<'_> {
 /// The headers that are read: several values of one joined by a comma, as RFC 9110, section 5.3, allows.
 fn headers<'a>(headers: &'a dyn Headers, wanted: &Names) -> Table<'a> {
     let mut table = Table::headers();
-    let header = |name: &String| (CelString::from(name.clone()), map(headers.header(name), CelString::from));
+    let header = |name: &String| (CelString::from(name.clone()), headers.header(name).map(CelString::from));
     if wanted.all {
         let whole = headers.each(&mut |name, value| {
             if let Some(slot) = table.entry(CelString::from(name.to_owned())) {
@@ -187,26 +187,16 @@ fn query<'a>(raw: &'a str, wanted: &Names) -> Table<'a> {
     let mut table = Table::query();
     for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name);
+        let name = form_decoded(name);
         if !wanted.all && !wanted.some.iter().any(|wanted| *wanted == name) {
             continue;
         }
         let Some(slot) = table.entry(CelString::from(name)) else { break };
         if *slot == Fact::Absent {
-            *slot = Fact::Present(CelString::from(decoded(value)));
+            *slot = Fact::Present(CelString::from(form_decoded(value)));
         }
     }
     table
-}
-
-/// A form's text as it was typed: `+` is a space.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if text.contains('+') {
-        let text = text.replace('+', " ");
-        Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned())
-    } else {
-        percent_decode_str(text).decode_utf8_lossy()
-    }
 }
 
 fn signals<'a>(signals: Signals) -> Table<'a> {
@@ -219,12 +209,4 @@ fn signals<'a>(signals: Signals) -> Table<'a> {
         }
     }
     table
-}
-
-fn map<T, U>(fact: Fact<T>, change: impl FnOnce(T) -> U) -> Fact<U> {
-    match fact {
-        Fact::Present(value) => Fact::Present(change(value)),
-        Fact::Absent => Fact::Absent,
-        Fact::Unknown => Fact::Unknown,
-    }
 }

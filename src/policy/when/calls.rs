@@ -5,7 +5,7 @@
 use super::check::{Checked, Checker};
 use super::functions::{FUNCTIONS, Function, MACROS, Pattern};
 use super::shape::{Kind, MAX_ENTRIES, Shape};
-use crate::document::unknown_word;
+use crate::document::{regex_fault, unknown_word};
 use crate::facts::Identity;
 use crate::signal::Signal;
 use crate::verdict::Class;
@@ -83,8 +83,7 @@ impl Checker<'_> {
             Ok(regex) => regex,
             Err(error) => {
                 let error = error.to_string();
-                let why = error.lines().last().unwrap_or_default().trim();
-                let why = why.strip_prefix("error: ").unwrap_or(why);
+                let why = regex_fault(&error);
                 return self.refuse(pattern.id, format!("`{text}` is not a regular expression: {why}"));
             }
         };
@@ -188,6 +187,8 @@ impl Checker<'_> {
         for (variable, words) in [(left, right), (right, left)] {
             let Expr::Ident(name) = &variable.expr else { continue };
             let known: Vec<&str> = match name.as_str() {
+                "method" => vec!["GET", "HEAD"],
+                "country" => Vec::new(),
                 "class" => Class::WORDS.iter().map(|(word, _)| *word).collect(),
                 "identity" => Identity::WORDS.iter().map(|(word, _)| *word).collect(),
                 "signals" => Signal::WORDS.iter().map(|(word, _)| *word).collect(),
@@ -198,9 +199,19 @@ impl Checker<'_> {
             }
             let words = if let Expr::List(list) = &words.expr { &list.elements } else { std::slice::from_ref(words) };
             for word in words {
-                if let Some(text) = constant(word)
-                    && !known.contains(&text.as_str())
-                {
+                let Some(text) = constant(word) else { continue };
+                let in_capitals = |text: &str| text.bytes().all(|b| b.is_ascii_uppercase());
+                let never = match name.as_str() {
+                    // Other methods than ours are refused before, and asking for them does no harm.
+                    "method" => !in_capitals(&text),
+                    // It is empty where the database has none.
+                    "country" => !(text.is_empty() || (text.len() == 2 && in_capitals(&text))),
+                    _ => !known.contains(&text.as_str()),
+                };
+                if never && name == "country" {
+                    return self.refuse(word.id, format!("expected a country code such as `BR`, found `{text}`"));
+                }
+                if never {
                     let what = if name == "signals" { "signal" } else { name };
                     return self.refuse(word.id, unknown_word(what, &text, known.iter().copied()));
                 }

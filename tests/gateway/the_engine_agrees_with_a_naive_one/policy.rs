@@ -253,7 +253,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
         option::weighted(0.97, a_match(false)),
         Just(None),
     );
-    let thresholds = rule(prop_oneof![ending(), going_on()], option::of(a_match(false)), option::of(bounds()));
+    let thresholds = rule(prop_oneof![ending(), going_on()], option::of(a_match(false)), bounds().prop_map(Some));
     (
         select(&["observe", "enforce", "auto"][..]),
         prop::collection::vec((select(&CLASSES[..]), a_match(true)), 0..4),

@@ -178,7 +178,7 @@ pub fn request() -> impl Strategy<Value = Request> {
         fact(&["logs.example", "images.example", "x.logs.example", "example", "x..example"]),
         select(&["GET", "HEAD"][..]),
         path,
-        fact(&["", "a=1", "a=2&b=1", "b", "a&a=1", "b=2&c", "a=%31", "b=TA\u{17f}K"]),
+        fact(&["", "a=1", "a=2&b=1", "b", "a&a=1", "b=2&c", "a=%31", "%61=2&b=ta%73k", "&a=+1", "b=TA\u{17f}K"]),
     );
     let how = (
         fact(&[HttpVersion::Http10, HttpVersion::Http11]),
