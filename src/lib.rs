@@ -14,6 +14,7 @@ pub mod facts;
 pub mod network;
 pub mod path;
 pub mod quantity;
+pub mod referer;
 pub mod signal;
 pub mod state;
 pub mod verdict;

@@ -23,11 +23,13 @@ pub enum Signal {
     AncientBrowser,
     /// A Referer that names an object of this site which nobody in the client's prefix fetched.
     UnfetchedReferer,
+    /// A header that names the client for a proxy (`X-Forwarded-For` and the like), from no trusted proxy.
+    ForgedForwarding,
 }
 
 impl Signal {
     /// The words of the policy language.
-    pub const WORDS: [(&'static str, Signal); 10] = [
+    pub const WORDS: [(&'static str, Signal); 11] = [
         ("no-user-agent", Signal::NoUserAgent),
         ("no-accept-language", Signal::NoAcceptLanguage),
         ("no-accept-encoding", Signal::NoAcceptEncoding),
@@ -38,6 +40,7 @@ impl Signal {
         ("header-case", Signal::HeaderCase),
         ("ancient-browser", Signal::AncientBrowser),
         ("unfetched-referer", Signal::UnfetchedReferer),
+        ("forged-forwarding", Signal::ForgedForwarding),
     ];
 
     /// The word for it.

@@ -18,8 +18,8 @@ pub fn dialect(method: &str, headers: &HeaderMap, query: &str) -> Dialect {
     let agent = text(&USER_AGENT).to_ascii_lowercase();
     if headers.contains_key(AUTHORIZATION)
         || headers.keys().any(|name| name.as_str().starts_with("x-amz-"))
-        || query.to_ascii_lowercase().contains("x-amz-")
-        || S3_CLIENTS.iter().any(|client| agent.contains(client))
+        || query.split('&').any(|pair| pair.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-")))
+        || (!agent.starts_with("mozilla/") && S3_CLIENTS.iter().any(|client| agent.contains(client)))
     {
         return Dialect::S3;
     }
@@ -46,7 +46,7 @@ mod tests {
         let browser = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/156");
         let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
         type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Dialect);
-        let cases: [Case; 15] = [
+        let cases: [Case; 18] = [
             (
                 "GET",
                 &[browser, html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
@@ -67,6 +67,10 @@ mod tests {
             ("GET", &[("user-agent", "Boto3/1.40 md/Botocore")], "", Dialect::S3),
             ("GET", &[browser, html, ("authorization", "AWS4-HMAC-SHA256 x")], "", Dialect::S3),
             ("GET", &[browser, html], "X-Amz-Signature=00", Dialect::S3),
+            ("GET", &[browser, html], "versionId=1&x-amz-signature=00", Dialect::S3),
+            // A link can say anything, and a phone be called anything.
+            ("GET", &[browser, html], "q=x-amz-&aX-Amz-Date", Dialect::Page),
+            ("GET", &[("user-agent", "Mozilla/5.0 (Linux; Roboto Phone)"), html], "", Dialect::Page),
         ];
         for (method, sent, query, expected) in cases {
             let headers = sent.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();

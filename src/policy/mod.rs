@@ -14,6 +14,7 @@ mod literals;
 mod matches;
 mod names;
 mod networks;
+mod own_doing;
 mod patterns;
 mod request;
 mod rule;

@@ -4,13 +4,14 @@ use super::atoms::{AtomId, Atoms, Test};
 use super::index::{Index, Marks};
 use super::matches::Matcher;
 use super::networks::Table;
+use super::own_doing::is_own_doing;
 use super::patterns::PatternScratch;
 use super::signals::signals;
 use super::when::Running;
 use crate::facts::{Fact, Facts, Truth};
 use crate::signal::Signals;
 use crate::state::State;
-use crate::verdict::{Class, Dialect};
+use crate::verdict::Class;
 use std::cell::Cell;
 
 /// Memory for a decision, used again for the next one.
@@ -226,22 +227,9 @@ impl<'r> Request<'r> {
         self.facts.pass.is_some_and(|paid| paid >= difficulty)
     }
 
-    /// Whether the request is the client's own doing, so that it may be held against it. A page elsewhere can make a
-    /// browser ask for anything as an image or a frame, or lead it here by a link: such requests are not. A client
-    /// that is no browser does nothing but what it was made for.
+    /// Whether the request is the client's own doing, so that it may be held against it.
     pub fn is_own_doing(&self) -> bool {
-        let header = |name| self.facts.headers.header(name);
-        match (self.facts.dialect, header("sec-fetch-site")) {
-            (Fact::Present(Dialect::Plain | Dialect::S3), _) => true,
-            (Fact::Present(Dialect::Page), Fact::Present(site)) => site != "cross-site",
-            // On plain http browsers do not say where they come from but in the Referer.
-            (Fact::Present(Dialect::Page), Fact::Absent) => match (header("referer"), self.facts.host) {
-                (Fact::Absent, _) => true,
-                (Fact::Present(referer), Fact::Present(host)) => authority(referer).eq_ignore_ascii_case(host),
-                _ => false,
-            },
-            _ => false,
-        }
+        is_own_doing(self.facts)
     }
 
     /// How many expressions could not be evaluated so far.
@@ -258,16 +246,6 @@ impl<'r> Request<'r> {
             Matcher::Atom(id) => (self.atoms.all[*id as usize].text.clone(), &[]),
         };
         Reason { text, truth: self.holds(matcher), parts: parts.iter().map(|part| self.explain(part)).collect() }
-    }
-}
-
-/// The host of a URL, without its port.
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => authority,
     }
 }
 

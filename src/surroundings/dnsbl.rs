@@ -3,10 +3,11 @@
 //! Only zones that the policy names are ever asked, and only about addresses of the public Internet.
 
 use super::dns::{Family, Resolve, reversed};
-use super::lookup::{Ask, LONGEST, Lookups, NEGATIVE, Outcome, SHORTEST};
+use super::lookup::{self, Ask, LONGEST, Lookups, NEGATIVE, Outcome, SHORTEST, neighbourhood};
 use crate::clock::Timestamp;
 use crate::facts::Fact;
 use crate::metrics::Metrics;
+use crate::network::IpNet;
 use async_trait::async_trait;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -17,6 +18,15 @@ const RESULTS: [&str; 4] = ["listed", "unlisted", "refused", "error"];
 
 /// A zone and the address that is looked for in it.
 type Key = (Arc<str>, IpAddr);
+
+impl lookup::Key for Key {
+    type Near = (Arc<str>, IpNet);
+
+    fn near(&self) -> (Self::Near, u32) {
+        let (net, most) = neighbourhood(self.1);
+        ((self.0.clone(), net), most)
+    }
+}
 
 /// Who is on which list, as far as it has been looked up.
 pub(super) type Listings = Lookups<Key, bool>;

@@ -2,14 +2,17 @@
 //!
 //! Reading returns at once with what is known. What is not known is put into a queue, and a task that takes from it
 //! asks; the next request finds the answer. Nothing that clients do makes the cache, the queue or the number of
-//! look-ups in flight grow beyond their bounds: what finds no room stays unknown, and is counted.
+//! look-ups in flight grow beyond their bounds: what finds no room stays unknown, and is counted. Nor can one
+//! neighbourhood take all the room: each has a share.
 
 use crate::clock::{Clock, Timestamp};
 use crate::metrics::Metrics;
+use crate::network::{IpNet, truncated};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Place;
 use prometheus::IntCounter;
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,6 +23,10 @@ use tokio::task::JoinSet;
 const QUEUE: usize = 256;
 /// Look-ups at a time.
 const IN_FLIGHT: usize = 32;
+/// Keys of one neighbourhood that wait or are being asked for.
+const WAITING: u32 = 4;
+/// So many failures in a row are an answer, too, where there is one for it: who lets nobody look must not stay unknown.
+const FAILURES: u32 = 2;
 /// One look-up takes no longer, however many questions it asks.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// A key is not asked for again sooner. Longer than the way through a full queue, 256 / 32 * 5 s.
@@ -55,6 +62,41 @@ impl<V> Outcome<V> {
 #[async_trait::async_trait]
 pub(super) trait Ask<K, V>: Send + Sync + 'static {
     async fn ask(&self, key: &K) -> Outcome<V>;
+
+    /// What is believed where asking has failed again and again. None leaves it unknown.
+    fn given_up(&self) -> Option<V> {
+        None
+    }
+}
+
+/// What is asked for.
+pub(super) trait Key: Clone + Eq + Hash + Send + Sync + 'static {
+    /// Whoever has one key has the others of its neighbourhood.
+    type Near: Eq + Hash + Send + Sync + 'static;
+
+    /// The neighbourhood, and how many keys of it may be remembered.
+    fn near(&self) -> (Self::Near, u32);
+}
+
+/// The network that one client may have to itself, and how many of its addresses are remembered: an IPv6 /64, and an
+/// IPv4 /24, which has no more. Names and listings hold for single addresses, so that the key has to be the whole.
+pub(super) fn neighbourhood(address: IpAddr) -> (IpNet, u32) {
+    (truncated(address, 24, 64), if address.is_ipv4() { 256 } else { 64 })
+}
+
+impl Key for IpAddr {
+    type Near = IpNet;
+
+    fn near(&self) -> (IpNet, u32) {
+        neighbourhood(*self)
+    }
+}
+
+/// What a neighbourhood takes up.
+#[derive(Debug, Default)]
+struct Share {
+    entries: u32,
+    waiting: u32,
 }
 
 struct Entry<V> {
@@ -63,11 +105,21 @@ struct Entry<V> {
     until: Timestamp,
     // Nobody is asked before.
     ask_after: Timestamp,
+    // In a row, the last ones.
+    failures: u32,
+}
+
+impl<V> Entry<V> {
+    fn new(until: Timestamp, ask_after: Timestamp) -> Self {
+        Entry { value: None, until, ask_after, failures: 0 }
+    }
 }
 
 /// A bounded cache that fills itself.
-pub(super) struct Lookups<K, V> {
+pub(super) struct Lookups<K: Key, V> {
     entries: DashMap<K, Entry<V>>,
+    // Locked after `entries` or alone, never before it.
+    shares: DashMap<K::Near, Share>,
     // DashMap::len locks every shard; this is read on each insertion.
     count: AtomicUsize,
     cap: usize,
@@ -79,11 +131,7 @@ pub(super) struct Lookups<K, V> {
     dropped: IntCounter,
 }
 
-impl<K, V> Lookups<K, V>
-where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
-    V: Send + Sync + 'static,
-{
+impl<K: Key, V: Send + Sync + 'static> Lookups<K, V> {
     /// An empty cache, counted as `kind`. `results` are the words that its outcomes use, for metrics to begin at zero.
     pub(super) fn new(kind: &'static str, results: &[&'static str], cap: usize, metrics: &Metrics) -> Self {
         let counter = |result| metrics.lookups.with_label_values(&[kind, result]);
@@ -92,6 +140,7 @@ where
         }
         Lookups {
             entries: DashMap::new(),
+            shares: DashMap::new(),
             count: AtomicUsize::new(0),
             cap,
             purged: AtomicU64::new(0),
@@ -125,47 +174,75 @@ where
         }
         match self.entries.entry(key) {
             Place::Occupied(mut place) => {
-                if place.get().ask_after <= now {
-                    if queue.try_send(place.key().clone()).is_ok() {
-                        place.get_mut().ask_after = now + RETRY;
-                    } else {
-                        self.dropped.inc();
-                    }
+                if place.get().ask_after <= now && self.enqueue(queue, place.key(), false) {
+                    place.get_mut().ask_after = now + RETRY;
                 }
                 known(place.get())
             }
             Place::Vacant(place) => {
-                if self.len() < self.cap && queue.try_send(place.key().clone()).is_ok() {
-                    self.count.fetch_add(1, Ordering::Relaxed);
-                    place.insert(Entry { value: None, until: now, ask_after: now + RETRY });
-                } else {
-                    self.dropped.inc();
+                if self.enqueue(queue, place.key(), true) {
+                    place.insert(Entry::new(now, now + RETRY));
                 }
                 None
             }
         }
     }
 
-    /// Remembers what a look-up brought.
-    fn put(&self, key: K, outcome: Outcome<V>, now: Timestamp) {
-        self.metrics.lookups.with_label_values(&[self.kind, outcome.result]).inc();
-        let mut entry = match self.entries.entry(key) {
-            Place::Occupied(place) => place.into_ref(),
-            // It was swept while it waited.
-            Place::Vacant(_) if self.len() >= self.cap => return,
-            Place::Vacant(place) => {
-                self.count.fetch_add(1, Ordering::Relaxed);
-                place.insert(Entry { value: None, until: now, ask_after: now })
-            }
+    /// Lets `key` wait to be asked for, and if it `is_new` counts its entry, if there is room for both.
+    fn enqueue(&self, queue: &mpsc::Sender<K>, key: &K, is_new: bool) -> bool {
+        let (near, most) = key.near();
+        let place = self.shares.entry(near);
+        let (entries, waiting) = match &place {
+            Place::Occupied(place) => (place.get().entries, place.get().waiting),
+            Place::Vacant(_) => (0, 0),
         };
-        if outcome.value.is_some() {
-            entry.value = outcome.value;
-            entry.until = now + outcome.ttl;
-            // Asked for again in the last quarter, so that a client who stays is known without a gap.
-            entry.ask_after = now + outcome.ttl * 3 / 4;
-        } else {
-            entry.ask_after = now + outcome.ttl;
+        let has_room = !is_new || (entries < most && self.len() < self.cap);
+        if !has_room || waiting >= WAITING || queue.try_send(key.clone()).is_err() {
+            self.dropped.inc();
+            return false;
         }
+        let mut share = place.or_default();
+        share.waiting += 1;
+        share.entries += u32::from(is_new);
+        self.count.fetch_add(usize::from(is_new), Ordering::Relaxed);
+        true
+    }
+
+    /// Changes what the neighbourhood of `key` takes up.
+    fn give_back(&self, key: &K, change: impl FnOnce(&mut Share)) {
+        if let Place::Occupied(mut place) = self.shares.entry(key.near().0) {
+            change(place.get_mut());
+            if place.get().entries == 0 && place.get().waiting == 0 {
+                place.remove();
+            }
+        }
+    }
+
+    /// Remembers what a look-up brought, or where it and those before it failed, `given_up`.
+    fn put(&self, key: &K, outcome: Outcome<V>, given_up: Option<V>, now: Timestamp) {
+        self.metrics.lookups.with_label_values(&[self.kind, outcome.result]).inc();
+        // It may have been swept while it waited.
+        if let Some(mut entry) = self.entries.get_mut(key) {
+            match outcome.value {
+                Some(value) => {
+                    entry.value = Some(value);
+                    entry.until = now + outcome.ttl;
+                    entry.failures = 0;
+                    // Asked for again in the last quarter, so that a client who stays is known without a gap.
+                    entry.ask_after = now + outcome.ttl * 3 / 4;
+                }
+                None => {
+                    entry.failures = entry.failures.saturating_add(1);
+                    entry.ask_after = now + outcome.ttl;
+                    // What is known holds as long as it would have.
+                    if entry.value.is_none() || entry.until <= now {
+                        entry.value = given_up.filter(|_| entry.failures >= FAILURES);
+                        entry.until = now + NEGATIVE;
+                    }
+                }
+            }
+        }
+        self.give_back(key, |share| share.waiting = share.waiting.saturating_sub(1));
     }
 
     /// Looks for room at the cap, unless it did so just before.
@@ -179,10 +256,11 @@ where
 
     /// Forgets what no longer holds and is not being asked for.
     pub(super) fn sweep(&self, now: Timestamp) {
-        self.entries.retain(|_, entry| {
+        self.entries.retain(|key, entry| {
             let keep = entry.until > now || entry.ask_after > now;
             if !keep {
                 self.count.fetch_sub(1, Ordering::Relaxed);
+                self.give_back(key, |share| share.entries = share.entries.saturating_sub(1));
             }
             keep
         });
@@ -202,7 +280,7 @@ where
             let (lookups, asked, clock) = (self.clone(), asked.clone(), clock.clone());
             running.spawn(async move {
                 let answer = tokio::time::timeout(TIMEOUT, asked.ask(&key)).await;
-                lookups.put(key, answer.unwrap_or_else(|_| Outcome::error()), clock.now());
+                lookups.put(&key, answer.unwrap_or_else(|_| Outcome::error()), asked.given_up(), clock.now());
             });
         }
     }
@@ -235,7 +313,22 @@ mod tests {
                 false => Outcome { value: Some(key * 2), ttl: HOUR, result: "found" },
             }
         }
+
+        fn given_up(&self) -> Option<u32> {
+            Some(0)
+        }
     }
+
+    /// Small keys are strangers to one another, large ones neighbours.
+    impl Key for u32 {
+        type Near = u32;
+
+        fn near(&self) -> (u32, u32) {
+            ((*self).min(NEIGHBOURS), 64)
+        }
+    }
+
+    const NEIGHBOURS: u32 = 1_000_000;
 
     struct Bench {
         lookups: Arc<Lookups<u32, u32>>,
@@ -319,7 +412,64 @@ mod tests {
         bench.clock.advance(RETRY);
         bench.get(1);
         bench.settle().await;
-        assert_eq!(bench.asked(), 3);
+        assert_eq!((bench.asked(), bench.get(1)), (3, Some(2)), "what is known is not given up");
+    }
+
+    #[tokio::test]
+    async fn two_failures_in_a_row_are_an_answer_for_ten_minutes_and_the_next_one_replaces_it() {
+        let bench = Bench::new(10, 1).await;
+        bench.double.fails.store(true, Ordering::SeqCst);
+        bench.get(1);
+        bench.settle().await;
+        assert_eq!(bench.get(1), None, "one may be an accident");
+        // Nobody who comes seldom is forgotten in between.
+        bench.clock.advance(RETRY * 2);
+        bench.lookups.sweep(bench.clock.now());
+        assert_eq!(bench.get(1), None);
+        bench.settle().await;
+        assert_eq!((bench.get(1), bench.asked()), (Some(0), 2));
+        bench.clock.advance(NEGATIVE - Duration::from_secs(1));
+        assert_eq!(bench.get(1), Some(0));
+        bench.double.fails.store(false, Ordering::SeqCst);
+        bench.settle().await;
+        bench.clock.advance(RETRY);
+        bench.get(1);
+        bench.settle().await;
+        assert_eq!(bench.get(1), Some(2), "it is asked for all the time");
+    }
+
+    #[tokio::test]
+    async fn one_neighbourhood_fills_neither_queue_nor_cache() {
+        let bench = Bench::new(400, 0).await;
+        for key in NEIGHBOURS..NEIGHBOURS + 1000 {
+            bench.get(key);
+        }
+        bench.settle().await;
+        assert_eq!((bench.asked(), bench.lookups.len()), (4, 4));
+        bench.get(1);
+        bench.settle().await;
+        assert_eq!(bench.asked(), 5, "others are looked up");
+        bench.double.gate.add_permits(1);
+        for _ in 0..100 {
+            bench.settle().await;
+            for key in NEIGHBOURS..NEIGHBOURS + 1000 {
+                bench.get(key);
+            }
+        }
+        assert_eq!((bench.asked(), bench.lookups.len()), (65, 65), "64 of the neighbourhood are remembered");
+        bench.clock.advance(HOUR);
+        bench.lookups.sweep(bench.clock.now());
+        assert_eq!((bench.lookups.len(), bench.lookups.shares.len()), (0, 0));
+        bench.get(NEIGHBOURS + 5000);
+        bench.settle().await;
+        assert_eq!(bench.get(NEIGHBOURS + 5000), Some(2 * (NEIGHBOURS + 5000)), "there is room again");
+    }
+
+    #[test]
+    fn who_has_an_ipv6_prefix_has_all_of_its_addresses() {
+        let near = |text: &str| text.parse::<IpAddr>().unwrap().near().0.to_string();
+        assert_eq!(near("192.0.2.77"), "192.0.2.0/24");
+        assert_eq!(near("2001:db8:1:2:3::4"), "2001:db8:1:2::/64");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,12 +1,14 @@
 //! Strikes: what a rule noted against a prefix, forgotten by half every half-life.
 //!
-//! A record outlives a reload of the policy, and no flood of new prefixes drives it out of the table.
+//! A record outlives a reload of the policy, and no flood of new prefixes drives it out of the table. Nor can one
+//! network fill the table: beyond its share its prefixes have one record together, which nobody else ever reads.
 
 use super::shared_strikes::Shared;
 use crate::clock::Timestamp;
 use crate::exchange::{Change, CounterId, Total};
 use crate::network::{IpNet, truncated};
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as Place;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,10 +19,10 @@ pub(super) const CAP: usize = 200_000;
 const FORGOTTEN: f64 = 0.1;
 /// A full table looks for forgotten records at most so often, since it has to visit all of them.
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
-/// Lengths that new keys are shortened to when the table is full: first IPv4 /16 and IPv6 /32, for which an eighth more
-/// entries are kept, then /8 and /16. The last step has at most 256 + 65,536 keys, so that the whole is bounded whatever
-/// clients send.
-const COARSER: [(u8, u8); 2] = [(16, 32), (8, 16)];
+/// One IPv4 /16 or IPv6 /32, which is what a network is given at least, has this part of the table.
+const SHARE: usize = 8;
+/// No record holds more, so that ten half-lives later nothing is left of any. No threshold can be higher.
+const MOST: f64 = 100.0;
 
 crate::settings! {
     /// The `strikes` section of a policy file.
@@ -45,10 +47,18 @@ impl Record {
     }
 }
 
+/// Who shares a part of the table with `prefix`.
+fn neighbourhood(prefix: IpNet) -> IpNet {
+    truncated(prefix.addr(), 16.min(prefix.prefix_len()), 32.min(prefix.prefix_len()))
+}
+
 /// Records by prefix.
 #[derive(Debug)]
 pub(super) struct Strikes {
+    // By prefix, and by neighbourhood for what is beyond its share.
     records: DashMap<IpNet, Record>,
+    // Records by neighbourhood. Locked after `records` or alone, never before it.
+    shares: DashMap<IpNet, usize>,
     // DashMap::len locks every shard; this is read on each look-up.
     count: AtomicUsize,
     cap: usize,
@@ -61,6 +71,7 @@ impl Strikes {
     pub(super) fn new(half_life: Duration, cap: usize) -> Self {
         let strikes = Strikes {
             records: DashMap::new(),
+            shares: DashMap::new(),
             count: AtomicUsize::new(0),
             cap,
             half_life_millis: AtomicU64::new(0),
@@ -85,13 +96,18 @@ impl Strikes {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// What is on record against `prefix`, or against its neighbourhood while the table is too full to know it.
+    /// What is on record against `prefix`, or against its neighbourhood where that is beyond its share.
     pub(super) fn get(&self, prefix: IpNet, now: Timestamp) -> f64 {
         if let Some(shared) = self.shared.get() {
             shared.ask(prefix, now);
         }
-        let key = self.key(prefix);
-        self.records.get(&key).map_or(0.0, |record| record.at(now, self.half_life()))
+        let read = |key| self.records.get(&key).map(|record| record.at(now, self.half_life()));
+        let near = neighbourhood(prefix);
+        read(prefix).or_else(|| read(near).filter(|_| self.is_beyond_share(near))).unwrap_or(0.0)
+    }
+
+    fn is_beyond_share(&self, near: IpNet) -> bool {
+        self.shares.get(&near).is_some_and(|records| *records >= (self.cap / SHARE).max(1))
     }
 
     /// Adds to the record. What is not a positive number adds nothing.
@@ -105,17 +121,30 @@ impl Strikes {
         self.raise(prefix, now, |record| record + strikes);
     }
 
-    /// Changes a record as it stands at `now`.
+    /// Changes a record as it stands at `now`: that of `prefix`, or where its neighbourhood has had its share that of
+    /// the neighbourhood. A full table takes no new ones but these, of which there are few, since each takes a share.
     fn raise(&self, prefix: IpNet, now: Timestamp, change: impl FnOnce(f64) -> f64) {
-        if self.len() >= self.cap && !self.records.contains_key(&prefix) {
-            self.purge(now);
+        let near = neighbourhood(prefix);
+        let (mut key, mut has_room) = (prefix, true);
+        if !self.records.contains_key(&prefix) {
+            if self.len() >= self.cap || self.is_beyond_share(near) {
+                self.purge(now);
+            }
+            let is_shared = self.is_beyond_share(near);
+            key = if is_shared { near } else { prefix };
+            has_room = is_shared || self.len() < self.cap;
         }
         let half_life = self.half_life();
-        let mut record = self.records.entry(self.key(prefix)).or_insert_with(|| {
-            self.count.fetch_add(1, Ordering::Relaxed);
-            Record { strikes: 0.0, at: now }
-        });
-        record.strikes = change(record.at(now, half_life));
+        let mut record = match self.records.entry(key) {
+            Place::Occupied(place) => place.into_ref(),
+            Place::Vacant(_) if !has_room => return,
+            Place::Vacant(place) => {
+                self.count.fetch_add(1, Ordering::Relaxed);
+                *self.shares.entry(near).or_default() += 1;
+                place.insert(Record { strikes: 0.0, at: now })
+            }
+        };
+        record.strikes = change(record.at(now, half_life)).min(MOST);
         // A clock that is set back makes nobody younger.
         record.at = record.at.max(now);
     }
@@ -130,7 +159,7 @@ impl Strikes {
         let half_life = self.half_life();
         let news = self.shared.get().map(|shared| shared.take(most)).unwrap_or_default();
         let change = |(prefix, add): (IpNet, f64)| {
-            let view = self.records.get(&self.key(prefix)).map_or(0.0, |record| record.at(now, half_life));
+            let view = self.records.get(&prefix).map_or(0.0, |record| record.at(now, half_life));
             (Shared::id(prefix), Change::Decaying { add, view, half_life })
         };
         news.into_iter().map(change).collect()
@@ -159,28 +188,19 @@ impl Strikes {
         self.records.iter().map(change).collect()
     }
 
-    /// Takes over what was on record.
+    /// Takes over what was on record: single prefixes first, since what their neighbourhood has together needs no room.
     pub(super) fn restore(&self, kept: &[(CounterId, Change)], now: Timestamp) {
-        for (id, change) in kept {
-            if let (Some(prefix), Change::Decaying { view, .. }) = (Shared::prefix(id), change)
-                && view.is_finite()
-                && *view >= FORGOTTEN
-            {
-                self.raise(prefix, now, |record| record.max(*view));
+        let view = |(id, change): &(CounterId, Change)| match (Shared::prefix(id), change) {
+            (Some(prefix), Change::Decaying { view, .. }) if view.is_finite() && *view >= FORGOTTEN => {
+                Some((prefix, *view))
             }
+            _ => None,
+        };
+        let mut views: Vec<(IpNet, f64)> = kept.iter().filter_map(view).collect();
+        views.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
+        for (prefix, view) in views {
+            self.raise(prefix, now, |record| record.max(view));
         }
-    }
-
-    /// The key that `prefix` is counted under at this moment.
-    fn key(&self, prefix: IpNet) -> IpNet {
-        let mut key = prefix;
-        for ((ipv4, ipv6), cap) in COARSER.into_iter().zip([self.cap, self.cap + self.cap / 8]) {
-            if self.len() < cap || self.records.contains_key(&key) {
-                break;
-            }
-            key = truncated(prefix.addr(), ipv4.min(prefix.prefix_len()), ipv6.min(prefix.prefix_len()));
-        }
-        key
     }
 
     /// Looks for room at the cap, unless it did so just before.
@@ -195,10 +215,16 @@ impl Strikes {
     /// Forgets the records that have decayed to next to nothing.
     pub(super) fn sweep(&self, now: Timestamp) {
         let half_life = self.half_life();
-        self.records.retain(|_, record| {
+        self.records.retain(|prefix, record| {
             let keep = record.at(now, half_life) >= FORGOTTEN;
             if !keep {
                 self.count.fetch_sub(1, Ordering::Relaxed);
+                if let Place::Occupied(mut place) = self.shares.entry(neighbourhood(*prefix)) {
+                    *place.get_mut() -= 1;
+                    if *place.get() == 0 {
+                        place.remove();
+                    }
+                }
             }
             keep
         });
@@ -258,38 +284,71 @@ mod tests {
 
     #[test]
     fn a_flood_of_prefixes_neither_grows_the_table_nor_drives_out_a_record() {
-        let strikes = Strikes::new(DAY, 100);
+        let strikes = Strikes::new(DAY, 80);
         let known = net("192.0.2.0/24");
         strikes.add(known, 3.0, START);
         flood(&strikes, 10_000, 1.0, START);
-        assert!(strikes.len() <= 113, "{}", strikes.len());
+        assert_eq!(strikes.len(), 1 + 10 + 1, "an eighth, and what is beyond it together");
         assert_eq!(strikes.get(known, START), 3.0, "its own record");
         strikes.add(known, 1.0, START);
         assert_eq!(strikes.get(known, START), 4.0, "which goes on exactly");
-        assert!(strikes.get(net("2001:db8:fff0::/48"), START) >= 9_000.0, "newcomers share the flood's record");
-        assert_eq!(strikes.get(net("203.0.113.0/24"), START), 0.0, "another neighbourhood is clean");
+        assert_eq!(strikes.get(net("2001:db8:1::/48"), START), 1.0, "which the flood's first have, too");
+        assert_eq!(strikes.get(net("2001:db8:fff0::/48"), START), MOST, "newcomers share the flood's record");
+        assert_eq!(strikes.get(net("2001:db9:1::/48"), START), 0.0, "another neighbourhood is clean");
+        strikes.add(net("2001:db9:1::/48"), 2.0, START);
+        assert_eq!(strikes.get(net("2001:db9:1::/48"), START), 2.0, "and has room for records of its own");
         strikes.sweep(START);
         assert_eq!(strikes.get(known, START), 4.0);
     }
 
     #[test]
-    fn even_a_flood_of_neighbourhoods_is_bounded() {
+    fn even_a_flood_of_neighbourhoods_is_bounded_and_nobody_pays_for_others() {
         let strikes = Strikes::new(DAY, 100);
+        strikes.add(net("192.0.2.0/24"), 1.0, START);
         for number in 0..200_000u128 {
             let address = std::net::Ipv6Addr::from_bits((0x2000_0000 + number) << 96);
             strikes.add(truncated(address.into(), 24, 48), 1.0, START);
         }
-        assert!(strikes.len() < 200, "{}", strikes.len());
+        assert_eq!(strikes.len(), 100);
+        assert_eq!(strikes.get(net("192.0.2.0/24"), START), 1.0);
+        for stranger in ["192.0.3.0/24", "2000:1:5::/48", "2003::/48"] {
+            assert_eq!(strikes.get(net(stranger), START), 0.0, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn a_neighbourhood_gets_its_room_back() {
+        let strikes = Strikes::new(DAY, 80);
+        flood(&strikes, 10_000, 1.0, START);
+        let later = START + DAY * 11;
+        strikes.sweep(later);
+        assert_eq!((strikes.len(), strikes.shares.len()), (0, 0), "not even the shared record lasts");
+        strikes.add(net("2001:db8:fff0::/48"), 1.0, later);
+        assert_eq!(strikes.get(net("2001:db8:fff0::/48"), later), 1.0);
+        assert_eq!(strikes.get(net("2001:db8:fff1::/48"), later), 0.0);
     }
 
     #[test]
     fn a_full_table_makes_room_of_what_is_forgotten() {
         let strikes = Strikes::new(DAY, 100);
-        flood(&strikes, 10_000, 1.0, START);
+        for number in 0..100 {
+            strikes.add(net(&format!("10.{number}.0.0/24")), 1.0, START);
+        }
         let later = START + DAY * 4;
         strikes.add(net("192.0.2.0/24"), 2.0, later);
         assert_eq!(strikes.get(net("192.0.2.0/24"), later), 2.0);
-        assert!(strikes.len() < 100, "{}", strikes.len());
-        assert_eq!(strikes.get(net("192.0.0.0/16"), later), 0.0, "it has a record of its own");
+        assert_eq!(strikes.len(), 1);
+    }
+
+    #[test]
+    fn what_was_kept_of_a_flood_comes_back() {
+        let before = Strikes::new(DAY, 80);
+        flood(&before, 100, 1.0, START);
+        let after = Strikes::new(DAY, 80);
+        after.restore(&before.keep(START), START);
+        assert_eq!(after.len(), before.len());
+        for prefix in ["2001:db8:1::/48", "2001:db8:fff0::/48"] {
+            assert_eq!(after.get(net(prefix), START), before.get(net(prefix), START), "{prefix}");
+        }
     }
 }

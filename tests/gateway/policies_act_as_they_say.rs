@@ -107,9 +107,15 @@ async fn a_trap_strikes_who_walks_into_it_and_nobody_else() {
     let navigating = |address: &str| browser(address).header("Accept", HTML);
     let host = world.server.addresses[0].to_string();
     // who, from where, caught
-    let cases: [(&str, Client, &str, bool); 7] = [
+    let cases: [(&str, Client, &str, bool); 8] = [
         ("a program", world.client("192.0.2.1").curl(), "192.0.2.1", true),
-        ("a browser that opens the page", navigating("192.0.3.1"), "192.0.3.1", true),
+        ("a page that may stand in a frame elsewhere", navigating("192.0.3.1"), "192.0.3.1", false),
+        (
+            "a person who opens the page, on a secure origin",
+            navigating("192.0.9.1").header("Sec-Fetch-Site", "none").header("Sec-Fetch-Mode", "navigate"),
+            "192.0.9.1",
+            true,
+        ),
         ("an image elsewhere", browser("192.0.4.1").header("Accept", "image/avif,*/*"), "192.0.4.1", false),
         (
             "an image elsewhere, on a secure origin",

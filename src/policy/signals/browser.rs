@@ -46,11 +46,19 @@ pub(super) struct Browser {
 
 /// Browsers whose User-Agent names a version that has nothing to do with their age: they borrow the one of another
 /// browser and never change it.
-const FROZEN: [&str; 8] =
-    ["CriOS/", "FxiOS/", "EdgiOS/", "Goanna/", "PaleMoon/", "SeaMonkey/", "KAIOS/", "Opera Mini/"];
+///
+/// QtWebEngine 5.15 stays at Chrome 87 and gets the security fixes of later versions
+/// (<https://wiki.qt.io/QtWebEngine/ChromiumVersions>).
+const FROZEN: [&str; 9] =
+    ["CriOS/", "FxiOS/", "EdgiOS/", "Goanna/", "PaleMoon/", "SeaMonkey/", "KAIOS/", "Opera Mini/", "QtWebEngine/5"];
 
 /// Small browsers, and a shell, that say `Mozilla/` in some versions. They name themselves and send what they like.
 const SMALL: [&str; 7] = ["w3m", "Lynx", "Links", "ELinks", "Dillo", "NetSurf", "PowerShell/"];
+
+/// Whether `agent` is the name of something that shows pages, well-known or small, or of a crawler that says it does.
+pub(super) fn shows_pages(agent: &str) -> bool {
+    ["Mozilla/", "Opera/"].iter().any(|start| agent.starts_with(start)) || SMALL.iter().any(|name| agent.contains(name))
+}
 
 impl Browser {
     /// The browser that `agent` claims to be, or `None` where it claims to be none.

@@ -45,7 +45,32 @@ pub fn signals(facts: &Facts<'_>, state: &dyn State) -> Signals {
     signals.note(Signal::HeaderCase, of_browser(&|_| wire.has_foreign_case()));
     signals.note(Signal::AncientBrowser, of_browser(&|browser| Some(is_ancient(browser))));
     signals.note(Signal::UnfetchedReferer, referer::is_unfetched(facts, state));
+    signals.note(Signal::ForgedForwarding, Some(is_forged(facts)));
     signals
+}
+
+/// Who a client says it is, by its User-Agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guise {
+    /// Something that shows pages: it may ask for what a page elsewhere wants. So may what nobody knows.
+    Browser,
+    /// A browser that always sends fetch metadata over TLS, which came over TLS and has sent none.
+    FalseBrowser,
+    /// Anything else.
+    Program,
+}
+
+/// Who the client says it is.
+pub fn guise(facts: &Facts<'_>) -> Guise {
+    match facts.user_agent {
+        Fact::Present(agent) => match Browser::claimed(agent) {
+            Some(browser) if no_fetch_metadata(facts, browser) == Some(true) => Guise::FalseBrowser,
+            _ if browser::shows_pages(agent) => Guise::Browser,
+            _ => Guise::Program,
+        },
+        Fact::Absent => Guise::Program,
+        Fact::Unknown => Guise::Browser,
+    }
 }
 
 /// No User-Agent, or an empty one. RFC 9110, section 10.1.5: a user agent SHOULD send it.
@@ -104,6 +129,16 @@ fn http_1_0(facts: &Facts<'_>) -> Option<bool> {
         Fact::Present(version) => Some(version == HttpVersion::Http10),
         Fact::Absent | Fact::Unknown => None,
     }
+}
+
+/// A header by which proxies name the client (`identity::client` lists them) from a peer that is no trusted proxy, or one
+/// of a trusted proxy that cannot be read. Rules by address do not hold for such a request.
+///
+/// Source: RFC 7239, section 8.1 (anybody can write them).
+///
+/// Wrong for: everybody behind a proxy that nobody listed, and people whose forward proxy names them.
+fn is_forged(facts: &Facts<'_>) -> bool {
+    !facts.client.trusted
 }
 
 /// A browser version of which the next one came out more than five years ago. As of 2026-11: Chrome and Edge 96 came

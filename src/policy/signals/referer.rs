@@ -1,6 +1,7 @@
 //! The Referer: a page that a client comes from is one that somebody nearby has fetched.
 
 use crate::facts::{Fact, Facts};
+use crate::referer::path_at;
 use crate::state::State;
 
 /// How many readings of one Referer are looked up: every place where the site's prefix may end.
@@ -51,19 +52,6 @@ pub(super) fn is_unfetched(facts: &Facts<'_>, state: &dyn State) -> Option<bool>
         }
     }
     if unknown || readings.next().is_some() { None } else { Some(true) }
-}
-
-/// The path of the URL `referer`, if it is at `host`.
-fn path_at<'a>(referer: &'a str, host: &str) -> Option<&'a str> {
-    let (_, rest) = referer.split_once("://")?;
-    let rest = rest.split(['?', '#']).next()?;
-    let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-    let name = match authority.rsplit_once(':') {
-        // An IPv6 address has colons of its own and stands in brackets.
-        Some((name, port)) if !port.ends_with(']') => name,
-        _ => authority,
-    };
-    name.trim_end_matches('.').eq_ignore_ascii_case(host).then_some(path)
 }
 
 /// Whether `referer` goes through the first folder of `path`, wherever a site's prefix may end.

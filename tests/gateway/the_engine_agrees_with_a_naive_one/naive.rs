@@ -262,18 +262,31 @@ impl Running<'_> {
 
     /// Whether the request may be held against the client: nobody else's page made its browser send it.
     fn is_own_doing(&self) -> bool {
-        match self.request.dialect {
-            Fact::Present(Dialect::Plain | Dialect::S3) => true,
-            Fact::Present(Dialect::Page) => match (self.header("sec-fetch-site"), self.header("referer")) {
-                (Fact::Present(site), _) => site != "cross-site",
-                (Fact::Unknown, _) | (_, Fact::Unknown) => false,
-                (Fact::Absent, Fact::Absent) => true,
-                (Fact::Absent, Fact::Present(referer)) => {
-                    let referer: http::Uri = referer.parse().unwrap();
-                    referer.scheme().is_some()
-                        && referer.host().map(str::to_lowercase).as_deref() == self.request.host.present()
-                }
-            },
+        let is_early = test(self.header("purpose"), |purpose| purpose == "prefetch");
+        if !self.request.client.trusted || is_early != Some(false) {
+            return false;
+        }
+        let host = match (self.header("referer"), self.request.host) {
+            (Fact::Present(referer), Fact::Present(host)) => {
+                let referer: http::Uri = referer.parse().unwrap();
+                let name = referer.host().map(str::to_lowercase);
+                if referer.scheme().is_some() && name.as_deref() == Some(host) { "own" } else { "foreign" }
+            }
+            (Fact::Absent, _) => "none",
+            _ => "unknown",
+        };
+        let is_browser = match self.request.user_agent {
+            Fact::Present(agent) => agent == BROWSER,
+            Fact::Absent => false,
+            Fact::Unknown => true,
+        };
+        match (self.header("sec-fetch-site"), self.header("sec-fetch-dest"), self.request.dialect) {
+            (Fact::Unknown, _, _) => false,
+            (Fact::Present(site), dest, _) => {
+                site == "same-origin" && [Fact::Absent, Fact::Present("document")].contains(&dest)
+            }
+            (_, _, Fact::Present(Dialect::Plain | Dialect::S3)) => !is_browser,
+            (_, _, Fact::Present(Dialect::Page)) => host == "own" || (host == "none" && !is_browser),
             _ => false,
         }
     }

@@ -122,14 +122,23 @@ fn fact<T: Clone + std::fmt::Debug + 'static>(of: &'static [T]) -> impl Strategy
 }
 
 fn sent() -> impl Strategy<Value = Sent> {
-    let headers: (_, _, _, _) = (
+    let headers: (_, _, _, _, _, _) = (
         fact(&["1", "2", "abc", ""]),
         fact(&["en", "de-DE"]),
         fact(&["cross-site", "same-origin"]),
+        prop_oneof![1 => fact(&["document", "iframe"]), 1 => Just(Fact::Absent)],
+        prop_oneof![1 => fact(&["prefetch", "nothing"]), 3 => Just(Fact::Absent)],
         fact(&["https://logs.example/x", "http://other.example:8080/", "https://LOGS.example:443/?q", "junk"]),
     );
-    headers.prop_map(|(a, language, site, referer)| {
-        Sent(vec![("x-a", a), ("accept-language", language), ("sec-fetch-site", site), ("referer", referer)])
+    headers.prop_map(|(a, language, site, dest, purpose, referer)| {
+        Sent(vec![
+            ("x-a", a),
+            ("accept-language", language),
+            ("sec-fetch-site", site),
+            ("sec-fetch-dest", dest),
+            ("purpose", purpose),
+            ("referer", referer),
+        ])
     })
 }
 

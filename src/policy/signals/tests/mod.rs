@@ -111,6 +111,11 @@ fn versions_of_more_than_five_years_are_ancient() {
         ("Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko", true),
         ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1; SV1)", true),
         ("Opera/9.80 (Windows NT 6.1) Presto/2.12.388 Version/12.18", true),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) QtWebEngine/5.15.17 \
+             Chrome/87.0.4280.144 Safari/537.36",
+            false,
+        ),
         ("Mozilla/5.0", false),
     ];
     for (agent, expected) in cases {
@@ -133,14 +138,24 @@ fn what_is_not_known_is_not_shown() {
         let words = Signal::WORDS.into_iter().map(|(word, _)| word).filter(|word| !known.contains(word));
         words.collect::<Vec<_>>()
     };
-    assert_eq!(unknown(&logged), all_but(&["no-user-agent", "ancient-browser"]));
+    assert_eq!(unknown(&logged), all_but(&["no-user-agent", "ancient-browser", "forged-forwarding"]));
     logged.lines.clear();
-    assert_eq!(unknown(&logged), all_but(&[]));
+    assert_eq!(unknown(&logged), all_but(&["forged-forwarding"]));
     logged = Sent { logged: true, ..Sent::new("User-Agent: curl/8.0") };
     assert_eq!(unknown(&logged), ["unfetched-referer"]);
     // Whatever stands in between may have written the headers anew.
     let relayed = format!("accept-encoding: gzip\n{}\nVia: 1.1 office", clients::lower_names(clients::CHROMIUM));
     assert_eq!(unknown(&Sent::new(&relayed)), ["header-order", "header-case"]);
+}
+
+#[test]
+fn a_client_that_names_itself_for_a_proxy_is_shown() {
+    for trusted in [true, false] {
+        let sent = Sent::new("Host: h\nUser-Agent: curl/8.0");
+        let facts = facts(&sent, H1, true);
+        let facts = Facts { client: Client { trusted, ..facts.client }, ..facts };
+        assert_eq!(signals(&facts, &Blank).has(Signal::ForgedForwarding), !trusted);
+    }
 }
 
 #[test]
