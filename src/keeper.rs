@@ -177,8 +177,8 @@ mod tests {
         }
         let mut line = String::new();
         written(&id, &Change::Decaying { add: 1.0, view: 8.0, half_life: hour }, &mut line);
-        let Some((_, Change::Decaying { view, .. })) = read(line.trim(), hour) else { panic!("{line}") };
-        assert_eq!(view, 4.0);
+        let expected = Change::Decaying { add: 0.0, view: 4.0, half_life: hour };
+        assert_eq!(read(line.trim(), hour), Some((id, expected)));
     }
 
     #[test]

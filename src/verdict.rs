@@ -187,7 +187,7 @@ pub struct Verdict {
     /// Whether the deciding rule is in force.
     pub enforced: bool,
     /// The limits that the request is charged to, in the order of the rules.
-    pub charges: SmallVec<[Charge; 2]>,
+    pub charges: SmallVec<[Charge; 4]>,
     /// Whether a challenge rule was met, so that the request draws on its pass.
     pub draws_on_pass: bool,
     /// The first rule that was held back.

@@ -1,5 +1,5 @@
 //! Deciding a request allocates nothing, whatever the request and however many rules there are. (What does: expressions
-//! in `when`, which an interpreter evaluates, and the third and later rules with limits that one request meets.)
+//! in `when`, which an interpreter evaluates, and the fifth and later rules with limits that one request meets.)
 //!
 //! By itself, since a program has one allocator.
 

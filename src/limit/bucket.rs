@@ -43,8 +43,9 @@ impl Bucket {
 
     /// What was owed to a bucket of other rates, as this one counts: the units stay, the time changes.
     pub(super) fn taken_over(&self, due: u64, other: &Bucket, now: u64) -> u64 {
-        let units = u128::from(due.saturating_sub(now)) * u128::from(other.amount) / u128::from(other.period);
-        now.saturating_add(self.cost(u64::try_from(units).unwrap_or(u64::MAX)).min(self.most))
+        let per_unit = |bucket: &Bucket| bucket.period as f64 / bucket.amount as f64;
+        let owed = due.saturating_sub(now) as f64 * per_unit(self) / per_unit(other);
+        now.saturating_add((owed as u64).min(self.most))
     }
 
     /// Gives back `units` that were taken and not used.

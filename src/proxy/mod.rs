@@ -128,6 +128,14 @@ impl Front {
     }
 }
 
+/// Waits as long as limits say that a request must.
+#[allow(clippy::disallowed_methods, reason = "limits decide by the time that they are given; this only waits")]
+async fn delay(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
 /// Tells the client what it may still take.
 fn add_quota(header: &mut ResponseHeader, context: &Context) -> Result<()> {
     if let Some(quota) = context.meter.quota() {
@@ -161,9 +169,7 @@ impl ProxyHttp for Front {
         }
         let decision = self.decide(session, context);
         if let decide::Decision::Forward = decision {
-            if !context.delay.is_zero() {
-                tokio::time::sleep(context.delay).await;
-            }
+            delay(context.delay).await;
             return Ok(false);
         }
         // What is no object costs next to nothing, and is not delayed.
