@@ -45,7 +45,7 @@ async fn limits_passes_and_strikes_count_on() {
     for _ in 0..7 {
         assert_eq!(with_pass(&before, STRANGER, &cookie, "/logs/page").await.status, 200);
     }
-    assert_eq!(before.client("203.0.113.9").navigating().get("/logs/trap").await.status, 200);
+    assert_eq!(before.client("203.0.113.9").curl().get("/logs/trap").await.status, 200);
     stop(before).await;
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("windscreen counters 1 "), "{text}");

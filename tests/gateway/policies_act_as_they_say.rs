@@ -52,7 +52,7 @@ async fn weights_add_up_and_thresholds_judge_them() {
          \x20 - {name: called, match: {header: {x-tag: true}}, action: tag, class: suspect}\n\
          thresholds:\n  - {name: some, weight: {at_least: 5, below: 10}, action: deny, status: 410}\n\
          \x20 - {name: much, weight: {at_least: 10}, action: deny, status: 451}\n\
-         \x20 - {name: suspects, match: {class: suspect}, action: deny, status: 418}\n\
+         \x20 - {name: suspects, weight: {at_least: -9}, match: {class: suspect}, action: deny, status: 418}\n\
          default: {action: allow}\n",
     )
     .await;

@@ -127,6 +127,7 @@ fn bad_shapes_are_refused() {
         "policy-import-circle",
         "policy-import-nothing",
         "policy-import-twice",
+        "policy-limit-lacks",
         "policy-import-unknown-keys",
         "policy-limit-action",
         "policy-limits",
