@@ -13,8 +13,8 @@ pub fn path_at<'a>(referer: &'a str, host: &str) -> Option<&'a str> {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => authority,
     };
-    let plain = |name: &'_ str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    (!name.is_empty() && plain(name) == plain(host)).then_some(path)
+    let (name, host) = (name.strip_suffix('.').unwrap_or(name), host.strip_suffix('.').unwrap_or(host));
+    (!name.is_empty() && name.eq_ignore_ascii_case(host)).then_some(path)
 }
 
 #[cfg(test)]
