@@ -8,28 +8,43 @@ use crate::facts::Fact;
 use crate::network::IpNet;
 use std::net::IpAddr;
 
-/// State that policy reads. All methods return at once and take no lock for long.
+/// State that policy reads. All methods return at once and take no lock for long. What an implementation does not say is
+/// unknown.
 pub trait State: Send + Sync {
     /// The strikes on the record of `prefix`, decayed until `now`. At least 0.
-    fn strikes(&self, prefix: IpNet, now: Timestamp) -> Fact<f64>;
+    fn strikes(&self, _prefix: IpNet, _now: Timestamp) -> Fact<f64> {
+        Fact::Unknown
+    }
 
     /// The load averages over 1, 5 and 15 minutes, as the kernel counts them.
-    fn load(&self) -> Fact<[f64; 3]>;
+    fn load(&self) -> Fact<[f64; 3]> {
+        Fact::Unknown
+    }
 
     /// The country (ISO 3166-1 alpha-2, upper case) that a database places `address` in.
-    fn country(&self, address: IpAddr) -> Fact<[u8; 2]>;
+    fn country(&self, _address: IpAddr) -> Fact<[u8; 2]> {
+        Fact::Unknown
+    }
 
     /// The number of the autonomous system that announces `address`.
-    fn asn(&self, address: IpAddr) -> Fact<u32>;
+    fn asn(&self, _address: IpAddr) -> Fact<u32> {
+        Fact::Unknown
+    }
 
     /// Whether the DNS block list `zone` lists `address`.
-    fn is_listed(&self, zone: &str, address: IpAddr) -> Fact<bool>;
+    fn is_listed(&self, _zone: &str, _address: IpAddr) -> Fact<bool> {
+        Fact::Unknown
+    }
 
     /// Whether a name that `address` resolves to, and that resolves back to it, is one of `domains` or below one.
-    fn has_name_in(&self, domains: &[String], address: IpAddr) -> Fact<bool>;
+    fn has_name_in(&self, _domains: &[String], _address: IpAddr) -> Fact<bool> {
+        Fact::Unknown
+    }
 
     /// Whether somebody in `prefix` fetched `path` of `site` within the last hours.
-    fn has_fetched(&self, prefix: IpNet, site: &str, path: &str) -> Fact<bool>;
+    fn has_fetched(&self, _prefix: IpNet, _site: &str, _path: &str) -> Fact<bool> {
+        Fact::Unknown
+    }
 }
 
 /// State that also takes notes.
@@ -45,32 +60,4 @@ pub trait Memory: State {
 #[derive(Debug, Clone, Copy)]
 pub struct Blank;
 
-impl State for Blank {
-    fn strikes(&self, _: IpNet, _: Timestamp) -> Fact<f64> {
-        Fact::Unknown
-    }
-
-    fn load(&self) -> Fact<[f64; 3]> {
-        Fact::Unknown
-    }
-
-    fn country(&self, _: IpAddr) -> Fact<[u8; 2]> {
-        Fact::Unknown
-    }
-
-    fn asn(&self, _: IpAddr) -> Fact<u32> {
-        Fact::Unknown
-    }
-
-    fn is_listed(&self, _: &str, _: IpAddr) -> Fact<bool> {
-        Fact::Unknown
-    }
-
-    fn has_name_in(&self, _: &[String], _: IpAddr) -> Fact<bool> {
-        Fact::Unknown
-    }
-
-    fn has_fetched(&self, _: IpNet, _: &str, _: &str) -> Fact<bool> {
-        Fact::Unknown
-    }
-}
+impl State for Blank {}

@@ -59,18 +59,6 @@ impl State for Known {
     fn asn(&self, _: IpAddr) -> Fact<u32> {
         Fact::Present(13335)
     }
-
-    fn is_listed(&self, _: &str, _: IpAddr) -> Fact<bool> {
-        Fact::Unknown
-    }
-
-    fn has_name_in(&self, _: &[String], _: IpAddr) -> Fact<bool> {
-        Fact::Unknown
-    }
-
-    fn has_fetched(&self, _: IpNet, _: &str, _: &str) -> Fact<bool> {
-        Fact::Unknown
-    }
 }
 
 fn facts(headers: &dyn Headers) -> Facts<'_> {

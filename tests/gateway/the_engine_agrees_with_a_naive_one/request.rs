@@ -90,10 +90,6 @@ impl State for Remembered {
     fn has_name_in(&self, _: &[String], _: IpAddr) -> Fact<bool> {
         self.named
     }
-
-    fn has_fetched(&self, _: IpNet, _: &str, _: &str) -> Fact<bool> {
-        Fact::Unknown
-    }
 }
 
 impl Request {

@@ -7,7 +7,6 @@ use crate::clock::Timestamp;
 use crate::facts::{Client, Headers, Identity};
 use crate::network::IpNet;
 use crate::state::Blank;
-use std::net::IpAddr;
 
 /// Header lines as they came over the wire. `logged` is a request of which only a log line is known.
 struct Sent<'a> {
@@ -47,24 +46,6 @@ impl Headers for Sent<'_> {
 struct Fetched<'a>(&'a [&'a str]);
 
 impl State for Fetched<'_> {
-    fn strikes(&self, _: IpNet, _: Timestamp) -> Fact<f64> {
-        Fact::Unknown
-    }
-    fn load(&self) -> Fact<[f64; 3]> {
-        Fact::Unknown
-    }
-    fn country(&self, _: IpAddr) -> Fact<[u8; 2]> {
-        Fact::Unknown
-    }
-    fn asn(&self, _: IpAddr) -> Fact<u32> {
-        Fact::Unknown
-    }
-    fn is_listed(&self, _: &str, _: IpAddr) -> Fact<bool> {
-        Fact::Unknown
-    }
-    fn has_name_in(&self, _: &[String], _: IpAddr) -> Fact<bool> {
-        Fact::Unknown
-    }
     fn has_fetched(&self, _: IpNet, site: &str, path: &str) -> Fact<bool> {
         assert_eq!(site, "logs");
         Fact::Present(self.0.contains(&path))
