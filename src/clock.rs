@@ -88,6 +88,27 @@ impl Decode for Timestamp {
     }
 }
 
+/// Lets something through once in a while, however often there is cause for it.
+#[derive(Debug)]
+pub struct Throttle {
+    interval: Duration,
+    last: AtomicU64,
+}
+
+impl Throttle {
+    /// Lets through what comes first, and then once in each `interval` at most.
+    pub const fn new(interval: Duration) -> Self {
+        Throttle { interval, last: AtomicU64::new(0) }
+    }
+
+    /// Whether it is due at `now`, and if so, that it was let through.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let last = self.last.load(Ordering::Relaxed);
+        let due = last == 0 || now.since(Timestamp(last)) >= self.interval;
+        due && self.last.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
     /// The time now. It may jump: clocks are set.

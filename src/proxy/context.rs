@@ -11,7 +11,6 @@ use crate::verdict::{Dialect, Verdict};
 use http::StatusCode;
 use prometheus::IntGauge;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Measures how long things take. The one place in this folder that reads the monotonic clock.
@@ -32,21 +31,6 @@ impl Stopwatch {
 
 /// No transfer is silent for longer, however slow it should be: image-download gives up after 10 s.
 const LONGEST_SILENCE: Duration = Duration::from_secs(4);
-
-/// Lets a warning through once in a while: its cause may come with every request.
-#[derive(Debug, Default)]
-pub struct Throttle(AtomicU64);
-
-impl Throttle {
-    const INTERVAL: Duration = Duration::from_secs(30);
-
-    /// Whether the warning is due at `now`, and if so, that it was given.
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        let last = self.0.load(Ordering::Relaxed);
-        let due = now.since(Timestamp(last)) >= Self::INTERVAL;
-        due && self.0.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-}
 
 /// Counts a request as in flight until it is dropped, a panic included.
 #[derive(Debug)]

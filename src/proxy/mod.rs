@@ -18,7 +18,7 @@ pub use refusal::{Refusal, Reply, ask, lead, speak};
 pub use site::{NoSite, Site, Sites, authorities};
 
 use crate::challenge::{Gate, HarderSettings, Page};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Throttle, Timestamp};
 use crate::exchange::SpendOnce;
 use crate::identity::Peer;
 use crate::limit::Limits;
@@ -28,7 +28,7 @@ use crate::state::Memory;
 use crate::verdict::LimitId;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use context::{Context, InFlight, Throttle};
+use context::{Context, InFlight};
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -83,6 +83,8 @@ pub struct Front {
 
 /// A client that takes no byte for so long has left; its transfer would hold buffers and a connection to the origin.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A warning whose cause may come with every request is given so often.
+const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 /// An idle connection is closed after so many seconds.
 const KEEP_ALIVE: u64 = 75;
 /// A request body that stops for so long is given up.
@@ -91,7 +93,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 impl Front {
     /// The gateway as seen through a listener whose proxies are `peer`.
     pub fn new(gateway: Arc<Gateway>, peer: Peer) -> Self {
-        Front { gateway, peer, peer_warnings: Throttle::default(), origin_warnings: Throttle::default() }
+        let throttle = || Throttle::new(WARNING_INTERVAL);
+        Front { gateway, peer, peer_warnings: throttle(), origin_warnings: throttle() }
     }
 
     /// Counts a forwarding header from a peer that is not listed, and warns about it now and then.

@@ -5,7 +5,7 @@
 //! look-ups in flight grow beyond their bounds: what finds no room stays unknown, and is counted. Nor can one
 //! neighbourhood take all the room: each has a share.
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Throttle, Timestamp};
 use crate::metrics::Metrics;
 use crate::network::{IpNet, truncated};
 use dashmap::DashMap;
@@ -13,7 +13,7 @@ use dashmap::mapref::entry::Entry as Place;
 use prometheus::IntCounter;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -123,7 +123,7 @@ pub(super) struct Lookups<K: Key, V> {
     // DashMap::len locks every shard; this is read on each insertion.
     count: AtomicUsize,
     cap: usize,
-    purged: AtomicU64,
+    purged: Throttle,
     queue: OnceLock<mpsc::Sender<K>>,
     metrics: Metrics,
     kind: &'static str,
@@ -143,7 +143,7 @@ impl<K: Key, V: Send + Sync + 'static> Lookups<K, V> {
             shares: DashMap::new(),
             count: AtomicUsize::new(0),
             cap,
-            purged: AtomicU64::new(0),
+            purged: Throttle::new(PURGE_INTERVAL),
             queue: OnceLock::new(),
             hits: counter("hit"),
             dropped: counter("dropped"),
@@ -247,9 +247,7 @@ impl<K: Key, V: Send + Sync + 'static> Lookups<K, V> {
 
     /// Looks for room at the cap, unless it did so just before.
     fn purge(&self, now: Timestamp) {
-        let last = self.purged.load(Ordering::Relaxed);
-        let due = last == 0 || now.since(Timestamp(last)) >= PURGE_INTERVAL;
-        if due && self.purged.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if self.purged.is_due(now) {
             self.sweep(now);
         }
     }

@@ -4,7 +4,7 @@
 //! network fill the table: beyond its share its prefixes have one record together, which nobody else ever reads.
 
 use super::shared_strikes::Shared;
-use crate::clock::Timestamp;
+use crate::clock::{Throttle, Timestamp};
 use crate::exchange::{Change, CounterId, Total};
 use crate::network::{IpNet, truncated};
 use dashmap::DashMap;
@@ -63,7 +63,7 @@ pub(super) struct Strikes {
     count: AtomicUsize,
     cap: usize,
     half_life_millis: AtomicU64,
-    purged: AtomicU64,
+    purged: Throttle,
     shared: OnceLock<Shared>,
 }
 
@@ -75,7 +75,7 @@ impl Strikes {
             count: AtomicUsize::new(0),
             cap,
             half_life_millis: AtomicU64::new(0),
-            purged: AtomicU64::new(0),
+            purged: Throttle::new(PURGE_INTERVAL),
             shared: OnceLock::new(),
         };
         strikes.set_half_life(half_life);
@@ -205,9 +205,7 @@ impl Strikes {
 
     /// Looks for room at the cap, unless it did so just before.
     fn purge(&self, now: Timestamp) {
-        let last = self.purged.load(Ordering::Relaxed);
-        let due = last == 0 || now.since(Timestamp(last)) >= PURGE_INTERVAL;
-        if due && self.purged.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if self.purged.is_due(now) {
             self.sweep(now);
         }
     }
