@@ -1,11 +1,11 @@
 //! The books: what a request came to, in metrics and as one line of the access log.
 
 use super::Front;
-use super::context::{Context, Done};
+use super::context::Context;
 use crate::facts::header_text;
 use crate::metrics::NO_SITE;
 use crate::signal::Signals;
-use crate::verdict::Class;
+use crate::verdict::{Class, Done};
 use http::header::{REFERER, USER_AGENT};
 use pingora::Error;
 use pingora::proxy::Session;
@@ -105,7 +105,7 @@ impl Front {
             weight = verdict.map(|v| v.weight).filter(|weight| *weight != 0),
             strikes = verdict.map(|v| v.strikes).filter(|strikes| *strikes > 0.0),
             slow = verdict.and_then(|v| v.slow),
-            undecided = verdict.map(|v| v.undecided).filter(|undecided| *undecided),
+            undecided = verdict.and_then(|v| v.undecided.as_deref()),
             would_rule = held_back.map(|held| &*held.rule),
             would_action = held_back.map(|held| held.action),
             limit = context.limit.as_ref().map(|over| &*over.limit),
