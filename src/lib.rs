@@ -28,6 +28,7 @@ pub mod policy;
 
 // Rank 2: bookkeeping, pure.
 pub mod metrics;
+pub mod traffic;
 
 // Rank 3: the pingora adapter.
 pub mod proxy;
@@ -46,7 +47,7 @@ pub mod admin;
 pub mod config;
 pub mod demo;
 pub mod importer;
-pub mod traffic;
+pub mod replay;
 pub mod trial;
 
 // Rank 6: wiring.

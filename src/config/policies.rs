@@ -34,6 +34,8 @@ pub struct LoadedPolicy {
     pub challenge: ChallengeSettings,
     /// How strikes are forgotten.
     pub strikes: StrikeSettings,
+    /// The networks that have a name.
+    pub networks: Vec<(NetworkId, String)>,
     /// The feeds of the networks: which network, which of its feeds, and where it is.
     pub feeds: Vec<(NetworkId, usize, Feed)>,
 }
@@ -325,6 +327,7 @@ fn compile(
         if loader.diagnostics.error_count() == 0 {
             loader.warn_of_unused();
         }
+        let networks = loader.names.named_networks();
         let Loader { mut limits, feeds, diagnostics, .. } = loader;
         (diagnostics.error_count() == 0).then_some(())?;
         let counter = limits.len();
@@ -336,6 +339,7 @@ fn compile(
             solves: counter,
             challenge: file.challenge,
             strikes: file.strikes,
+            networks,
             feeds,
         })
     });

@@ -29,6 +29,28 @@ pub struct Would {
     pub action: &'static str,
 }
 
+/// What a request is for bills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Billed {
+    /// A read of an object or its head, or what is billed like it.
+    Get,
+    /// A listing.
+    List,
+    /// Neither the request nor its bytes are billed.
+    Nothing,
+}
+
+impl Billed {
+    /// Every kind with its word.
+    pub const WORDS: [(&'static str, Billed); 3] =
+        [("get", Billed::Get), ("list", Billed::List), ("nothing", Billed::Nothing)];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
 /// What requests are told apart by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -46,8 +68,12 @@ pub struct Key {
     pub would: Option<Would>,
     /// The first digit of the status; 0 where none was sent.
     pub status: u8,
+    /// How it is billed.
+    pub billed: Billed,
     /// A named network that the client is in; empty where there is none.
     pub network: Arc<str>,
+    /// The region of the provider that it came from, such as `us-east-1`; empty where that is not known.
+    pub region: Arc<str>,
     /// Its country (ISO 3166-1 alpha-2).
     pub country: Option<[u8; 2]>,
     /// Its autonomous system.
@@ -270,7 +296,9 @@ mod tests {
             done: Done::Allow,
             would: None,
             status: 2,
+            billed: Billed::Get,
             network: "".into(),
+            region: "".into(),
             country: None,
             asn: None,
             undecided: None,

@@ -7,6 +7,6 @@ mod books;
 mod distinct;
 mod heavy;
 
-pub use books::{Agent, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, Stopped, Taker, Would};
+pub use books::{Agent, Billed, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, Stopped, Taker, Would};
 pub use distinct::{Distinct, prefix_hash};
 pub use heavy::{Heavy, Taken, weight};
