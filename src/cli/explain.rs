@@ -143,6 +143,7 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
     let address = unmapped(arguments.ip);
     let state = Given {
         strikes: arguments.strikes.map_or(Fact::Unknown, Fact::Present),
+        suspicion: arguments.suspicion.map_or(Fact::Unknown, Fact::Present),
         country: arguments.country.map_or_else(|| config.geo.country(address), Fact::Present),
         asn: arguments.asn.map_or_else(|| config.geo.asn(address), Fact::Present),
         ..Given::default()

@@ -156,6 +156,9 @@ struct ExplainArguments {
     /// As if so many strikes were on the record of its prefix; else unknown.
     #[arg(long, value_name = "N", value_parser = strikes)]
     strikes: Option<f64>,
+    /// As if the client were that suspicious by what it did before, from 0 to 1; else unknown.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    suspicion: Option<f64>,
     /// As if it came then; else now.
     #[arg(long, value_name = "RFC3339")]
     time: Option<Timestamp>,
@@ -245,4 +248,10 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 fn strikes(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
     number.ok_or_else(|| "expected a number that is not below 0".to_owned())
+}
+
+/// A number from 0 to 1.
+fn probability(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }

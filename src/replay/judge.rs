@@ -11,7 +11,8 @@ use crate::limit::{Limits, Manner, Meter, Subject};
 use crate::metrics::Metrics;
 use crate::path::CanonicalPath;
 use crate::policy::{NetworkId, Policy};
-use crate::state::{Memory, State};
+use crate::referer::path_at;
+use crate::state::{Fetch, Memory, State};
 use crate::surroundings::{Geo, Surroundings};
 use crate::traffic::{Billed, Entry, Key, Would};
 use crate::verdict::{Action, Class, Done, Mode, Verdict};
@@ -241,9 +242,15 @@ impl Judge {
         if verdict.strikes > 0.0 {
             self.memory.strike(client.prefix, verdict.strikes, past.at);
         }
-        if past.status == 200 {
-            self.memory.note_fetch(client.prefix, &past.site, canonical.as_str());
-        }
+        self.memory.note_fetch(&Fetch {
+            at: past.at,
+            prefix: client.prefix,
+            user_agent,
+            site: &past.site,
+            path: canonical.as_str(),
+            referer: referer(past),
+            status: past.status,
+        });
         entry.key.would = self.would(past, client, &verdict, holder);
         if entry.key.would.is_none() && canonical.key().is_empty() {
             refuse(&mut entry, &self.refused);
@@ -322,4 +329,19 @@ fn holder(address: IpAddr, user_agent: &str) -> u64 {
     let mut hasher = SipHasher13::new();
     (address, user_agent).hash(&mut hasher);
     hasher.finish()
+}
+
+/// The path that the Referer names, where it is of the same host. A log without hosts tells that only where both are in
+/// one folder.
+fn referer<'a>(past: &Past<'a>) -> Option<&'a str> {
+    let referer = past.referer.present()?;
+    match past.host {
+        Fact::Present(host) => path_at(referer, host.rsplit_once(':').map_or(host, |(name, _)| name)),
+        _ => {
+            let (_, rest) = referer.split_once("://")?;
+            let path = rest.find('/').map(|at| rest[at..].split(['?', '#']).next().unwrap_or_default())?;
+            let folder = |path: &'a str| path.rsplit_once('/').map(|(folder, _)| folder);
+            (folder(path) == folder(past.path)).then_some(path)
+        }
+    }
 }

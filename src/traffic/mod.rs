@@ -8,7 +8,7 @@ mod books;
 mod distinct;
 mod heavy;
 
-pub use behaviour::{Behaviour, Cause, Seen, Suspicion};
+pub use behaviour::{Behaviour, Cause, Suspicion};
 pub use books::{Agent, Billed, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, Stopped, Taker, Would};
 pub use distinct::{Distinct, prefix_hash};
 pub use heavy::{Heavy, Taken, weight};

@@ -15,8 +15,10 @@ mod session;
 
 use crate::clock::Timestamp;
 use crate::network::IpNet;
+use crate::state::Fetch;
 use agents::Agents;
 use names::Names;
+use percent_encoding::percent_decode_str;
 use session::{Session, Sight};
 use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
@@ -107,25 +109,6 @@ impl Evidence {
     }
 }
 
-/// One request, as far as behaviour goes.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    /// When it came.
-    pub at: Timestamp,
-    /// Where it came from.
-    pub prefix: IpNet,
-    /// The User-Agent; empty where there is none.
-    pub user_agent: &'a str,
-    /// The site.
-    pub site: &'a str,
-    /// The canonical path.
-    pub path: &'a str,
-    /// The path that the Referer names, where it is of the same site.
-    pub referer: Option<&'a str>,
-    /// The status of the answer.
-    pub status: u16,
-}
-
 /// What is remembered of how clients behave.
 #[derive(Debug)]
 pub struct Behaviour {
@@ -154,11 +137,14 @@ fn hash(value: impl Hash) -> u64 {
 
 impl Behaviour {
     /// Takes note of a request.
-    pub fn note(&mut self, seen: &Seen<'_>) {
+    pub fn note(&mut self, seen: &Fetch<'_>) {
         if !claims_browser(seen.user_agent) {
             return;
         }
-        let kind = self.names.note(seen);
+        // A path is judged decoded, and a Referer is not.
+        let decoded = seen.referer.map(|referer| percent_decode_str(referer).decode_utf8_lossy());
+        let referer = decoded.as_deref();
+        let kind = self.names.note(&Fetch { referer, ..*seen });
         let agent = hash(seen.user_agent);
         let key = hash((seen.prefix, agent));
         if self.sessions.len() >= self.cap && !self.sessions.contains_key(&key) {
@@ -168,7 +154,7 @@ impl Behaviour {
             at: seen.at,
             kind,
             page: hash((seen.site, seen.path)),
-            referer: seen.referer.map(|referer| hash((seen.site, referer))),
+            referer: referer.map(|referer| hash((seen.site, referer))),
             folder: hash((seen.site, folder(seen.path))),
             missing: matches!(seen.status, 403 | 404),
             robots: seen.path == "/robots.txt",

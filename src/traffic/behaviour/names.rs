@@ -3,7 +3,8 @@
 //! A name is a page once enough different prefixes have fetched something with a Referer that names it. How often it is
 //! fetched without does not matter: scrapers may outnumber people by far, and cannot hide that a page has parts.
 
-use super::{Seen, hash};
+use super::hash;
+use crate::state::Fetch;
 use crate::traffic::distinct::{Distinct, prefix_hash};
 use std::collections::HashMap;
 
@@ -34,10 +35,9 @@ pub(super) struct Names {
 
 impl Names {
     /// Learns from a request, and says what its name is known to be.
-    pub fn note(&mut self, seen: &Seen<'_>) -> Kind {
+    pub fn note(&mut self, seen: &Fetch<'_>) -> Kind {
         let own = hash((seen.site, shape(seen.path)));
-        let found = matches!(seen.status, 200..=399);
-        if let Some(referer) = seen.referer.filter(|referer| found && *referer != seen.path) {
+        if let Some(referer) = seen.referer.filter(|referer| seen.is_found() && *referer != seen.path) {
             let prefix = prefix_hash(seen.prefix);
             if let Some(page) = self.name(hash((seen.site, shape(referer)))) {
                 page.as_page.insert(prefix);
