@@ -46,6 +46,7 @@ pub mod admin;
 pub mod config;
 pub mod demo;
 pub mod importer;
+pub mod replay;
 pub mod trial;
 
 // Rank 6: wiring.

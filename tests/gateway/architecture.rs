@@ -10,7 +10,7 @@ const RANKS: [&[&str]; 7] = [
     &["metrics"],
     &["proxy"],
     &["credentials", "feeds", "keeper", "listener", "resolver", "shared_state", "surroundings"],
-    &["admin", "config", "demo", "importer", "trial"],
+    &["admin", "config", "demo", "importer", "replay", "trial"],
     &["cli", "reload", "server"],
 ];
 
