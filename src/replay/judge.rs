@@ -107,7 +107,7 @@ impl Headers for Logged<'_> {
 }
 
 /// A transfer that is under way until the given time.
-struct Transfer(Timestamp, Meter);
+struct Transfer(Timestamp, #[allow(dead_code, reason = "its drop gives the slot back")] Meter);
 
 impl PartialEq for Transfer {
     fn eq(&self, other: &Self) -> bool {
