@@ -27,6 +27,7 @@ pub mod origin;
 pub mod policy;
 
 // Rank 2: bookkeeping, pure.
+pub mod cost;
 pub mod metrics;
 pub mod traffic;
 
