@@ -133,6 +133,11 @@ impl ManualClock {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
+
+    /// Moves the clock forward to `now`, if it is not there yet.
+    pub fn advance_to(&self, now: Timestamp) {
+        self.0.fetch_max(now.0, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {

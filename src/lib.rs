@@ -29,6 +29,7 @@ pub mod policy;
 // Rank 2: bookkeeping, pure.
 pub mod cost;
 pub mod metrics;
+pub mod traffic;
 
 // Rank 3: the pingora adapter.
 pub mod proxy;
@@ -47,6 +48,7 @@ pub mod admin;
 pub mod config;
 pub mod demo;
 pub mod importer;
+pub mod replay;
 pub mod trial;
 
 // Rank 6: wiring.

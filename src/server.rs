@@ -104,7 +104,7 @@ impl Server {
         for site in sites.iter() {
             metrics.introduce_site(&site.name);
         }
-        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds } = config.policy;
+        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, .. } = config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
         let ruling = Ruling { policy, limits, pass_limits, solves, harder: challenge.harder.clone() };
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));

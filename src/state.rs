@@ -41,9 +41,40 @@ pub trait State: Send + Sync {
         Fact::Unknown
     }
 
+    /// How suspicious the client in `prefix` with this User-Agent is by what it did before, from 0 to 1.
+    fn suspicion(&self, _prefix: IpNet, _user_agent: &str, _now: Timestamp) -> Fact<f64> {
+        Fact::Unknown
+    }
+
     /// Whether somebody in `prefix` fetched `path` of `site` within the last hours.
     fn has_fetched(&self, _prefix: IpNet, _site: &str, _path: &str) -> Fact<bool> {
         Fact::Unknown
+    }
+}
+
+/// One request with its answer, as far as memory goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetch<'a> {
+    /// When it came.
+    pub at: Timestamp,
+    /// Where it came from.
+    pub prefix: IpNet,
+    /// The User-Agent; empty where there is none.
+    pub user_agent: &'a str,
+    /// The site.
+    pub site: &'a str,
+    /// The canonical path.
+    pub path: &'a str,
+    /// The path that the Referer names, where it is of the same site.
+    pub referer: Option<&'a str>,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+impl Fetch<'_> {
+    /// Whether it found what it asked for.
+    pub fn is_found(&self) -> bool {
+        matches!(self.status, 200..=399)
     }
 }
 
@@ -52,8 +83,8 @@ pub trait Memory: State {
     /// Adds `strikes` to the record of `prefix`.
     fn strike(&self, prefix: IpNet, strikes: f64, now: Timestamp);
 
-    /// Notes that somebody in `prefix` fetched `path` of `site`.
-    fn note_fetch(&self, prefix: IpNet, site: &str, path: &str);
+    /// Notes what somebody asked for.
+    fn note_fetch(&self, fetch: &Fetch<'_>);
 }
 
 /// Knows nothing.

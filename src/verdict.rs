@@ -192,9 +192,9 @@ pub struct Verdict {
     pub draws_on_pass: bool,
     /// The first rule that was held back.
     pub held_back: Option<HeldBack>,
-    /// Whether some rule hung on an unknown fact.
-    pub undecided: bool,
-    /// Whether `rule` is among these: it guards access, so it refuses until it can be told whether it should. For those
+    /// The first rule that hung on an unknown fact, or `classes`.
+    pub undecided: Option<Arc<str>>,
+    /// Whether `rule` was among these: it guards access, so it refuses until it can be told whether it should. For those
     /// who judge requests afterwards this is no decision.
     pub withheld: bool,
     /// The sum of what rules weighed.
@@ -207,6 +207,43 @@ pub struct Verdict {
     pub signals: Option<Signals>,
     /// How many expressions could not be evaluated. Such a match does not hold.
     pub errors: u32,
+}
+
+/// What was done with a request, in the words of metrics, the access log and reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Done {
+    /// Passed to the origin.
+    Allow,
+    /// Refused by a deny rule.
+    Deny,
+    /// Asked for a pass.
+    Challenge,
+    /// Sent to the origin itself.
+    Redirect,
+    /// Refused by a limit.
+    Limit,
+    /// Refused because it is malformed, writes, lists or addresses nothing.
+    Refuse,
+    /// One of the gateway's own pages.
+    Internal,
+}
+
+impl Done {
+    /// Every way with its word.
+    pub const WORDS: [(&'static str, Done); 7] = [
+        ("allow", Done::Allow),
+        ("deny", Done::Deny),
+        ("challenge", Done::Challenge),
+        ("redirect", Done::Redirect),
+        ("limit", Done::Limit),
+        ("refuse", Done::Refuse),
+        ("internal", Done::Internal),
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
 }
 
 /// How a refusal is spoken.

@@ -5,7 +5,7 @@
 use super::check::findings;
 use super::{EXIT_NO, ExplainArguments, paint};
 use crate::clock::Timestamp;
-use crate::config::{Config, load};
+use crate::config::{Config, LoadedPolicy, load};
 use crate::document::{Diagnostics, unknown_word};
 use crate::facts::{Fact, HttpVersion, Identity};
 use crate::feeds::cached;
@@ -16,6 +16,7 @@ use crate::proxy::{Site, Sites};
 use crate::trial::{Addressed, Bench, Described, Given, printable, to_json, to_text};
 use http::{HeaderName, HeaderValue, Uri};
 use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -34,7 +35,7 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
     if let Some(mode) = arguments.mode {
         config.policy.policy.set_mode(mode);
     }
-    let feeds = feeds(&config);
+    let feeds = known_feeds(&config.policy, config.file.feeds.directory.as_deref());
     let request = describe(arguments, &config)?;
     let sites = sites(&config);
     let peer = config.file.listeners.0.first().map_or_else(Peer::default, |listener| listener.peer());
@@ -64,16 +65,15 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
 }
 
 /// Fills in the feeds of the policy from their last good copies. Says of which that was possible.
-fn feeds(config: &Config) -> Vec<(String, bool)> {
-    let directory = config.file.feeds.directory.as_deref();
+pub(super) fn known_feeds(policy: &LoadedPolicy, directory: Option<&Path>) -> Vec<(String, bool)> {
     let mut found = Vec::new();
-    for (network, number, feed) in &config.policy.feeds {
+    for (network, number, feed) in &policy.feeds {
         let copy = directory.and_then(|directory| cached(directory, feed));
         let blocks = copy.and_then(|(bytes, _)| parse(feed, &bytes).ok());
         let name = [feed.name(), &feed.filter()].join(" ").trim_end().to_owned();
         found.push((name, blocks.is_some()));
         if let Some(blocks) = blocks {
-            config.policy.policy.networks.set_feed(*network, *number, blocks);
+            policy.policy.networks.set_feed(*network, *number, blocks);
         }
     }
     found
@@ -143,6 +143,7 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
     let address = unmapped(arguments.ip);
     let state = Given {
         strikes: arguments.strikes.map_or(Fact::Unknown, Fact::Present),
+        suspicion: arguments.suspicion.map_or(Fact::Unknown, Fact::Present),
         country: arguments.country.map_or_else(|| config.geo.country(address), Fact::Present),
         asn: arguments.asn.map_or_else(|| config.geo.asn(address), Fact::Present),
         ..Given::default()

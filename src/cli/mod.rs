@@ -5,11 +5,14 @@ mod demo;
 mod explain;
 mod import;
 mod logging;
+mod logs;
+mod replay;
 mod schema;
 mod serve;
 mod test;
 
 use crate::clock::Timestamp;
+use crate::replay::Format;
 use crate::trial::{Dress, Paint, country};
 use crate::verdict::Mode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -18,6 +21,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 /// The answer is no: a check failed.
 pub const EXIT_NO: u8 = 1;
@@ -53,6 +57,8 @@ enum Command {
     Explain(ExplainArguments),
     /// Run the cases beside each policy: for `x.yaml` those in `x.cases.yaml`. Exit status 0, or 1 with every failure.
     Test(TestArguments),
+    /// Judge past logs by a policy as if it had been enforced: what it would have stopped, and whom it would have hit.
+    Replay(ReplayArguments),
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -156,6 +162,9 @@ struct ExplainArguments {
     /// As if so many strikes were on the record of its prefix; else unknown.
     #[arg(long, value_name = "N", value_parser = strikes)]
     strikes: Option<f64>,
+    /// As if the client were that suspicious by what it did before, from 0 to 1; else unknown.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    suspicion: Option<f64>,
     /// As if it came then; else now.
     #[arg(long, value_name = "RFC3339")]
     time: Option<Timestamp>,
@@ -196,6 +205,44 @@ struct TestArguments {
     json: bool,
 }
 
+/// Which logs are read, and how they are understood.
+#[derive(Debug, Args)]
+struct LogArguments {
+    /// The gateway file: its sites and networks, and its policy.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The policy, in place of that of the gateway file, or of the built-in one.
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<PathBuf>,
+    /// The format of the logs: auto, s3, combined, json or cloudfront.
+    #[arg(long, default_value = "auto", value_parser = |text: &str| word(text, &Format::WORDS))]
+    format: Format,
+    /// Only what came since then: a moment such as 2026-11-01T00:00:00Z, or how long ago, such as 30d.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Only what came before then.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Timestamp>,
+    /// Of which site a bucket or host is, where the gateway file does not say so: `logs=my-bucket`.
+    #[arg(long, value_name = "SITE=BUCKET", value_parser = assignment)]
+    site: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArguments {
+    #[command(flatten)]
+    logs: LogArguments,
+    /// Another policy: show whose verdict it would change.
+    #[arg(long, value_name = "POLICY")]
+    diff: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// Log files, or folders of them; gzip or not.
+    #[arg(value_name = "LOG", required = true)]
+    paths: Vec<PathBuf>,
+}
+
 /// Reads one of a closed set of words.
 fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let known = words.iter().map(|(word, _)| *word);
@@ -217,6 +264,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Schema { of } => schema::schema(of),
         Command::Keygen => {
@@ -245,4 +293,26 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 fn strikes(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
     number.ok_or_else(|| "expected a number that is not below 0".to_owned())
+}
+
+/// A number from 0 to 1.
+fn probability(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+/// A moment, or how long ago it was.
+#[allow(clippy::disallowed_methods, reason = "rank 6: reads the wall clock")]
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let ago = crate::quantity::duration(text).and_then(|ago| SystemTime::now().checked_sub(ago));
+    let expected =
+        || format!("expected a moment such as 2026-11-01T00:00:00Z, or how long ago, such as 30d, not `{text}`");
+    ago.map(Timestamp::from).or_else(|| text.parse().ok()).ok_or_else(expected)
+}
+
+/// A site and a bucket.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(site, bucket)| !site.is_empty() && !bucket.is_empty());
+    let expected = || format!("expected a site and a bucket such as `logs=my-bucket`, not `{text}`");
+    parts.map(|(site, bucket)| (site.to_owned(), bucket.to_owned())).ok_or_else(expected)
 }

@@ -42,6 +42,21 @@ pub struct Config {
     pub geo: Geo,
 }
 
+impl Config {
+    /// What this deployment brings that a policy may need.
+    pub(super) fn deployment(&self) -> Deployment {
+        deployment(&self.file)
+    }
+}
+
+fn deployment(file: &GatewayFile) -> Deployment {
+    Deployment {
+        sites: file.sites.value.0.iter().map(|(name, _)| name.clone()).collect(),
+        countries: file.geoip.as_ref().is_some_and(|geoip| geoip.value.country.is_some()),
+        systems: file.geoip.as_ref().is_some_and(|geoip| geoip.value.asn.is_some()),
+    }
+}
+
 /// More would take longer to fail than clients wait.
 const MAX_ORIGINS: usize = 8;
 
@@ -127,12 +142,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         }
     }
     let geo = read_geo(file.geoip.as_ref(), directory, files, diagnostics);
-    let deployment = Deployment {
-        sites: file.sites.value.0.iter().map(|(name, _)| name.clone()).collect(),
-        countries: file.geoip.as_ref().is_some_and(|geoip| geoip.value.country.is_some()),
-        systems: file.geoip.as_ref().is_some_and(|geoip| geoip.value.asn.is_some()),
-    };
-    let policy = load_policy(&file.policy, directory, deployment, files, diagnostics);
+    let policy = load_policy(&file.policy, directory, deployment(&file), files, diagnostics);
     let (policy, pass_keys, geo) = (policy?, pass_keys.ok()?, geo?);
     (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys, geo })
 }

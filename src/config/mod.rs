@@ -13,5 +13,5 @@ mod source;
 pub use gateway::{AdminSettings, GatewayFile, PassKeysSettings, PolicyReference, SiteSettings, gateway_schema};
 use load::read_file;
 pub use load::{Config, Files, for_origin, load, load_noting};
-pub use policies::{LoadedPolicy, check_policy, load_with_networks};
+pub use policies::{LoadedPolicy, check_policy, load_in_place, load_with_networks};
 pub use policy::{BUILT_IN, ImportedFile, PolicyFile, built_in, policy_schema};

@@ -7,7 +7,7 @@ use super::kind::{FileKind, read_as};
 use super::passes::{pass_limits, solves};
 use super::policy::{BUILT_IN, ImportedFile, PolicyFile};
 use super::source::Source;
-use super::{Files, read_file};
+use super::{Config, Files, read_file};
 use crate::challenge::ChallengeSettings;
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, read, unknown_word};
 use crate::limit::LimitSettings;
@@ -34,6 +34,8 @@ pub struct LoadedPolicy {
     pub challenge: ChallengeSettings,
     /// How strikes are forgotten.
     pub strikes: StrikeSettings,
+    /// The networks that have a name.
+    pub networks: Vec<(NetworkId, String)>,
     /// The feeds of the networks: which network, which of its feeds, and where it is.
     pub feeds: Vec<(NetworkId, usize, Feed)>,
 }
@@ -230,6 +232,30 @@ pub(super) fn load_policy(
     compile(&source, reference, overrides.0, overrides_source, Some(deployment), files, diagnostics)
 }
 
+/// Loads a policy in place of the one that a gateway file refers to, with the networks that it puts in; where `file` is
+/// absent, the one that it refers to, and the built-in one without a gateway file.
+///
+/// # Errors
+/// When the policy file itself cannot be read.
+pub fn load_in_place(
+    file: Option<&Path>,
+    gateway: Option<(&Config, &Path)>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<LoadedPolicy>, String> {
+    let files = &mut Files::default();
+    let source = file.map(|file| Source::file(file, files)).transpose()?;
+    let Some((config, path)) = gateway else {
+        let source = source.unwrap_or_else(|| Source::built_in(BUILT_IN[0].0, BUILT_IN[0].1));
+        let reference = PolicyReference { file: None, networks: None, mode: None };
+        return Ok(compile(&source, &reference, Vec::new(), None, None, files, diagnostics));
+    };
+    let absolute = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+    let named = absolute.map(|value| Spanned { position: Position::default(), value });
+    let reference = PolicyReference { file: named.or(config.file.policy.file.clone()), ..config.file.policy.clone() };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    Ok(load_policy(&reference, directory, config.deployment(), files, diagnostics))
+}
+
 /// Checks a policy file by itself.
 ///
 /// # Errors
@@ -325,6 +351,7 @@ fn compile(
         if loader.diagnostics.error_count() == 0 {
             loader.warn_of_unused();
         }
+        let networks = loader.names.named_networks();
         let Loader { mut limits, feeds, diagnostics, .. } = loader;
         (diagnostics.error_count() == 0).then_some(())?;
         let counter = limits.len();
@@ -336,6 +363,7 @@ fn compile(
             solves: counter,
             challenge: file.challenge,
             strikes: file.strikes,
+            networks,
             feeds,
         })
     });

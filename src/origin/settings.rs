@@ -75,6 +75,21 @@ impl OriginUrl {
         if self.port == default { host } else { format!("{host}:{}", self.port) }
     }
 
+    /// The bucket: the first segment of a path-style URL, else what stands before `.s3` or before the first dot.
+    pub fn bucket(&self) -> Option<&str> {
+        match self.base.strip_prefix('/') {
+            Some(base) => base.split('/').next(),
+            None => {
+                let aws = self.host.strip_suffix(".amazonaws.com");
+                let end = aws.and_then(|host| {
+                    host.find(".s3.").or(host.find(".s3-")).or(host.strip_suffix(".s3").map(str::len))
+                });
+                let end = end.or(self.host.find('.').filter(|_| aws.is_none()))?;
+                self.host.get(..end).filter(|bucket| !bucket.is_empty())
+            }
+        }
+    }
+
     /// The region in an AWS host name (`BUCKET.s3.eu-central-1.amazonaws.com`, also dual-stack).
     pub fn region(&self) -> Option<&str> {
         let host = self.host.strip_suffix(".amazonaws.com")?;
@@ -117,6 +132,20 @@ mod tests {
         for (text, authority, base, region) in cases {
             let url = OriginUrl::parse(text).unwrap();
             assert_eq!((&*url.authority(), &*url.base, url.region()), (authority, base, region), "{text}");
+        }
+        let buckets = [
+            ("https://a.b-logs.s3.us-east-1.amazonaws.com/", Some("a.b-logs")),
+            ("https://logs.s3.amazonaws.com/", Some("logs")),
+            ("https://logs.s3-eu-west-1.amazonaws.com/", Some("logs")),
+            ("https://logs.s3.dualstack.eu-west-1.amazonaws.com/", Some("logs")),
+            ("https://s3.us-east-1.amazonaws.com/logs/", Some("logs")),
+            ("https://s3.us-east-1.amazonaws.com/", None),
+            ("https://logs.us-east-1.linodeobjects.com/", Some("logs")),
+            ("http://127.0.0.1:9000/logs/deep", Some("logs")),
+            ("http://localhost:9000/", None),
+        ];
+        for (text, bucket) in buckets {
+            assert_eq!(OriginUrl::parse(text).unwrap().bucket(), bucket, "{text}");
         }
         for bad in ["", "logs", "ftp://x/", "https://", "https://key:secret@host/", "https://h/?x", "https://h/a/../b"]
         {

@@ -118,6 +118,8 @@ pub enum Test {
     },
     /// The strikes of the client's prefix lie in this span.
     Strikes(Span<f64>),
+    /// The suspicion of the client lies in this span.
+    Suspicion(Span<f64>),
     /// A DNS block list has the address.
     Listed(String),
     /// An expression holds.

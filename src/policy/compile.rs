@@ -118,6 +118,7 @@ impl Policy {
             networks: Networks::new(networks),
             classes,
             class_index,
+            classes_section: "classes".into(),
             rules,
             rule_index,
             scratch: Pool::new(Box::new(move || template.clone())),

@@ -2,7 +2,7 @@
 
 use super::atoms::{AtomId, Builder, Source, Span, Test};
 use super::names::Names;
-use super::settings::{LoadSettings, SignalSettings, StrikesSettings, faultless, span_from_zero};
+use super::settings::{LoadSettings, SignalSettings, StrikesSettings, SuspicionSettings, faultless, span_from_zero};
 use super::when::{When, WhenError};
 use super::window::Window;
 use crate::document::{Decode, Diagnostics, Kind, Node, Position, choose, unknown_word};
@@ -25,7 +25,7 @@ pub enum Matcher {
 }
 
 /// The keys of a match.
-pub const MATCHES: [&str; 24] = [
+pub const MATCHES: [&str; 25] = [
     "all",
     "any",
     "not",
@@ -47,6 +47,7 @@ pub const MATCHES: [&str; 24] = [
     "time",
     "load",
     "strikes",
+    "suspicion",
     "dnsbl",
     "when",
     "weight",
@@ -180,6 +181,16 @@ impl Compiler<'_> {
                 let settings = faultless::<StrikesSettings>(value, self.diagnostics)?;
                 let span = span_from_zero(settings.at_least, settings.below, value.position, self.diagnostics)?;
                 Some(self.one(format!("strikes: {}", value.compact()), Test::Strikes(span)))
+            }
+            "suspicion" => {
+                let settings = faultless::<SuspicionSettings>(value, self.diagnostics)?;
+                for bound in [settings.at_least, settings.below].into_iter().flatten() {
+                    if !(0.0..=1.0).contains(&bound) {
+                        return self.fail(value.position, format!("suspicion is from 0 to 1, not `{bound}`"));
+                    }
+                }
+                let span = span_from_zero(settings.at_least, settings.below, value.position, self.diagnostics)?;
+                Some(self.one(format!("suspicion: {}", value.compact()), Test::Suspicion(span)))
             }
             "dnsbl" => {
                 let zones = Vec::<Node>::decode(value, self.diagnostics)?;

@@ -67,6 +67,8 @@ pub struct Policy {
     pub networks: Networks,
     classes: Vec<(Class, Matcher)>,
     class_index: Index,
+    /// Stands for the `classes` section where a rule is named.
+    classes_section: Arc<str>,
     /// The rules, the thresholds, and last the default.
     rules: Vec<Rule>,
     rule_index: Index,
@@ -216,7 +218,7 @@ impl Policy {
         let Scratch { found, unknown, classes, rules, .. } = &mut *scratch;
         let mut request = Request::new(facts, state, &self.atoms, &table, found, unknown);
 
-        let mut undecided = false;
+        let mut undecided = None;
         let mut next = classes.next(0);
         while let Some(line) = next {
             let (class, matcher) = &self.classes[line];
@@ -224,7 +226,9 @@ impl Policy {
             if truth != Truth::False {
                 watch.class(line, *class, matcher, &request);
             }
-            undecided |= truth == Truth::Undecided;
+            if truth == Truth::Undecided {
+                undecided.get_or_insert_with(|| self.classes_section.clone());
+            }
             if truth == Truth::True {
                 request.class = *class;
                 break;
@@ -245,7 +249,7 @@ impl Policy {
             charges: Default::default(),
             draws_on_pass: false,
             held_back: None,
-            undecided: false,
+            undecided: None,
             withheld: false,
             weight: 0,
             strikes: 0.0,
@@ -266,7 +270,9 @@ impl Policy {
                 Truth::Undecided => Fate::Undecided,
                 Truth::True => self.apply(rule, &mut request, &mut verdict),
             };
-            undecided |= matches!(fate, Fate::Undecided | Fate::Withheld);
+            if matches!(fate, Fate::Undecided | Fate::Withheld) {
+                undecided.get_or_insert_with(|| rule.name.clone());
+            }
             watch.rule(rule, fate, &request);
             if matches!(fate, Fate::Decided | Fate::Withheld) {
                 break;

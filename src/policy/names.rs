@@ -98,6 +98,13 @@ impl Names {
         self.tiers.insert(name.to_owned(), difficulty);
     }
 
+    /// The networks that have a name, in the order in which they were defined, those that are built in last.
+    pub fn named_networks(&self) -> Vec<(NetworkId, String)> {
+        let mut networks: Vec<_> = self.networks.iter().map(|(name, id)| (*id, name.clone())).collect();
+        networks.sort_by_key(|(id, name)| (Names::is_built_in(name), *id));
+        networks
+    }
+
     /// Whether a rule or class referred to the name.
     pub fn is_used(&self, what: &'static str, name: &str) -> bool {
         self.used.borrow().contains(&(what, name.to_owned()))

@@ -176,6 +176,7 @@ impl<'r> Request<'r> {
             Test::Strikes(span) => {
                 truth(self.state.strikes(facts.client.prefix, facts.now), |strikes| span.contains(strikes))
             }
+            Test::Suspicion(span) => truth(suspicion(facts, self.state), |suspicion| span.contains(suspicion)),
             Test::Listed(zone) => truth(self.state.is_listed(zone, facts.client.address), |listed| listed),
             Test::When(when) => {
                 let running =
@@ -266,4 +267,11 @@ pub struct Reason {
     pub truth: Truth,
     /// What it is made of.
     pub parts: Vec<Reason>,
+}
+/// How suspicious the client is. One whose User-Agent is not known cannot be told from its neighbours.
+pub(super) fn suspicion(facts: &Facts<'_>, state: &dyn State) -> Fact<f64> {
+    match facts.user_agent {
+        Fact::Unknown => Fact::Unknown,
+        known => state.suspicion(facts.client.prefix, known.present().unwrap_or_default(), facts.now),
+    }
 }

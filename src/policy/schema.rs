@@ -4,7 +4,8 @@ use super::compile::ClassSettings;
 use super::matches::MATCHES;
 use super::rule::RuleSettings;
 use super::settings::{
-    ExpressionSettings, LoadSettings, PathSettings, SignalSettings, StrikesSettings, UserAgentSettings,
+    ExpressionSettings, LoadSettings, PathSettings, SignalSettings, StrikesSettings, SuspicionSettings,
+    UserAgentSettings,
 };
 use super::window::Window;
 use crate::document::{Decode, HEADER_NAME, Schemas, either, list, pattern, text, text_like, words};
@@ -99,6 +100,7 @@ fn key_schema(key: &str, schemas: &mut Schemas) -> Value {
         "time" => ("The time, in UTC. All that is given must hold.", Window::schema(schemas)),
         "load" => ("The load average of the machine.", LoadSettings::schema(schemas)),
         "strikes" => ("The record of the client's prefix.", StrikesSettings::schema(schemas)),
+        "suspicion" => ("What the client did before, against what browsers do.", SuspicionSettings::schema(schemas)),
         "dnsbl" => ("A DNS block list has the address.", list(text_like(r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+\.*$"), 0)),
         "when" => ("An expression in CEL holds.", list(text(), 0)),
         // Known, and never accepted here: it belongs to thresholds.

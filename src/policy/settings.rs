@@ -111,6 +111,16 @@ crate::settings! {
 }
 
 crate::settings! {
+    /// `suspicion: {at_least: 0.8}`.
+    pub struct SuspicionSettings {
+        /// It is at least this, from 0 to 1.
+        at_least: Option<f64> = None,
+        /// It is below this.
+        below: Option<f64> = None,
+    }
+}
+
+crate::settings! {
     /// `weight: {at_least: 10, below: 20}`.
     pub struct WeightSettings {
         /// The weight is at least this.

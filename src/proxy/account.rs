@@ -1,13 +1,16 @@
 //! The books: what a request came to, in metrics and as one line of the access log.
 
 use super::Front;
-use super::context::{Context, Done};
+use super::context::Context;
 use crate::facts::header_text;
 use crate::metrics::NO_SITE;
+use crate::referer::path_at;
 use crate::signal::Signals;
-use crate::verdict::Class;
+use crate::state::Fetch;
+use crate::verdict::{Class, Done};
 use http::header::{REFERER, USER_AGENT};
 use pingora::Error;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 /// Client-sent text longer than this is cut in the access log.
@@ -24,6 +27,22 @@ fn words(signals: Option<Signals>) -> Option<String> {
 }
 
 impl Front {
+    /// Has memory note what was asked for, and how it was answered.
+    pub(super) fn note_fetch(&self, request: &RequestHeader, status: u16, context: &Context) {
+        let (Some(caller), Some(site), Some(path)) = (&context.caller, &context.site, &context.path) else { return };
+        let header = |name| request.headers.get(name).map(header_text);
+        let referer = header(REFERER).and_then(|referer| path_at(referer, &context.host));
+        self.gateway.memory.note_fetch(&Fetch {
+            at: context.now,
+            prefix: caller.client.prefix,
+            user_agent: header(USER_AGENT).unwrap_or_default(),
+            site: &site.name,
+            path: path.as_str(),
+            referer: referer.and_then(|path| path.strip_prefix(site.prefix.as_deref().unwrap_or_default())),
+            status,
+        });
+    }
+
     pub(super) fn account(&self, session: &Session, error: Option<&Error>, context: &mut Context) {
         let metrics = &self.gateway.metrics;
         let sent = session.body_bytes_sent() as u64;
@@ -31,6 +50,10 @@ impl Front {
         let elapsed = context.stopwatch.elapsed();
         if let Some(pass) = &context.pass {
             self.gateway.gate.charge(pass, sent, context.reserved);
+        }
+
+        if status >= 400 && context.origin_stopwatch.is_some() {
+            self.note_fetch(session.req_header(), status, context);
         }
 
         let site = context.site.as_ref().map_or(NO_SITE, |site| &*site.name);
@@ -105,7 +128,7 @@ impl Front {
             weight = verdict.map(|v| v.weight).filter(|weight| *weight != 0),
             strikes = verdict.map(|v| v.strikes).filter(|strikes| *strikes > 0.0),
             slow = verdict.and_then(|v| v.slow),
-            undecided = verdict.map(|v| v.undecided).filter(|undecided| *undecided),
+            undecided = verdict.and_then(|v| v.undecided.as_deref()),
             would_rule = held_back.map(|held| &*held.rule),
             would_action = held_back.map(|held| held.action),
             limit = context.limit.as_ref().map(|over| &*over.limit),

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
 use crate::limit::Meter;
 use crate::path::CanonicalPath;
-use crate::verdict::{Dialect, Verdict};
+use crate::verdict::{Dialect, Done, Verdict};
 use http::StatusCode;
 use prometheus::IntGauge;
 use std::sync::Arc;
@@ -46,39 +46,6 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-/// What was done with a request, in the words of metrics and the access log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
-    /// Passed to the origin.
-    Allow,
-    /// Refused by a deny rule.
-    Deny,
-    /// Asked for a pass.
-    Challenge,
-    /// Sent to the origin itself.
-    Redirect,
-    /// Refused by a limit.
-    Limit,
-    /// Refused because it is malformed, writes, lists or addresses nothing.
-    Refuse,
-    /// One of the gateway's own pages.
-    Internal,
-}
-
-impl Done {
-    pub fn word(self) -> &'static str {
-        match self {
-            Done::Allow => "allow",
-            Done::Deny => "deny",
-            Done::Challenge => "challenge",
-            Done::Redirect => "redirect",
-            Done::Limit => "limit",
-            Done::Refuse => "refuse",
-            Done::Internal => "internal",
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stages in order: identity, policy, then limits or the challenge.
 
-use super::context::{Caller, Context, Done};
+use super::context::{Caller, Context};
 use super::intake::{self, Intake, RequestLine};
 use super::refusal::{Refusal, Reply, ask, lead};
 use super::site::{NoSite, Site};
@@ -10,7 +10,7 @@ use crate::challenge::{Pass, PassError, VERIFY_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Claim, claim, client, dialect};
 use crate::origin::{allowed_query, presigned};
-use crate::verdict::{Action, Dialect, Verdict};
+use crate::verdict::{Action, Dialect, Done, Verdict};
 use http::Method;
 use http::header::HeaderMap;
 use pingora::http::RequestHeader;

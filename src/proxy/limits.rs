@@ -1,6 +1,6 @@
 //! Where requests, responses and passes are charged to limits.
 
-use super::context::{Context, Done, OverLimit};
+use super::context::{Context, OverLimit};
 use super::decide::Asked;
 use super::refusal::Refusal;
 use super::site::Site;
@@ -8,7 +8,7 @@ use super::{Front, Ruling};
 use crate::challenge::Pass;
 use crate::facts::{Client, Identity};
 use crate::limit::{Admission, LONGEST_DELAY, Limits, Manner, Meter, Subject};
-use crate::verdict::{Dialect, LimitId, Verdict};
+use crate::verdict::{Dialect, Done, LimitId, Verdict};
 use smallvec::SmallVec;
 use std::time::Duration;
 

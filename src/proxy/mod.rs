@@ -221,7 +221,7 @@ impl ProxyHttp for Front {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.dress_response(&session.req_header().method, response, context)
+        self.dress_response(session.req_header(), response, context)
     }
 
     fn upstream_response_body_filter(

@@ -153,7 +153,7 @@ impl Front {
     /// Removes what is not the client's business, adds what is.
     pub(super) fn dress_response(
         &self,
-        method: &Method,
+        request: &RequestHeader,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
@@ -178,19 +178,15 @@ impl Front {
         if let Some(pass) = &context.pass {
             // Reserved before it is sent: what many transfers at once take must not be known only afterwards.
             let length = response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            let has_body = method != Method::HEAD && response.status != StatusCode::NOT_MODIFIED;
+            let has_body = request.method != Method::HEAD && response.status != StatusCode::NOT_MODIFIED;
             let bytes = length.and_then(|length| length.parse().ok()).filter(|_| has_body).unwrap_or(0);
             if !self.gateway.gate.reserve(pass, bytes) {
                 return Err(decided(OVERDRAWN, false));
             }
             context.reserved = bytes;
         }
-        if let (200..=399, Some(caller), Some(site), Some(path)) =
-            (response.status.as_u16(), &context.caller, &context.site, &context.path)
-        {
-            // At the header, not at the end: a browser asks for the parts of a page while the page still comes.
-            self.gateway.memory.note_fetch(caller.client.prefix, &site.name, path.as_str());
-        }
+        // At the header, not at the end: a browser asks for the parts of a page while the page still comes.
+        self.note_fetch(request, response.status.as_u16(), context);
         context.first_byte = Some(context.stopwatch.elapsed());
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 4: background tasks")]
 
+mod behaviour;
 mod dns;
 mod dnsbl;
 mod fetched;
@@ -25,7 +26,7 @@ use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::facts::Fact;
 use crate::metrics::Metrics;
 use crate::network::IpNet;
-use crate::state::{Memory, State};
+use crate::state::{Fetch, Memory, State};
 use arc_swap::ArcSwap;
 use std::future::Future;
 use std::net::IpAddr;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Surroundings {
     strikes: strikes::Strikes,
     fetched: fetched::Fetched,
+    behaviours: Arc<behaviour::Behaviours>,
     load: Arc<load::Load>,
     geo: ArcSwap<Geo>,
     names: Arc<names::Names>,
@@ -51,6 +53,7 @@ impl Surroundings {
         Surroundings {
             strikes: strikes::Strikes::new(strikes.half_life, strikes::CAP),
             fetched: fetched::Fetched::new(clock.now()),
+            behaviours: Arc::default(),
             load: Arc::default(),
             geo: ArcSwap::from_pointee(geo),
             names: Arc::new(names::new(metrics)),
@@ -69,6 +72,7 @@ impl Surroundings {
         let ask_names = Arc::new(names::AskNames(resolver.clone()));
         let ask_lists = Arc::new(dnsbl::AskLists(resolver));
         run(Box::pin(self.load.clone().watch()));
+        run(Box::pin(self.behaviours.clone().serve()));
         run(Box::pin(self.names.clone().serve(ask_names, self.clock.clone())));
         run(Box::pin(self.listings.clone().serve(ask_lists, self.clock.clone())));
     }
@@ -89,7 +93,12 @@ impl Surroundings {
         self.fetched.sweep(now);
         self.names.sweep(now);
         self.listings.sweep(now);
-        let sizes = [("strikes", self.strikes.len()), ("names", self.names.len()), ("dnsbl", self.listings.len())];
+        let sizes = [
+            ("strikes", self.strikes.len()),
+            ("names", self.names.len()),
+            ("dnsbl", self.listings.len()),
+            ("behaviour", self.behaviours.len()),
+        ];
         for (table, size) in sizes {
             self.metrics.table_entries.with_label_values(&[table]).set(i64::try_from(size).unwrap_or(i64::MAX));
         }
@@ -127,14 +136,21 @@ impl Memory for Surroundings {
         self.strikes.add(prefix, strikes, now);
     }
 
-    fn note_fetch(&self, prefix: IpNet, site: &str, path: &str) {
-        self.fetched.note(prefix, site, path);
+    fn note_fetch(&self, fetch: &Fetch<'_>) {
+        if fetch.is_found() {
+            self.fetched.note(fetch.prefix, fetch.site, fetch.path);
+        }
+        self.behaviours.note(fetch);
     }
 }
 
 impl State for Surroundings {
     fn strikes(&self, prefix: IpNet, now: Timestamp) -> Fact<f64> {
         Fact::Present(self.strikes.get(prefix, now))
+    }
+
+    fn suspicion(&self, prefix: IpNet, user_agent: &str, now: Timestamp) -> Fact<f64> {
+        self.behaviours.suspicion(prefix, user_agent, now).map(|suspicion| suspicion.score)
     }
 
     fn load(&self) -> Fact<[f64; 3]> {

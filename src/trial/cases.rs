@@ -75,6 +75,8 @@ crate::settings! {
         version: HttpVersion = HttpVersion::Http11,
         /// The strikes on the record of the prefix.
         strikes: f64 = 0.0,
+        /// How suspicious the client is by what it did before, from 0 to 1.
+        suspicion: f64 = 0.0,
         /// The load averages over 1, 5 and 15 minutes; unknown where absent.
         load: Option<Spanned<Vec<f64>>> = None,
         /// The country of the address; unknown where absent.
@@ -203,6 +205,7 @@ impl RequestSettings {
         });
         let state = Given {
             strikes: Fact::Present(self.strikes),
+            suspicion: Fact::Present(self.suspicion),
             load,
             country,
             asn: self.asn.map_or(Fact::Unknown, Fact::Present),

@@ -126,6 +126,6 @@ fn actual(key: &str, outcome: &Outcome) -> Option<String> {
         "weight" => verdict?.weight.to_string(),
         "strikes" => verdict?.strikes.to_string(),
         "signals" => list(outcome.explanation.as_ref()?.signals.present().map(Signal::word)),
-        _ => verdict?.undecided.to_string(),
+        _ => verdict?.undecided.is_some().to_string(),
     })
 }

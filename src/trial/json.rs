@@ -58,7 +58,7 @@ fn decision(explanation: &Explanation) -> Value {
         "weight": verdict.weight,
         "strikes": verdict.strikes,
         "slow": verdict.slow,
-        "undecided": verdict.undecided,
+        "undecided": verdict.undecided.is_some(),
         "withheld": verdict.withheld,
         "expression_errors": verdict.errors,
     })

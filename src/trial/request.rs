@@ -87,6 +87,8 @@ impl Headers for Sent<'_> {
 pub struct Given {
     /// The strikes on the record of the client's prefix.
     pub strikes: Fact<f64>,
+    /// How suspicious the client is.
+    pub suspicion: Fact<f64>,
     /// The load averages over 1, 5 and 15 minutes.
     pub load: Fact<[f64; 3]>,
     /// The country of the client's address.
@@ -103,9 +105,9 @@ pub struct Given {
 
 impl Default for Given {
     fn default() -> Self {
-        let (strikes, load) = (Fact::Unknown, Fact::Unknown);
+        let (strikes, suspicion, load) = (Fact::Unknown, Fact::Unknown, Fact::Unknown);
         let (country, asn) = (Fact::Unknown, Fact::Unknown);
-        Given { strikes, load, country, asn, host_names: None, listed: None, fetched: None }
+        Given { strikes, suspicion, load, country, asn, host_names: None, listed: None, fetched: None }
     }
 }
 
@@ -117,6 +119,10 @@ fn any(given: Option<&Vec<String>>, is: impl Fn(&str) -> bool) -> Fact<bool> {
 impl State for Given {
     fn strikes(&self, _: IpNet, _: Timestamp) -> Fact<f64> {
         self.strikes
+    }
+
+    fn suspicion(&self, _: IpNet, _: &str, _: Timestamp) -> Fact<f64> {
+        self.suspicion
     }
 
     fn load(&self) -> Fact<[f64; 3]> {

@@ -194,7 +194,7 @@ fn answer(outcome: &Outcome, lines: &mut Lines) {
             if let Some(held) = &verdict.held_back {
                 lines.line("held back", &format!("{} by `{}` is what would be", paint.yellow(held.action), held.rule));
             }
-            if verdict.undecided {
+            if verdict.undecided.is_some() {
                 let message = "what is unknown above may change the answer";
                 lines.line("undecided", &paint.yellow(message));
             }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 const RANKS: [&[&str]; 7] = [
     &["clock", "document", "exchange", "facts", "network", "path", "quantity", "referer", "signal", "state", "verdict"],
     &["challenge", "identity", "limit", "origin", "policy"],
-    &["cost", "metrics"],
+    &["cost", "metrics", "traffic"],
     &["proxy"],
     &["credentials", "feeds", "keeper", "listener", "resolver", "shared_state", "surroundings"],
-    &["admin", "config", "demo", "importer", "trial"],
+    &["admin", "config", "demo", "importer", "replay", "trial"],
     &["cli", "reload", "server"],
 ];
 

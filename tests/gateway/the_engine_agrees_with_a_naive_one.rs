@@ -65,7 +65,7 @@ fn note(seen: &mut BTreeMap<&'static str, usize>, verdict: &Verdict, held: usize
         ("requests", true),
         ("by a rule", &*verdict.rule != "default"),
         ("several rules held", held > 2),
-        ("undecided", verdict.undecided),
+        ("undecided", verdict.undecided.is_some()),
         ("withheld", verdict.withheld),
         ("held back", verdict.held_back.is_some()),
         ("weighed", verdict.weight != 0),

@@ -7,6 +7,7 @@ use super::shape::Kind;
 use super::table::Table;
 use crate::facts::{Fact, Facts, Headers};
 use crate::path::form_decoded;
+use crate::policy::request::suspicion;
 use crate::signal::{Signal, Signals};
 use cel::common::types::{CelDouble, CelInt, CelString};
 use cel::common::value::{CowVal, Val};
@@ -14,7 +15,7 @@ use cel::context::VariableResolver;
 use std::borrow::Cow;
 
 /// The variables of the language, with their types.
-pub(super) const VARIABLES: [(&str, Kind); 20] = [
+pub(super) const VARIABLES: [(&str, Kind); 21] = [
     ("site", Kind::Text),
     ("host", Kind::Text),
     ("method", Kind::Text),
@@ -32,6 +33,7 @@ pub(super) const VARIABLES: [(&str, Kind); 20] = [
     ("asn", Kind::Int),
     ("content_length", Kind::Int),
     ("strikes", Kind::Double),
+    ("suspicion", Kind::Double),
     ("load_1m", Kind::Double),
     ("load_5m", Kind::Double),
     ("load_15m", Kind::Double),
@@ -86,6 +88,7 @@ impl<'a> Bindings<'a> {
                 self.int(name, length.map(|text| text.trim().parse().unwrap_or_default()));
             }
             "strikes" => self.double(name, running.state.strikes(client.prefix, facts.now)),
+            "suspicion" => self.double(name, suspicion(facts, running.state)),
             "load_1m" => self.double(name, load(0)),
             "load_5m" => self.double(name, load(1)),
             "load_15m" => self.double(name, load(2)),

@@ -299,10 +299,12 @@ fn class(word: &str) -> Class {
 /// Decides, and says which rules held.
 pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
     let mut running = Running { request, class: "unknown", weight: 0 };
-    let mut undecided = false;
+    let mut undecided: Option<String> = None;
     for (class, part) in &policy.classes {
         let truth = running.matches(part);
-        undecided |= truth.is_none();
+        if truth.is_none() {
+            undecided.get_or_insert_with(|| "classes".into());
+        }
         if truth == Some(true) {
             running.class = class;
             break;
@@ -318,7 +320,7 @@ pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
         charges: Default::default(),
         draws_on_pass: false,
         held_back: None,
-        undecided: false,
+        undecided: None,
         withheld: false,
         weight: 0,
         strikes: 0.0,
@@ -334,7 +336,7 @@ pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
         let weight = rule.weight.is_none_or(|bounds| lies(running.weight as f64, &bounds));
         match all([matched, Some(weight)].into_iter()) {
             None => {
-                undecided = true;
+                undecided.get_or_insert_with(|| name.clone());
                 // Who may read private objects must be known.
                 if matches!(rule.action, Action::Deny(..)) && rule.mode == Some("enforce") {
                     apply(rule, &name, true, &mut running, &mut verdict);
@@ -353,7 +355,7 @@ pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
     }
     verdict.class = class(running.class);
     verdict.weight = running.weight;
-    verdict.undecided = undecided;
+    verdict.undecided = undecided.map(Into::into);
     (verdict, held)
 }
 

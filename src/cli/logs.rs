@@ -1,0 +1,103 @@
+//! What `replay` and `report` have in common: policies to judge by, logs to read, and how far that has come.
+
+#![allow(clippy::disallowed_methods, reason = "rank 6: reads files")]
+
+use super::LogArguments;
+use super::explain::known_feeds;
+use crate::clock::Timestamp;
+use crate::config::{Config, LoadedPolicy, load, load_in_place};
+use crate::document::Diagnostics;
+use crate::replay::{Judge, Places, Plan, Replayed, find, replay};
+use crate::surroundings::Geo;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A policy, and the deployment that it is for.
+pub(super) struct Basis {
+    /// The gateway's configuration, where one was named.
+    pub config: Option<Config>,
+    /// The policy.
+    pub policy: LoadedPolicy,
+    /// What it is called.
+    pub name: String,
+    /// Feeds of which no copy is there: who is in them is unknown.
+    pub unknown_feeds: Vec<String>,
+}
+
+/// Loads what logs are judged by. `None` where something is wrong with it, which then is in `diagnostics`.
+pub(super) fn basis(
+    config: Option<&Path>,
+    policy: Option<&Path>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<Basis>, String> {
+    let loaded = match config {
+        Some(path) => match load(path, diagnostics)? {
+            Some(config) => Some(config),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    let written = loaded.as_ref().and_then(|config| config.file.policy.file.as_ref()).map(|file| &*file.value);
+    let name = policy.or(written).map_or("the built-in policy".to_owned(), |path| path.display().to_string());
+    let gateway = loaded.as_ref().zip(config);
+    let Some(policy) = load_in_place(policy, gateway, diagnostics)? else { return Ok(None) };
+    let directory = loaded.as_ref().and_then(|config| config.file.feeds.directory.as_deref());
+    let feeds = known_feeds(&policy, directory);
+    let unknown_feeds = feeds.into_iter().filter(|(_, known)| !known).map(|(feed, _)| feed).collect();
+    Ok(Some(Basis { config: loaded, policy, name, unknown_feeds }))
+}
+
+/// Reads logs and judges them by `basis`, and by `other` where there is one.
+pub(super) fn judged(
+    basis: Basis,
+    other: Option<Basis>,
+    arguments: &LogArguments,
+    paths: &[PathBuf],
+) -> Result<Replayed, String> {
+    let files = find(paths).map_err(|error| error.to_string())?;
+    let size = files.iter().map(|file| file.bytes).sum();
+    let mut places = basis.config.as_ref().map_or_else(Places::guessed, |config| Places::of(&config.file));
+    for (site, bucket) in &arguments.site {
+        places.assign(site, bucket);
+    }
+    let mut plan = Plan::new(files, places);
+    plan.format = arguments.format;
+    plan.since = arguments.since.unwrap_or(Timestamp(0));
+    plan.until = arguments.until.unwrap_or(Timestamp(u64::MAX));
+    let mut judge = judge(basis)?;
+    let mut other = other.map(self::judge).transpose()?;
+
+    let (read, done) = (Arc::new(AtomicU64::new(0)), AtomicBool::new(false));
+    Ok(std::thread::scope(|scope| {
+        scope.spawn(|| show(size, &read, &done));
+        let replayed = replay(plan, &mut judge, other.as_mut(), &read);
+        done.store(true, Ordering::Relaxed);
+        replayed
+    }))
+}
+
+fn judge(basis: Basis) -> Result<Judge, String> {
+    let geo = basis.config.map_or_else(Geo::default, |config| config.geo);
+    Judge::new(basis.policy, geo, &[], Timestamp(0))
+}
+
+/// Shows how far the reading has come, where a person looks, and only if it takes a while.
+fn show(size: u64, read: &AtomicU64, done: &AtomicBool) {
+    let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::stderr());
+    let style = "{bar:40} {percent:>3} %  {bytes_per_sec}  {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    let mut ticks = 0;
+    while !done.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50));
+        ticks += 1;
+        if ticks >= 10 {
+            bar.set_position(read.load(Ordering::Relaxed));
+        }
+    }
+    bar.finish_and_clear();
+}

@@ -1,0 +1,347 @@
+//! The very engine of live traffic, over requests of the past: what the policy would have done had it been enforced.
+//!
+//! Time is that of the log, for limits, strikes and passes, too. A log does not say who would have solved a challenge: whom
+//! the policy takes for a person is taken to solve each one, everybody else none.
+
+use super::passes::Passes;
+use crate::clock::{Clock, ManualClock, Throttle, Timestamp};
+use crate::config::LoadedPolicy;
+use crate::facts::{Client, Fact, Facts, Headers, HttpVersion, Identity};
+use crate::limit::{Limits, Manner, Meter, Subject};
+use crate::metrics::Metrics;
+use crate::path::CanonicalPath;
+use crate::policy::{NetworkId, Policy};
+use crate::referer::path_at;
+use crate::state::{Fetch, Memory, State};
+use crate::surroundings::{Geo, Surroundings};
+use crate::traffic::{Billed, Entry, Key, Would};
+use crate::verdict::{Action, Class, Done, Mode, Verdict};
+use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keys of each limit.
+const CAP: usize = 500_000;
+/// Tables forget what is old so often, in the time of the log.
+const SWEEP: Duration = Duration::from_secs(60);
+/// Transfers that are held to be under way at once.
+const MOST_TRANSFERS: usize = 100_000;
+
+/// One request of the past.
+#[derive(Debug, Clone)]
+pub struct Past<'a> {
+    /// When it came.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// The client.
+    pub address: IpAddr,
+    /// The site that it addressed.
+    pub site: Arc<str>,
+    /// Where the bytes left from.
+    pub source: Arc<str>,
+    /// The method.
+    pub method: &'a str,
+    /// The path below the site, as it was sent.
+    pub path: &'a str,
+    /// The query without `?`.
+    pub query: Fact<&'a str>,
+    /// The host.
+    pub host: Fact<&'a str>,
+    /// How the client proved itself.
+    pub identity: Identity,
+    /// The User-Agent.
+    pub user_agent: Fact<&'a str>,
+    /// The Referer.
+    pub referer: Fact<&'a str>,
+    /// The version of HTTP.
+    pub version: Fact<HttpVersion>,
+    /// Whether it came over TLS.
+    pub secure: Fact<bool>,
+    /// What was done with it then.
+    pub done: Done,
+    /// The status of the answer.
+    pub status: u16,
+    /// Bytes of the body that were sent.
+    pub bytes: u64,
+    /// How it was billed.
+    pub billed: Billed,
+    /// The region of the provider that it came from; empty where that is not known.
+    pub region: Arc<str>,
+}
+
+/// What a log records of headers.
+struct Logged<'a> {
+    user_agent: Fact<&'a str>,
+    referer: Fact<&'a str>,
+    host: Fact<&'a str>,
+}
+
+impl Headers for Logged<'_> {
+    fn header(&self, name: &str) -> Fact<&str> {
+        match name {
+            "user-agent" => self.user_agent,
+            "referer" => self.referer,
+            "host" => self.host,
+            _ => Fact::Unknown,
+        }
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&str, &str)) -> bool {
+        for (name, value) in [("user-agent", self.user_agent), ("referer", self.referer)] {
+            if let Fact::Present(value) = value {
+                visit(name, value);
+            }
+        }
+        false
+    }
+
+    fn as_sent(&self, _: &mut dyn FnMut(&str)) -> bool {
+        false
+    }
+}
+
+/// A transfer that is under way until the given time.
+struct Transfer(Timestamp, #[allow(dead_code, reason = "its drop gives the slot back")] Meter);
+
+impl PartialEq for Transfer {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Transfer {}
+
+impl PartialOrd for Transfer {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Transfer {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+/// Judges requests of the past.
+pub struct Judge {
+    policy: Policy,
+    limits: Limits,
+    passes: Passes,
+    memory: Surroundings,
+    clock: Arc<ManualClock>,
+    swept: Throttle,
+    transfers: BinaryHeap<Reverse<Transfer>>,
+    /// The policy's networks by their ids; those that name a price come first.
+    networks: Vec<(NetworkId, Arc<str>)>,
+    nowhere: Arc<str>,
+    refused: Arc<str>,
+}
+
+impl Judge {
+    /// Judges by `loaded`. `priced` are networks that are told apart before others; `start` is before the first request.
+    ///
+    /// # Errors
+    /// When metrics cannot be set up: a mistake of ours.
+    pub fn new(loaded: LoadedPolicy, geo: Geo, priced: &[String], start: Timestamp) -> Result<Self, String> {
+        let LoadedPolicy { mut policy, limits, challenge, strikes, networks, .. } = loaded;
+        policy.set_mode(Mode::Enforce);
+        let clock = Arc::new(ManualClock::new(start));
+        let metrics = Metrics::new().map_err(|error| error.to_string())?;
+        let as_clock: Arc<dyn Clock> = clock.clone();
+        let mut networks: Vec<(NetworkId, Arc<str>)> =
+            networks.into_iter().map(|(id, name)| (id, name.into())).collect();
+        networks.sort_by_key(|(_, name)| !priced.iter().any(|priced| **priced == **name));
+        Ok(Judge {
+            policy,
+            limits: Limits::new(&limits, CAP, [0; 16], &as_clock),
+            passes: Passes::new(challenge.pass),
+            memory: Surroundings::new(&strikes, geo, as_clock, &metrics),
+            clock,
+            swept: Throttle::new(SWEEP),
+            transfers: BinaryHeap::new(),
+            networks,
+            nowhere: "".into(),
+            refused: "refuse".into(),
+        })
+    }
+
+    /// Judges the next request. They must come in the order of their times, or nearly so.
+    pub fn judge<'a>(&mut self, past: &'a Past<'a>, path: &'a mut String) -> Entry<'a> {
+        self.clock.advance_to(past.at);
+        if self.swept.is_due(past.at) {
+            self.memory.sweep(past.at);
+            (0..16).for_each(|_| self.limits.sweep());
+        }
+        while self.transfers.peek().is_some_and(|Reverse(transfer)| transfer.0 <= past.at) {
+            self.transfers.pop();
+        }
+
+        let client = Client::new(past.address, true);
+        let user_agent = past.user_agent.present().unwrap_or_default();
+        let mut entry = Entry {
+            at: past.at,
+            key: Key {
+                site: past.site.clone(),
+                source: past.source.clone(),
+                class: Class::Unknown,
+                rule: self.nowhere.clone(),
+                done: past.done,
+                would: None,
+                status: u8::try_from(past.status / 100).unwrap_or(0),
+                billed: past.billed,
+                network: self.network(client.address),
+                region: past.region.clone(),
+                country: self.memory.country(client.address).present(),
+                asn: self.memory.asn(client.address).present(),
+                undecided: None,
+            },
+            prefix: client.prefix,
+            bytes: past.bytes,
+            user_agent,
+            path: "",
+        };
+        let refuse = |entry: &mut Entry<'_>, refused: &Arc<str>| {
+            let action = Done::Refuse.word();
+            entry.key.would = Some(Would { rule: refused.clone(), action });
+        };
+        let Ok(canonical) = CanonicalPath::parse(past.path) else {
+            refuse(&mut entry, &self.refused);
+            return entry;
+        };
+
+        let holder = holder(client.address, user_agent);
+        let pass = match past.identity {
+            Identity::None => self.passes.get(holder, past.at),
+            _ => None,
+        };
+        let logged = Logged { user_agent: past.user_agent, referer: past.referer, host: past.host };
+        let facts = Facts {
+            now: past.at,
+            site: &past.site,
+            host: past.host,
+            method: past.method,
+            path: canonical.as_str(),
+            query: past.query,
+            client,
+            identity: if pass.is_some() { Identity::Pass } else { past.identity },
+            pass,
+            user_agent: past.user_agent,
+            headers: &logged,
+            version: past.version,
+            secure: past.secure,
+            dialect: Fact::Unknown,
+        };
+        let verdict = self.policy.decide(&facts, &self.memory);
+        if verdict.strikes > 0.0 {
+            self.memory.strike(client.prefix, verdict.strikes, past.at);
+        }
+        self.memory.note_fetch(&Fetch {
+            at: past.at,
+            prefix: client.prefix,
+            user_agent,
+            site: &past.site,
+            path: canonical.as_str(),
+            referer: referer(past),
+            status: past.status,
+        });
+        entry.key.would = self.would(past, client, &verdict, holder);
+        if entry.key.would.is_none() && canonical.key().is_empty() {
+            refuse(&mut entry, &self.refused);
+        }
+        entry.key.class = verdict.class;
+        entry.key.rule = verdict.rule;
+        entry.key.undecided = verdict.undecided;
+        path.clear();
+        path.push_str(canonical.as_str());
+        entry.path = path;
+        entry
+    }
+
+    /// What would have been done besides sending the object.
+    fn would(&mut self, past: &Past<'_>, client: Client, verdict: &Verdict, holder: u64) -> Option<Would> {
+        if let Some(rule) = self.over_limit(past, client, verdict) {
+            return Some(Would { rule, action: Done::Limit.word() });
+        }
+        let action = verdict.action.word();
+        match &verdict.action {
+            Action::Allow => {
+                if verdict.draws_on_pass {
+                    self.passes.draw(holder, past.bytes);
+                }
+                return None;
+            }
+            // Nobody knows whether it should have been.
+            Action::Deny { .. } if verdict.withheld => return None,
+            Action::Challenge { difficulty, .. } if verdict.class == Class::Human && past.method == "GET" => {
+                self.passes.grant(holder, *difficulty, past.at);
+                self.passes.draw(holder, past.bytes);
+            }
+            _ => {}
+        }
+        Some(Would { rule: verdict.rule.clone(), action })
+    }
+
+    /// Charges the limits, and says which rule's would have refused.
+    fn over_limit(&mut self, past: &Past<'_>, client: Client, verdict: &Verdict) -> Option<Arc<str>> {
+        if verdict.charges.is_empty() {
+            return None;
+        }
+        let charges: SmallVec<[_; 4]> = verdict.charges.iter().map(|c| (&*c.limits, c.enforced)).collect();
+        let asn = self.memory.asn(client.address).present();
+        let subject = Subject { client, site: &past.site, pass: None, identity: None, asn };
+        let signed = past.identity == Identity::Signature;
+        let manner = Manner {
+            never_refused: signed || past.method == "HEAD",
+            patience: Duration::ZERO,
+            has_body: past.method != "HEAD",
+        };
+        match self.limits.admit(&charges, &subject, manner) {
+            Err(exceeded) => verdict.charges.get(exceeded.charge).map(|charge| charge.rule.clone()),
+            Ok(admission) => {
+                let meter = admission.meter;
+                // Who served them did not slow them down.
+                _ = meter.sent(past.bytes);
+                if !past.took.is_zero() && self.transfers.len() < MOST_TRANSFERS {
+                    self.transfers.push(Reverse(Transfer(past.at + past.took, meter)));
+                }
+                None
+            }
+        }
+    }
+
+    fn network(&self, address: IpAddr) -> Arc<str> {
+        let table = self.policy.networks.table();
+        let ids = table.networks(address);
+        let first = self.networks.iter().find(|(id, _)| ids.contains(id));
+        first.map_or_else(|| self.nowhere.clone(), |(_, name)| name.clone())
+    }
+}
+
+/// What stands for the holder of a pass.
+fn holder(address: IpAddr, user_agent: &str) -> u64 {
+    let mut hasher = SipHasher13::new();
+    (address, user_agent).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The path that the Referer names, where it is of the same host. A log without hosts tells that only where both are in
+/// one folder.
+fn referer<'a>(past: &Past<'a>) -> Option<&'a str> {
+    let referer = past.referer.present()?;
+    match past.host {
+        Fact::Present(host) => path_at(referer, host.rsplit_once(':').map_or(host, |(name, _)| name)),
+        _ => {
+            let (_, rest) = referer.split_once("://")?;
+            let path = rest.find('/').map(|at| rest[at..].split(['?', '#']).next().unwrap_or_default())?;
+            let folder = |path: &'a str| path.rsplit_once('/').map(|(folder, _)| folder);
+            (folder(path) == folder(past.path)).then_some(path)
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Past logs through the very engine that judges live traffic: what was taken, by whom, and what a policy would have done.
+//!
+//! Logs are read by several threads (`source`, `lines`, `formats`), put in the order of time (`window`), and judged one
+//! by one (`judge`) into the books.
+
+mod formats;
+mod judge;
+mod lines;
+mod passes;
+mod places;
+mod reader;
+mod record;
+mod run;
+mod source;
+mod summary;
+mod window;
+
+pub use formats::Format;
+pub use judge::{Judge, Past};
+pub use places::Places;
+pub use reader::{Damaged, Example, Tally, Unparsable};
+pub use run::{Change, Changes, LeftOut, Plan, Replayed, Ruled, replay};
+pub use source::{LogFile, SourceError, find};
+pub use summary::Summary;

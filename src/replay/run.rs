@@ -1,0 +1,376 @@
+//! From log files to books: read side by side, put in order, judged one after the other.
+
+#![allow(clippy::disallowed_methods, reason = "rank 5: reads log files")]
+
+use super::formats::Format;
+use super::judge::{Judge, Past};
+use super::places::Places;
+use super::reader::{Reader, Tally};
+use super::record::{Operation, Record, text};
+use super::source::LogFile;
+use super::window::{Bounds, Ids, Window};
+use crate::clock::Timestamp;
+use crate::facts::{Fact, HttpVersion, Identity};
+use crate::network::IpNet;
+use crate::traffic::{Billed, Books, Key};
+use crate::verdict::Done;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+/// Records that go from a reader to the judge at once.
+const BATCH: usize = 2048;
+/// Batches that wait for the judge.
+const QUEUE: usize = 8;
+/// Larger files are read one at a time: two of them at once would bring two times at once.
+const LARGE: u64 = 16 << 20;
+/// Texts of which a reader keeps one copy.
+const INTERNED: usize = 20_000;
+/// Records that wait to be put in order at most: some 400 bytes each.
+const WINDOW: usize = 250_000;
+/// The User-Agent that the gateway sends to origins begins so.
+const OURS: &str = "windscreen/";
+
+/// What is to be read.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The files, nearly in the order of time.
+    pub files: Vec<LogFile>,
+    /// Their format.
+    pub format: Format,
+    /// What came before this is passed over.
+    pub since: Timestamp,
+    /// What came at this time or later is passed over.
+    pub until: Timestamp,
+    /// Which site a record is of.
+    pub places: Places,
+    /// How long and how many records wait to be put in order.
+    pub bounds: Bounds,
+}
+
+impl Plan {
+    /// A plan to read all of `files`.
+    pub fn new(files: Vec<LogFile>, places: Places) -> Self {
+        let bounds = Bounds { records: WINDOW, ..Bounds::default() };
+        Plan { files, format: Format::Auto, since: Timestamp(0), until: Timestamp(u64::MAX), places, bounds }
+    }
+}
+
+/// What was read and does not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Writes and deletions.
+    pub writes: u64,
+    /// What the provider did by itself, settings of buckets, requests without a client.
+    pub other: u64,
+    /// The gateway's own reads: they are in its own books.
+    pub own_reads: u64,
+    /// Records that came twice.
+    pub duplicates: u64,
+    /// Records from outside the time that was asked for.
+    pub out_of_time: u64,
+}
+
+impl LeftOut {
+    fn add(&mut self, other: &LeftOut) {
+        self.writes += other.writes;
+        self.other += other.other;
+        self.own_reads += other.own_reads;
+        self.out_of_time += other.out_of_time;
+    }
+}
+
+/// What one verdict of a policy becomes under another: by class, and in the words for what is done.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Requests.
+    pub requests: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// The prefixes that they came from.
+    pub prefixes: crate::traffic::Distinct,
+    /// One of them.
+    pub example: Option<IpNet>,
+}
+
+/// Verdicts that differ: the class, rule and action of one policy, and those of the other.
+pub type Changes = BTreeMap<(Ruled, Ruled), Change>;
+
+/// What a policy made of a request.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ruled {
+    /// The class.
+    pub class: crate::verdict::Class,
+    /// The word for what would have been done.
+    pub action: &'static str,
+    /// The rule.
+    pub rule: Arc<str>,
+}
+
+impl Ruled {
+    pub(super) fn new(key: &Key) -> Self {
+        match &key.would {
+            Some(would) => Ruled { class: key.class, action: would.action, rule: would.rule.clone() },
+            None => Ruled { class: key.class, action: Done::Allow.word(), rule: key.rule.clone() },
+        }
+    }
+}
+
+/// What came of a replay.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// The books.
+    pub books: Books,
+    /// Where the other policy decides differently.
+    pub changes: Changes,
+    /// What was read.
+    pub tally: Tally,
+    /// What of it does not count.
+    pub left_out: LeftOut,
+    /// The first and the last request that counts.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Records that came too late to be put in order; they count all the same.
+    pub late: u64,
+    /// The places of buckets.
+    pub places: Places,
+}
+
+/// A record that owns its texts.
+#[derive(Debug)]
+struct Owned {
+    took: Duration,
+    address: IpAddr,
+    site: Arc<str>,
+    source: Arc<str>,
+    method: Arc<str>,
+    /// Path and query.
+    target: Box<str>,
+    path: usize,
+    tells_query: bool,
+    host: Fact<Arc<str>>,
+    identity: Identity,
+    user_agent: Fact<Arc<str>>,
+    referer: Fact<Box<str>>,
+    version: Fact<HttpVersion>,
+    secure: Fact<bool>,
+    status: u16,
+    bytes: u64,
+    billed: Billed,
+    region: Arc<str>,
+}
+
+fn as_text<T: AsRef<str>>(fact: &Fact<T>) -> Fact<&str> {
+    match fact {
+        Fact::Present(text) => Fact::Present(text.as_ref()),
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown => Fact::Unknown,
+    }
+}
+
+impl Owned {
+    fn past(&self, at: Timestamp) -> Past<'_> {
+        let (path, query) = self.target.split_at(self.path);
+        Past {
+            at,
+            took: self.took,
+            address: self.address,
+            site: self.site.clone(),
+            source: self.source.clone(),
+            method: &self.method,
+            path,
+            query: if self.tells_query { Fact::Present(query.trim_start_matches('?')) } else { Fact::Unknown },
+            host: as_text(&self.host),
+            identity: self.identity,
+            user_agent: as_text(&self.user_agent),
+            referer: as_text(&self.referer),
+            version: self.version,
+            secure: self.secure,
+            done: Done::Allow,
+            status: self.status,
+            bytes: self.bytes,
+            billed: self.billed,
+            region: self.region.clone(),
+        }
+    }
+}
+
+/// One copy of texts that come often.
+#[derive(Debug, Default)]
+struct Interner(HashMap<Box<str>, Arc<str>>);
+
+impl Interner {
+    fn get(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        if self.0.len() >= INTERNED {
+            self.0.clear();
+        }
+        let shared: Arc<str> = text.into();
+        self.0.insert(text.into(), shared.clone());
+        shared
+    }
+}
+
+/// What a reader of files needs.
+struct Sorter<'p> {
+    plan: &'p Plan,
+    places: Places,
+    ids: &'p Ids,
+    texts: Interner,
+    left_out: LeftOut,
+    batch: Vec<(Timestamp, Option<u64>, Owned)>,
+    out: SyncSender<Vec<(Timestamp, Option<u64>, Owned)>>,
+}
+
+impl Sorter<'_> {
+    fn take(&mut self, record: &Record<'_>) {
+        let user_agent = text(&record.user_agent);
+        let signed = matches!(record.requester, Fact::Present(_));
+        let address = match (record.operation, record.address) {
+            (Operation::Write, _) => {
+                self.left_out.writes += 1;
+                return;
+            }
+            (Operation::Read | Operation::List, Some(address)) => address,
+            _ => {
+                self.left_out.other += 1;
+                return;
+            }
+        };
+        if record.time < self.plan.since || record.time >= self.plan.until {
+            self.left_out.out_of_time += 1;
+            return;
+        }
+        if signed && user_agent.present().is_some_and(|agent| agent.starts_with(OURS)) {
+            self.left_out.own_reads += 1;
+            return;
+        }
+        let place = self.places.find(record);
+        let identity = match record.identity {
+            Fact::Present(identity) => identity,
+            _ if signed => Identity::Signature,
+            _ => Identity::None,
+        };
+        let status = record.status.unwrap_or(0);
+        let target: Box<str> = record.target.get(place.prefix..).unwrap_or("/").into();
+        let billed = match record.operation {
+            _ if !is_billed(status, signed) => Billed::Nothing,
+            Operation::List => Billed::List,
+            _ => Billed::Get,
+        };
+        let texts = &mut self.texts;
+        let owned = Owned {
+            took: Duration::from_millis(record.millis.unwrap_or(0)),
+            address,
+            site: place.site,
+            source: place.source,
+            method: texts.get(&record.method),
+            path: target.find('?').unwrap_or(target.len()),
+            target,
+            tells_query: record.tells_query,
+            host: record.host.map(|host| texts.get(host)),
+            identity,
+            user_agent: user_agent.map(|agent| texts.get(agent)),
+            referer: text(&record.referer).map(Box::from),
+            version: record.version,
+            secure: record.secure,
+            status,
+            bytes: record.bytes,
+            billed,
+            region: texts.get(record.source_region.present().unwrap_or_default()),
+        };
+        self.batch.push((record.time, self.ids.of(record), owned));
+        if self.batch.len() >= BATCH {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        // Nobody takes it where the judge has panicked; the scope says so.
+        _ = self.out.send(std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH)));
+    }
+}
+
+/// Errors of the server are free, and so is a 403 to strangers (Amazon S3 User Guide, "Billing for Amazon S3 error
+/// responses").
+fn is_billed(status: u16, signed: bool) -> bool {
+    status < 500 && (status != 403 || signed)
+}
+
+/// Reads what `plan` names, and judges it. `progress` counts the bytes that were read, as they are on disk. `other` is
+/// a second policy to compare with.
+pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>, progress: &Arc<AtomicU64>) -> Replayed {
+    let readers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let (sender, receiver) = sync_channel::<Vec<(Timestamp, Option<u64>, Owned)>>(QUEUE);
+    let (next, turn, ids) = (AtomicUsize::new(0), RwLock::new(()), Ids::new(rand::random()));
+    let read = Mutex::new((Tally::default(), LeftOut::default(), plan.places.clone()));
+    let mut replayed = Replayed::default();
+    let mut window = Window::new(plan.bounds);
+
+    std::thread::scope(|scope| {
+        for _ in 0..readers {
+            let (plan, ids, out) = (&plan, &ids, sender.clone());
+            let (next, turn, read) = (&next, &turn, &read);
+            scope.spawn(move || {
+                let mut reader = Reader::new(plan.format);
+                let places = plan.places.clone();
+                let (texts, left_out, batch) = (Interner::default(), LeftOut::default(), Vec::new());
+                let mut sorter = Sorter { plan, places, ids, texts, left_out, batch, out };
+                while let Some(file) = plan.files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (mut alone, mut together) = (None, None);
+                    if file.bytes > LARGE {
+                        alone = turn.write().ok();
+                    } else {
+                        together = turn.read().ok();
+                    }
+                    let name = file.path.display().to_string();
+                    match file.open(progress) {
+                        Ok(input) => reader.read(&name, input, |record| sorter.take(&record)),
+                        Err(error) => reader.tally.damage(&name, &error),
+                    }
+                    sorter.send();
+                    drop((alone.take(), together.take()));
+                }
+                let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+                read.0.merge(reader.tally);
+                read.1.add(&sorter.left_out);
+                read.2.merge(sorter.places);
+            });
+        }
+        drop(sender);
+        let mut path = String::new();
+        let mut enter = |at: Timestamp, owned: Owned| {
+            let span = replayed.span.get_or_insert((at, at));
+            *span = (span.0.min(at), span.1.max(at));
+            let past = owned.past(at);
+            let entry = judge.judge(&past, &mut path);
+            if let Some(other) = &mut other {
+                let mut path = String::new();
+                let theirs = other.judge(&past, &mut path);
+                let (ours, theirs) = (Ruled::new(&entry.key), Ruled::new(&theirs.key));
+                if ours != theirs {
+                    let change = replayed.changes.entry((ours, theirs)).or_default();
+                    change.requests += 1;
+                    change.bytes += entry.bytes;
+                    change.prefixes.insert(crate::traffic::prefix_hash(entry.prefix));
+                    change.example.get_or_insert(entry.prefix);
+                }
+            }
+            replayed.books.enter(entry);
+        };
+        for batch in receiver {
+            for (at, id, owned) in batch {
+                window.push(at, id, owned, &mut enter);
+            }
+        }
+        window.finish(&mut enter);
+    });
+
+    let (tally, left_out, places) = read.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let left_out = LeftOut { duplicates: window.duplicates(), ..left_out };
+    Replayed { tally, left_out, places, late: window.late(), ..replayed }
+}

@@ -1,0 +1,14 @@
+//! The books: who took how much, hour by hour, in bounded memory.
+//!
+//! A request is entered once it is over: live from the proxy, or from a line of a log. Books of several gateways or hours
+//! merge. Nothing here knows what bytes cost, and nothing decides.
+
+mod behaviour;
+mod books;
+mod distinct;
+mod heavy;
+
+pub use behaviour::{Behaviour, Cause, Suspicion};
+pub use books::{Agent, Billed, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, Stopped, Taker, Would};
+pub use distinct::{Distinct, prefix_hash};
+pub use heavy::{Heavy, Taken, weight};
