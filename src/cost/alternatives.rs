@@ -1,11 +1,7 @@
 //! What the same bytes would cost elsewhere, so that a report can say so.
 
-<<<<<<< HEAD
 use super::presets::CLOUDFRONT_READ;
 use super::{Bill, Day, Destination, Line, Location, Money, Preset, PriceBook, Usage};
-=======
-use super::{Bill, Destination, Line, Location, Money, Preset, PriceBook, Usage};
->>>>>>> evidence
 
 /// A plan at a flat price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +18,9 @@ pub struct Plan {
 
 const TB: u64 = 1_000_000_000_000;
 
-<<<<<<< HEAD
 /// The flat-rate plans of CloudFront, each for one distribution and one domain, by the developer guide's "CloudFront
 /// flat-rate pricing plans" and <https://aws.amazon.com/cloudfront/pricing/>, read on 5 September 2026. None has
 /// overage charges; who keeps exceeding a plan may be slowed down.
-=======
-/// The flat-rate plans of CloudFront, each for one distribution and one domain, by the developer guide's "CloudFront flat-rate
-/// pricing plans" and <https://aws.amazon.com/cloudfront/pricing/>, read on 5 September 2026. None has overage charges; who
-/// keeps exceeding a plan may be slowed down.
->>>>>>> evidence
 pub const PLANS: [Plan; 3] = [
     Plan { name: "CloudFront Pro", fee: Money::from_cents(1_500), bytes: 50 * TB, requests: 10_000_000 },
     Plan { name: "CloudFront Business", fee: Money::from_cents(20_000), bytes: 50 * TB, requests: 125_000_000 },
@@ -55,24 +45,15 @@ pub struct Alternative {
     pub fits: bool,
     /// Where its prices were read.
     pub source: String,
-<<<<<<< HEAD
     /// A day on which they held.
     pub effective: Day,
-=======
->>>>>>> evidence
 }
 
 /// What `bill` would be with a content delivery network in front of its sources in AWS, the flat plans first.
 ///
-<<<<<<< HEAD
 /// What now costs anything goes through the network, for which S3's bytes are free. Reads stay on the bill as if
 /// nothing were cached, the worst case. What is free (clients in the region) goes on directly, and sources outside AWS
 /// stay as they are. Empty where there is nothing to move.
-=======
-/// What now costs anything goes through the network, for which S3's bytes are free. Reads stay on the bill as if nothing
-/// were cached, the worst case. What is free (clients in the region) goes on directly, and sources outside AWS stay as they
-/// are. Empty where there is nothing to move.
->>>>>>> evidence
 pub fn alternatives<K: Clone>(bill: &Bill<'_, K>) -> Vec<Alternative> {
     let moves = |line: &&Line<'_, K>| {
         matches!(line.prices.location, Location::Aws(_)) && line.usage.destination != Destination::SameRegion
@@ -94,7 +75,6 @@ pub fn alternatives<K: Clone>(bill: &Bill<'_, K>) -> Vec<Alternative> {
     let kept = bill.total() - freed;
     let other = |name, fee, cost, fits, source: &str| {
         let total = kept + cost;
-<<<<<<< HEAD
         Alternative {
             name,
             fee,
@@ -104,9 +84,6 @@ pub fn alternatives<K: Clone>(bill: &Bill<'_, K>) -> Vec<Alternative> {
             source: source.to_owned(),
             effective: CLOUDFRONT_READ,
         }
-=======
-        Alternative { name, fee, total, saving: bill.total() - total, fits, source: source.to_owned() }
->>>>>>> evidence
     };
     let plans = PLANS.iter().map(|plan| {
         let fits = bytes <= plan.bytes && requests <= plan.requests;

@@ -51,16 +51,10 @@ pub struct Bill<'a, K> {
 impl<'a, K> Bill<'a, K> {
     /// The bill for `usages`, which are those of one month: see [`Usage::per_month`].
     ///
-<<<<<<< HEAD
     /// Bytes to the internet and reads are added up over all sources of one table; the free allowance goes to the table
     /// of the account whose first bytes are dearest, then to the next. What the sum comes to is then shared out over
     /// the lines by their bytes, to the nano-dollar: what is left over by rounding goes to those that rounding cost
     /// most.
-=======
-    /// Bytes to the internet and reads are added up over all sources of one table; the free allowance goes to the table of
-    /// the account whose first bytes are dearest, then to the next. What the sum comes to is then shared out over the lines
-    /// by their bytes, to the nano-dollar: what is left over by rounding goes to those that rounding cost most.
->>>>>>> evidence
     pub fn new(book: &'a PriceBook, usages: &'a [Usage<K>]) -> Self {
         let mut lines: Vec<Line<'a, K>> = usages
             .iter()
@@ -185,12 +179,8 @@ fn apportion(amount: Money, weights: &[u64]) -> Vec<Money> {
     parts.into_iter().map(|(part, _)| Money(i128::try_from(part).unwrap_or(i128::MAX))).collect()
 }
 
-<<<<<<< HEAD
 /// `whole * weight / sum`, with what remains. It is exact as long as `sum` is below 2⁶⁴ (18 EB a month), and never
 /// fails.
-=======
-/// `whole * weight / sum`, with what remains. It is exact as long as `sum` is below 2⁶⁴ (18 EB a month), and never fails.
->>>>>>> evidence
 fn part(whole: u128, weight: u128, sum: u128) -> (u128, u128) {
     let product = (whole % sum).saturating_mul(weight);
     ((whole / sum).saturating_mul(weight).saturating_add(product / sum), product % sum)

@@ -13,13 +13,8 @@ pub struct PriceBook {
 }
 
 impl PriceBook {
-<<<<<<< HEAD
     /// The tables that `settings` describe. `networks` are those of the policy; `sources` are the names that tables may
     /// be given for: origins, buckets and regions. `None` when something is wrong, which then is in `diagnostics`.
-=======
-    /// The tables that `settings` describe. `networks` are those of the policy; `sources` are the names that tables may be
-    /// given for: origins, buckets and regions. `None` when something is wrong, which then is in `diagnostics`.
->>>>>>> evidence
     pub fn new(
         settings: &Spanned<PricesSettings>,
         networks: &[&str],
@@ -62,13 +57,8 @@ impl PriceBook {
         PriceBook { default: prices, own: BTreeMap::new() }
     }
 
-<<<<<<< HEAD
     /// Makes `source` known under other names, such as its bucket and its region: if it has no table of its own, it
     /// takes that of the first of them that has one.
-=======
-    /// Makes `source` known under other names, such as its bucket and its region: if it has no table of its own, it takes
-    /// that of the first of them that has one.
->>>>>>> evidence
     pub fn also_known_as<'a>(&mut self, source: &str, names: impl IntoIterator<Item = &'a str>) {
         if !self.own.contains_key(source)
             && let Some(prices) = names.into_iter().find_map(|name| self.own.get(name))

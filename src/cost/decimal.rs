@@ -6,13 +6,8 @@ use serde_json::{Value, json};
 /// What a provider means by a GB. Its TB is 1024 or 1000 of them accordingly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gigabyte {
-<<<<<<< HEAD
     /// 2³⁰ bytes. AWS bills so: its examples turn 107,374,182,400 bytes into 100 GB (Amazon S3 FAQ, "Billing"), and in
     /// its price list the tier "first 10 TB" ends at 10,240 GB.
-=======
-    /// 2³⁰ bytes. AWS bills so: its examples turn 107,374,182,400 bytes into 100 GB (Amazon S3 FAQ, "Billing"), and in its
-    /// price list the tier "first 10 TB" ends at 10,240 GB.
->>>>>>> evidence
     Binary,
     /// 10⁹ bytes.
     Decimal,
@@ -72,12 +67,8 @@ impl Decode for Price {
     }
 }
 
-<<<<<<< HEAD
 /// A size in the units of a provider: `100 GB` is a hundred times what it calls a GB. `GiB` and `TiB` are always
 /// binary.
-=======
-/// A size in the units of a provider: `100 GB` is a hundred times what it calls a GB. `GiB` and `TiB` are always binary.
->>>>>>> evidence
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     millionths: u128,

@@ -18,7 +18,6 @@ impl Effect {
     }
 }
 
-<<<<<<< HEAD
 /// What it comes to when the usages for which `through` holds pass a gateway that stands in `location`, rather than
 /// going straight to clients. Redirected requests do not pass it: the client fetches them from the source.
 ///
@@ -31,19 +30,6 @@ impl Effect {
 ///   region.
 /// - Nothing is cached, and nothing kept away: both save more than is told here. Between machines of one region that
 ///   talk by public addresses AWS takes $0.01 per GB and direction, which is not counted.
-=======
-/// What it comes to when the usages for which `through` holds pass a gateway that stands in `location`, rather than going
-/// straight to clients. Redirected requests do not pass it: the client fetches them from the source.
-///
-/// - A gateway outside AWS fetches everything over the internet, so what a client in the region has for free is paid. What
-///   the gateway's own network costs is not known and not counted.
-/// - A gateway in the source's region fetches for free, and the bytes leave from there as they would have left the source.
-///   From another region, its fetches cost what goes between regions, and what clients then take is billed by the first
-///   table of the book that is for the gateway's region, or else by the default one. That a client in the region or in
-///   another one is nearer to the gateway than to the source is not known: it is billed as in another region.
-/// - Nothing is cached, and nothing kept away: both save more than is told here. Between machines of one region that talk
-///   by public addresses AWS takes $0.01 per GB and direction, which is not counted.
->>>>>>> evidence
 pub fn in_front<K: Clone>(
     book: &PriceBook,
     usages: &[Usage<K>],

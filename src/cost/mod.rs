@@ -1,14 +1,8 @@
 //! What traffic costs: prices from the configuration, and what a month of usage comes to under them.
 //!
-<<<<<<< HEAD
 //! Money is whole nano-dollars ([`Money`]), so that sums are exact; floats occur only in the statistics of a
 //! projection. Pure: no I/O and no clock. Callers bring usage, aggregated by whatever they report on (classes, sites,
 //! rules), and decide how much of it they keep: nothing here grows but with what is handed in.
-=======
-//! Money is whole nano-dollars ([`Money`]), so that sums are exact; floats occur only in the statistics of a projection.
-//! Pure: no I/O and no clock. Callers bring usage, aggregated by whatever they report on (classes, sites, rules), and
-//! decide how much of it they keep: nothing here grows but with what is handed in.
->>>>>>> evidence
 //!
 //! **What is billed.** The bytes that leave a source, by where they go ([`Destination`]), and requests by kind
 //! ([`Usage`]). Storage is left out: it costs the same whoever reads.

@@ -23,15 +23,9 @@ const TIB: u64 = 1 << 40;
 /// 1 September 2026, the day after AWS published the price lists that were read.
 const AWS_READ: Day = Day(20_697);
 /// 5 September 2026.
-<<<<<<< HEAD
 pub(super) const CLOUDFRONT_READ: Day = Day(20_701);
 /// 1 July 2024. Linode does not date its price: an early day, so that whoever looks for old prices finds it.
 const LINODE_KNOWN: Day = Day(19_905);
-=======
-const CLOUDFRONT_READ: Day = Day(20_701);
-/// 1 July 2024.
-const LINODE_READ: Day = Day(19_905);
->>>>>>> evidence
 
 const S3: &str = "https://aws.amazon.com/s3/pricing/, AWS price list AWSDataTransfer and AmazonS3";
 
@@ -74,11 +68,7 @@ impl Preset {
                 other_region: Price(5_000_000),
                 location: Location::Outside,
                 source: "https://api.linode.com/v4/network-transfer/prices".into(),
-<<<<<<< HEAD
                 effective: LINODE_KNOWN,
-=======
-                effective: LINODE_READ,
->>>>>>> evidence
                 ..self.s3("", Requests { get: Price::FREE, list: Price::FREE, free: 0 })
             },
             // What S3 sends to CloudFront is free; viewers pay no regional prices there.
@@ -107,15 +97,10 @@ impl Preset {
         }
     }
 
-<<<<<<< HEAD
     /// S3 in a region whose bytes cost what they do in us-east-1. The free allowance is one for all regions and
     /// services of an account together, so whatever else the account sends draws on it: a deployment that knows so sets
     /// `free: 0 GB`.
     /// Whether tiers begin to count with the free bytes or after them, AWS does not say; $4 a month at most hang on it.
-=======
-    /// S3 in a region whose bytes cost what they do in us-east-1. The free allowance is one for all regions and services of
-    /// an account together, so whatever else the account sends draws on it: a deployment that knows so sets `free: 0 GB`.
->>>>>>> evidence
     fn s3(self, region: &str, requests: Requests) -> Prices {
         Prices {
             table: self.word().into(),

@@ -1,6 +1,5 @@
 //! What the month will come to, and how sure that is.
 //!
-<<<<<<< HEAD
 //! **Units are days.** The days of the month that are known count as they were. Each other day, to come or not
 //! recorded, is taken to be like the mean of the known days; from 14 known days on, like the mean of its weekday, if
 //! each weekday was seen twice. What the whole month then holds is billed as one, so tiers and the free allowance are
@@ -12,18 +11,6 @@
 //! sum by a variance of s²(m + m²/n). Half the band is t times the root of that, and the missing days are scaled to
 //! both its ends and billed again. Of few days t is large (6.3 for two), and the band is as wide as the ignorance. A
 //! trend is not modelled, and waves that last for days make the true band wider.
-=======
-//! **Units are days.** The days of the month that are known count as they were. Each other day, to come or not recorded, is
-//! taken to be like the mean of the known days; from 14 known days on, like the mean of its weekday, if each weekday was seen
-//! twice. What the whole month then holds is billed as one, so tiers and the free allowance are right.
-//!
-//! **The band** holds the month nine times out of ten, if days are alike and independent: a prediction interval by Student's
-//! t. Days are weighed in dollars at the first tier's price; s² is their variance around their means, with as many degrees of
-//! freedom as there are days more than means. The m missing days of a mean over n days then miss their sum by a variance of
-//! s²(m + m²/n). Half the band is t times the root of that, and the missing days are scaled to both its ends and billed
-//! again. Of few days t is large (6.3 for two), and the band is as wide as the ignorance. A trend is not modelled, and waves
-//! that last for days make the true band wider.
->>>>>>> evidence
 
 use super::usage::scaled;
 use super::{Bill, Day, Destination, Money, Month, Price, PriceBook, Usage};
@@ -59,15 +46,9 @@ pub struct Projection {
 const WEEKDAYS_FROM: usize = 14;
 
 /// Projects `month` from `history`, whole days from within it or before, an empty one for each day on which nothing was
-<<<<<<< HEAD
 /// taken: the last four weeks are a good choice. The costs are those of the part of the bill whose keys `part` picks,
 /// at average prices; of everything where it always holds. The band tells how far that part may stray while the rest
 /// comes as projected. `None` with fewer than two days.
-=======
-/// taken: the last four weeks are a good choice. The costs are those of the part of the bill whose keys `part` picks, at
-/// average prices; of everything where it always holds. The band tells how far that part may stray while the rest comes as
-/// projected. `None` with fewer than two days.
->>>>>>> evidence
 pub fn project<K>(
     book: &PriceBook,
     history: &[DayUsage<K>],
@@ -188,13 +169,8 @@ impl Amounts {
     }
 }
 
-<<<<<<< HEAD
 /// The 95th percentile of Student's t by degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods,
 /// 1.3.6.7.2); between rows of the table, that of the row before, which is a little wider.
-=======
-/// The 95th percentile of Student's t by degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2);
-/// between rows of the table, that of the row before, which is a little wider.
->>>>>>> evidence
 fn student(freedom: usize) -> f64 {
     const FIRST: [f64; 30] = [
         6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761, 1.753, 1.746,

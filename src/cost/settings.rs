@@ -33,7 +33,6 @@ impl Decode for Currency {
 crate::settings! {
     /// What sources charge: a preset, changed key by key, or a table written in full.
     pub struct PricesSettings {
-<<<<<<< HEAD
         /// The table to begin with: `aws-us-east-1`, `aws-eu-central-1`, `linode` or `cloudfront`. Without it,
         /// `egress`, `source` and `effective` must be there. Within `origins`, the table around it is the one to begin
         /// with.
@@ -48,21 +47,6 @@ crate::settings! {
         free: Option<Size> = None,
         /// What bytes to the internet cost: `[{up_to: 10 TB, per_gb: 0.09}, {per_gb: 0.05}]`. Tiers count all bytes of
         /// a month, the free ones too.
-=======
-        /// The table to begin with: `aws-us-east-1`, `aws-eu-central-1`, `linode` or `cloudfront`. Without it, `egress`,
-        /// `source` and `effective` must be there. Within `origins`, the table around it is the one to begin with.
-        preset: Option<Preset> = None,
-        /// The currency: `USD`, the only one.
-        currency: Currency = Currency::Usd,
-        /// What the provider calls a GB: `binary` (2^30 bytes, as AWS does) or `decimal`. Sizes in this section are read
-        /// so; `binary` where there is no preset.
-        gb: Option<Gigabyte> = None,
-        /// What may leave for the internet in a month for free, e.g. `100 GB`. An account has it once, for all it does: if
-        /// other services use it up, write `0 GB`.
-        free: Option<Size> = None,
-        /// What bytes to the internet cost: `[{up_to: 10 TB, per_gb: 0.09}, {per_gb: 0.05}]`. Tiers count all bytes of a
-        /// month, the free ones too.
->>>>>>> evidence
         egress: Option<Vec<Spanned<TierSettings>>> = None,
         /// What requests cost.
         requests: RequestSettings = RequestSettings::default(),
@@ -141,13 +125,8 @@ pub(super) struct Known<'a> {
 }
 
 impl PricesSettings {
-<<<<<<< HEAD
     /// The table that these settings make of `base`. `name` is that of a table of its own. `None` when something is
     /// wrong, which then is in `diagnostics`.
-=======
-    /// The table that these settings make of `base`. `name` is that of a table of its own. `None` when something is wrong,
-    /// which then is in `diagnostics`.
->>>>>>> evidence
     pub(super) fn table(
         &self,
         base: Option<&Prices>,

@@ -21,12 +21,8 @@ fn parse(text: &str) -> (Option<PriceBook>, String) {
 
 fn book(text: &str) -> PriceBook {
     let (book, found) = parse(text);
-<<<<<<< HEAD
     assert!(book.is_some(), "{text}: {found}");
     book.unwrap()
-=======
-    book.unwrap_or_else(|| panic!("{text}: {found}"))
->>>>>>> evidence
 }
 
 /// Three sources in two regions, and one elsewhere.
@@ -97,13 +93,8 @@ fn sources_of_one_table_are_billed_together_and_share_what_is_free() {
         usage("tool", "linode", Internet, 1_100_000_000_000),
     ];
     let bill = Bill::new(&book, &usages);
-<<<<<<< HEAD
     // The allowance of 100 GB goes to eu-central-1 first, by name: 60 GB there, 40 GB in us-east-1, where 10 TB cost
     // 0.09 and one more 0.085. The average of these is shared out 10 to 1. Between regions a GB costs 0.02.
-=======
-    // The allowance of 100 GB goes to eu-central-1 first, by name: 60 GB there, 40 GB in us-east-1, where 10 TB cost 0.09
-    // and one more 0.085. The average of these is shared out 10 to 1. Between regions a GB costs 0.02.
->>>>>>> evidence
     let us_east_1 = (10_240 - 40) * 90_000_000 + 1_024 * 85_000_000;
     let expected = [0, us_east_1 * 10 / 11 + 1, us_east_1 / 11, 0, 200_000_000, 500_000_000];
     let costs: Vec<i128> = bill.lines().iter().map(|line| line.cost().0).collect();
@@ -287,10 +278,7 @@ fn alternatives_are_told_honestly() {
     for (alternative, (name, total, fits)) in told.iter().zip(expected) {
         assert_eq!((alternative.name, alternative.total, alternative.fits), (name, Money::from_cents(total), fits));
         assert_eq!(alternative.saving, bill.total() - alternative.total);
-<<<<<<< HEAD
         assert_eq!(alternative.effective.to_string(), "2026-09-05");
-=======
->>>>>>> evidence
     }
     let many = [Usage { gets: 10_000_000, unbilled: 1, ..usage("human", "logs", Internet, 50_000_000_000_000) }];
     let fits: Vec<bool> = alternatives(&Bill::new(&book, &many)).iter().map(|told| told.fits).collect();
@@ -417,11 +405,7 @@ fn the_band_holds_nine_months_out_of_ten() {
     let mut random = StdRng::seed_from_u64(1);
     let rounds = 400;
     for known in [2, 3, 7, 21] {
-<<<<<<< HEAD
         let mut held = 0;
-=======
-        let (mut held, mut width) = (0, 0.0);
->>>>>>> evidence
         for _ in 0..rounds {
             // Days between 5 and 15 GB, about normal.
             let mut day = || (0..4).map(|_| random.random_range(5 * GB / 4..15 * GB / 4)).sum::<u64>();
@@ -430,15 +414,8 @@ fn the_band_holds_nine_months_out_of_ten() {
             let truth = Bill::new(&book, &truth).total();
             let told = project(&book, &days(NOVEMBER, all.into_iter().take(known)), month, |_| true).unwrap();
             held += usize::from((told.low..=told.high).contains(&truth));
-<<<<<<< HEAD
         }
         let share = held as f64 / rounds as f64;
-=======
-            width += (told.high - told.low).dollars() / rounds as f64;
-        }
-        let share = held as f64 / rounds as f64;
-        println!("{known} days: held {share}, width ${width:.2}");
->>>>>>> evidence
         assert!((0.86..=0.94).contains(&share), "{known} days: {share}");
     }
 }

@@ -55,17 +55,10 @@ pub(super) fn scaled(count: u64, numerator: u128, denominator: u128) -> u64 {
     u64::try_from(product.checked_div(denominator).unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
-<<<<<<< HEAD
 /// Whether S3 bills a request with this status, and the bytes of its answer. Errors of the server are free, and so is a
 /// 403 to a caller from outside the bucket owner's account (`own_account` false). All other answers are taken as
 /// billed, though a few redirects and malformed requests are free, too: no more than $0.0004 per thousand hangs on
 /// them. Source: Amazon S3 User Guide, "Billing for Amazon S3 error responses".
-=======
-/// Whether S3 bills a request with this status, and the bytes of its answer. Errors of the server are free, and so is a 403
-/// to a caller from outside the bucket owner's account (`own_account` false). All other answers are taken as billed,
-/// though a few redirects and malformed requests are free, too: no more than $0.0004 per thousand hangs on them.
-/// Source: Amazon S3 User Guide, "Billing for Amazon S3 error responses".
->>>>>>> evidence
 pub fn is_billed(status: u16, own_account: bool) -> bool {
     match status {
         403 => own_account,
