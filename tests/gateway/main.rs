@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests stand outside the core")]
 
 mod harness;
+#[path = "../simulator/mod.rs"]
+mod simulator;
 
 mod addresses_are_believed_from_proxies_only;
 mod anubis_answers_are_kept;
@@ -33,5 +35,6 @@ mod sites_are_addressed_by_host_and_prefix;
 mod the_engine_agrees_with_a_naive_one;
 mod the_guide_is_right;
 mod the_reference_policy;
+mod the_simulator_is_repeatable;
 mod three_gateways_count_as_one;
 mod urllib_downloads_images;
