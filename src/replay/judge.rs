@@ -32,6 +32,9 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// Transfers that are held to be under way at once.
 const MOST_TRANSFERS: usize = 100_000;
 
+/// Whoever is as suspicious is no person.
+const SUSPICIOUS: f64 = 0.8;
+
 /// One request of the past.
 #[derive(Debug, Clone)]
 pub struct Past<'a> {
@@ -218,7 +221,7 @@ impl Judge {
 
         let holder = holder(client.address, user_agent);
         let pass = match past.identity {
-            Identity::None => self.passes.get(holder, past.at),
+            Identity::None if !self.is_suspicious(client, user_agent, past.at) => self.passes.get(holder, past.at),
             _ => None,
         };
         let logged = Logged { user_agent: past.user_agent, referer: past.referer, host: past.host };
@@ -262,6 +265,12 @@ impl Judge {
         path.push_str(canonical.as_str());
         entry.path = path;
         entry
+    }
+
+    /// Whether the client does not act as people do: then it is not taken to have solved what it was taken to solve.
+    fn is_suspicious(&self, client: Client, user_agent: &str, now: Timestamp) -> bool {
+        let suspicion = self.memory.suspicion(client.prefix, user_agent, now).present();
+        suspicion.is_some_and(|suspicion| suspicion >= SUSPICIOUS)
     }
 
     /// What would have been done besides sending the object.

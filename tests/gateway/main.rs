@@ -30,6 +30,7 @@ mod refusals_speak_the_clients_dialect;
 mod reloads_change_all_or_nothing;
 mod replicas_share_what_they_count;
 mod schemas_say_what_is_accepted;
+mod scrapers_are_found;
 mod serving_needs_no_file;
 mod sites_are_addressed_by_host_and_prefix;
 mod the_engine_agrees_with_a_naive_one;
