@@ -9,7 +9,7 @@ use super::tree::Artifact;
 pub enum Variant {
     /// What thresholds and weights may be tuned with.
     Tuning,
-    /// Reserved for evaluation: other scrapers (sellers of proxies, programs, paths, timing) and other habits of people.
+    /// Reserved for evaluation: other scrapers (sellers of proxies, programs, paths, timing), other habits of people.
     /// Never look at it while tuning: what it says is only worth something as long as nothing was fitted to it.
     Held,
 }

@@ -1,4 +1,4 @@
-//! Chance that repeats: SplitMix64, written out here so that a seed means the same traffic whatever is updated elsewhere.
+//! Chance that repeats: SplitMix64, written out here so that a seed means the same whatever is updated elsewhere.
 
 use std::f64::consts::TAU;
 

@@ -1,7 +1,8 @@
 //! Programs, and the headers that each sends over HTTP/1.1, in its order and spelling.
 //!
-//! Chromium, curl, wget and urllib follow captures, the others their sources. Fetch metadata and client hints go only
-//! over TLS.
+//! The plain requests of Chromium, curl, wget and urllib stand as they were captured; where Range, Referer and other
+//! additions go, and all of the others, is what their sources say, not checked on the wire. Fetch metadata and client
+//! hints go only over TLS.
 
 use super::event::Event;
 

@@ -1,4 +1,4 @@
-//! Server access logs as S3 delivers them: many small files, some lines late, some twice, and some that nobody can read.
+//! Server access logs as S3 delivers them: many small files, lines late, twice, and some that nobody can read.
 
 #![allow(clippy::disallowed_methods, reason = "it writes files")]
 

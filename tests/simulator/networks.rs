@@ -1,7 +1,8 @@
 //! Where clients come from: a handful of prefixes of each kind of network.
 //!
-//! Our own networks are ranges for documentation. Those of clouds and crawlers are really theirs, as far as they publish
-//! them; those of people and proxies stand for access networks anywhere. Nobody behind them did what is simulated here.
+//! Our own networks are ranges for documentation. Those of clouds and crawlers are examples of what is theirs,
+//! not the lists of a day: whoever compares with a feed makes one from these constants. Those of people and proxies stand
+//! for access networks anywhere. Nobody behind them did what is simulated here.
 
 use super::chance::Chance;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,13 +14,13 @@ pub type Prefix = ([u8; 4], u8);
 pub const CI: &[Prefix] = &[([192, 0, 2, 0], 24)];
 /// The office: what a policy lists as network `internal`.
 pub const INTERNAL: &[Prefix] = &[([198, 51, 100, 0], 24)];
-/// EC2 in us-east-1, from ip-ranges.json.
+/// EC2 in us-east-1.
 pub const AWS_US_EAST_1: &[Prefix] =
     &[([3, 80, 0, 0], 12), ([3, 208, 0, 0], 12), ([3, 224, 0, 0], 12), ([18, 204, 0, 0], 14), ([54, 80, 0, 0], 13)];
-/// EC2 in eu-central-1, from ip-ranges.json.
+/// EC2 in eu-central-1.
 pub const AWS_EU_CENTRAL_1: &[Prefix] =
     &[([3, 64, 0, 0], 12), ([3, 120, 0, 0], 14), ([18, 184, 0, 0], 15), ([18, 192, 0, 0], 15)];
-/// GitHub's runners, from `actions` of api.github.com/meta.
+/// GitHub's runners: some of `actions` of api.github.com/meta.
 pub const GITHUB_ACTIONS: &[Prefix] = &[
     ([4, 148, 0, 0], 16),
     ([4, 149, 0, 0], 18),
@@ -28,9 +29,9 @@ pub const GITHUB_ACTIONS: &[Prefix] = &[
     ([4, 175, 0, 0], 16),
     ([4, 208, 0, 0], 15),
 ];
-/// Googlebot, from googlebot.json.
+/// Googlebot.
 pub const GOOGLEBOT: &[Prefix] = &[([66, 249, 64, 0], 20)];
-/// Other crawlers, from what their operators publish.
+/// Microsoft's.
 pub const BINGBOT: &[Prefix] = &[([40, 77, 167, 0], 24), ([157, 55, 39, 0], 24)];
 /// OpenAI's.
 pub const GPTBOT: &[Prefix] = &[([20, 171, 206, 0], 24), ([52, 230, 152, 0], 24)];

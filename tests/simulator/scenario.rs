@@ -51,7 +51,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// A month in which scrapers cost some $4 of some $140: protection is not needed.
+    /// Four weeks in which scrapers and crawlers cost some $7 of some $130: protection is not needed.
     pub fn clean(seed: u64) -> Self {
         Self {
             seed,
@@ -72,18 +72,18 @@ impl Scenario {
             crawler_requests: 36_000.0,
             tool_requests: 2_700.0,
             tool_image_bytes: 4.5 * GB,
-            scraper_bytes: 1.5 * GB,
+            scraper_bytes: 1.0 * GB,
             scraper_images: 0.3,
             slow_crawlers: 1,
         }
     }
 
-    /// A month in which scrapers cost some $18: it is to be watched, no more.
+    /// Four weeks in which they cost some $16: it is to be watched, no more.
     pub fn borderline(seed: u64) -> Self {
-        Self { scraper_bytes: 7.0 * GB, slow_crawlers: 2, ..Self::clean(seed) }
+        Self { scraper_bytes: 4.0 * GB, scraper_images: 0.4, slow_crawlers: 2, ..Self::clean(seed) }
     }
 
-    /// A month in which scrapers cost some $100: protection is needed.
+    /// Four weeks in which they cost some $100: protection is needed.
     pub fn scraped(seed: u64) -> Self {
         Self { scraper_bytes: 40.0 * GB, slow_crawlers: 4, ..Self::clean(seed) }
     }
