@@ -69,6 +69,8 @@ pub struct Fetch<'a> {
     pub referer: Option<&'a str>,
     /// The status of the answer.
     pub status: u16,
+    /// Bytes of its body, as far as they are known when it begins.
+    pub bytes: u64,
 }
 
 impl Fetch<'_> {

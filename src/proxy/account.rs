@@ -28,7 +28,7 @@ fn words(signals: Option<Signals>) -> Option<String> {
 
 impl Front {
     /// Has memory note what was asked for, and how it was answered.
-    pub(super) fn note_fetch(&self, request: &RequestHeader, status: u16, context: &Context) {
+    pub(super) fn note_fetch(&self, request: &RequestHeader, status: u16, bytes: u64, context: &Context) {
         let (Some(caller), Some(site), Some(path)) = (&context.caller, &context.site, &context.path) else { return };
         let header = |name| request.headers.get(name).map(header_text);
         let referer = header(REFERER).and_then(|referer| path_at(referer, &context.host));
@@ -40,6 +40,7 @@ impl Front {
             path: path.as_str(),
             referer: referer.and_then(|path| path.strip_prefix(site.prefix.as_deref().unwrap_or_default())),
             status,
+            bytes,
         });
     }
 
@@ -53,7 +54,7 @@ impl Front {
         }
 
         if status >= 400 && context.origin_stopwatch.is_some() {
-            self.note_fetch(session.req_header(), status, context);
+            self.note_fetch(session.req_header(), status, 0, context);
         }
 
         let site = context.site.as_ref().map_or(NO_SITE, |site| &*site.name);

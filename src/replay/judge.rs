@@ -253,6 +253,7 @@ impl Judge {
             path: canonical.as_str(),
             referer: referer(past),
             status: past.status,
+            bytes: past.bytes,
         });
         entry.key.would = self.would(past, client, &verdict, holder);
         if entry.key.would.is_none() && canonical.key().is_empty() {

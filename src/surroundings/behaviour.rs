@@ -22,6 +22,7 @@ struct Note {
     ends: [usize; 3],
     has_referer: bool,
     status: u16,
+    bytes: u64,
 }
 
 fn cut(text: &str) -> &str {
@@ -33,7 +34,7 @@ impl Note {
         let parts = [cut(fetch.user_agent), cut(fetch.site), cut(fetch.path), cut(fetch.referer.unwrap_or_default())];
         let ends = [1, 2, 3].map(|many| parts[..many].iter().map(|part| part.len()).sum());
         let (texts, has_referer) = (parts.concat().into_boxed_str(), fetch.referer.is_some());
-        Note { at: fetch.at, prefix: fetch.prefix, texts, ends, has_referer, status: fetch.status }
+        Note { at: fetch.at, prefix: fetch.prefix, texts, ends, has_referer, status: fetch.status, bytes: fetch.bytes }
     }
 
     fn fetch(&self) -> Fetch<'_> {
@@ -46,6 +47,7 @@ impl Note {
             path: &self.texts[site..path],
             referer: self.has_referer.then(|| &self.texts[path..]),
             status: self.status,
+            bytes: self.bytes,
         }
     }
 }
@@ -109,6 +111,7 @@ mod tests {
             path: "/run/log",
             referer,
             status: 200,
+            bytes: 0,
         };
         for referer in [None, Some(""), Some("/run/log.html")] {
             let note = Note::new(&fetch(referer));

@@ -1,13 +1,11 @@
 #[path = "../simulator/mod.rs"]
 mod simulator;
-mod harness {
-    #[path = "../../gateway/harness/judged.rs"]
-    pub mod judged;
-}
+#[path = "../gateway/harness/judged.rs"]
+mod judged;
 use simulator::{Scenario, Variant};
 fn main() {
     let days: u32 = std::env::args().nth(1).and_then(|d| d.parse().ok()).unwrap_or(7);
     let start = std::time::Instant::now();
-    let table = harness::judged::judged(&Scenario { variant: Variant::Tuning, ..Scenario::scraped(1) }.lasting(days));
+    let table = judged::judged(&Scenario { variant: Variant::Tuning, ..Scenario::scraped(1) }.lasting(days));
     println!("{}\n{:?}", table.print(), start.elapsed());
 }

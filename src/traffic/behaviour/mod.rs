@@ -50,13 +50,15 @@ pub enum Cause {
     Guessing,
     /// It reads robots.txt, as no browser does.
     Robots,
+    /// It took gigabytes and showed no page.
+    Bulk,
     /// Most clients with its User-Agent are suspicious.
     Agent,
 }
 
 impl Cause {
     /// Every cause with its word.
-    pub const WORDS: [(&'static str, Cause); 9] = [
+    pub const WORDS: [(&'static str, Cause); 10] = [
         ("no-parts", Cause::NoParts),
         ("no-page", Cause::NoPage),
         ("forged-referer", Cause::ForgedReferer),
@@ -65,6 +67,7 @@ impl Cause {
         ("round-the-clock", Cause::RoundTheClock),
         ("guessing", Cause::Guessing),
         ("robots", Cause::Robots),
+        ("bulk", Cause::Bulk),
         ("agent", Cause::Agent),
     ];
 
@@ -158,6 +161,7 @@ impl Behaviour {
             folder: hash((seen.site, folder(seen.path))),
             missing: matches!(seen.status, 403 | 404),
             robots: seen.path == "/robots.txt",
+            bytes: seen.bytes,
         };
         let session = self.sessions.entry(key).or_insert_with(|| Session::new(seen.at));
         if seen.at.since(session.last()) >= IDLE {

@@ -11,6 +11,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const OPEN: usize = 6;
 /// Fewer intervals say nothing about regularity.
 const ENOUGH_INTERVALS: f32 = 20.0;
+/// What a person may fetch by hand: an image or two, in bytes.
+const BULK: f64 = 5e9;
 /// Pauses beyond this are between two sittings.
 const PAUSE: Duration = Duration::from_secs(3600);
 
@@ -26,6 +28,7 @@ pub(super) struct Sight {
     pub folder: u64,
     pub missing: bool,
     pub robots: bool,
+    pub bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,6 +71,7 @@ pub(super) struct Session {
     forged: u32,
     missing: u32,
     hours: u32,
+    bytes: u64,
     folders: Few,
     /// Number, mean and sum of squared distances of the logarithms of intervals (B. P. Welford, Note on a Method for
     /// Calculating Corrected Sums of Squares and Products, Technometrics 4(3), 1962).
@@ -90,6 +94,7 @@ impl Session {
             forged: 0,
             missing: 0,
             hours: 0,
+            bytes: 0,
             folders: Few::default(),
             intervals: (0.0, 0.0, 0.0),
         }
@@ -108,6 +113,7 @@ impl Session {
         (self.last, self.previous) = (self.last.max(sight.at), sight.page);
         self.requests = self.requests.saturating_add(1);
         self.robots |= sight.robots;
+        self.bytes = self.bytes.saturating_add(sight.bytes);
         self.missing += u32::from(sight.missing);
         self.hours |= 1 << (sight.at.seconds() / 3600 % 24);
         self.folders.insert(sight.folder);
@@ -159,6 +165,7 @@ impl Session {
         } else {
             evidence.add(Cause::NoParts, 1.8 * unshown.min(4.0));
             evidence.add(Cause::NoPage, 0.7 * f64::from(self.orphans.min(6)));
+            evidence.add(Cause::Bulk, (self.bytes as f64 / BULK - 1.0).clamp(0.0, 4.0));
         }
         evidence.add(Cause::ForgedReferer, 0.6 * f64::from(self.forged.min(5)));
         let folders = self.folders.count();

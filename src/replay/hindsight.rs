@@ -1,0 +1,112 @@
+//! Who a client was is known only when it has gone: what a session did counts for all of it.
+//!
+//! Live, the first requests of a session are judged by what is known until then. The books of a log need not be: its
+//! entries wait until the client was idle for a while, and are entered under what it turned out to be. Verdicts stay what
+//! they would have been at the time.
+
+use crate::clock::Timestamp;
+use crate::network::IpNet;
+use crate::traffic::{Books, Entry, Key};
+use crate::verdict::Class;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A client that did nothing for so long has gone.
+const IDLE: Duration = Duration::from_secs(1800);
+/// Entries that wait at most: some 250 bytes each.
+const CAP: usize = 200_000;
+
+/// An entry that owns its texts.
+#[derive(Debug)]
+struct Waiting {
+    at: Timestamp,
+    key: Key,
+    bytes: u64,
+    path: Box<str>,
+}
+
+#[derive(Debug)]
+struct Session {
+    prefix: IpNet,
+    user_agent: Arc<str>,
+    last: Timestamp,
+    entries: Vec<Waiting>,
+}
+
+/// Entries that wait to be entered.
+#[derive(Debug, Default)]
+pub(super) struct Hindsight {
+    sessions: HashMap<(IpNet, Arc<str>), Session>,
+    /// Sessions by when they may have ended. One that went on stands here once more.
+    ends: VecDeque<(Timestamp, (IpNet, Arc<str>))>,
+    waiting: usize,
+}
+
+/// Whether hindsight may change what an entry is entered under: only those who were taken for people, or for nobody.
+fn may_change(class: Class) -> bool {
+    matches!(class, Class::Human | Class::Unknown)
+}
+
+impl Hindsight {
+    /// Takes an entry, and enters in `books` those of clients that have gone. `is_suspicious` judges a client as of a time.
+    pub fn take(
+        &mut self,
+        entry: Entry<'_>,
+        user_agent: &Arc<str>,
+        books: &mut Books,
+        is_suspicious: impl Fn(IpNet, &str, Timestamp) -> bool,
+    ) {
+        let now = entry.at;
+        while let Some((last, _)) = self.ends.front()
+            && (now.since(*last) >= IDLE || self.waiting >= CAP)
+        {
+            let Some((last, who)) = self.ends.pop_front() else { break };
+            if self.sessions.get(&who).is_some_and(|session| session.last <= last || self.waiting >= CAP) {
+                self.settle(&who, now, books, &is_suspicious);
+            }
+        }
+        if !may_change(entry.key.class) {
+            books.enter(entry);
+            return;
+        }
+        let who = (entry.prefix, user_agent.clone());
+        self.ends.push_back((now, who.clone()));
+        let session = self.sessions.entry(who).or_insert_with(|| Session {
+            prefix: entry.prefix,
+            user_agent: user_agent.clone(),
+            last: now,
+            entries: Vec::new(),
+        });
+        session.last = session.last.max(now);
+        session.entries.push(Waiting { at: now, key: entry.key, bytes: entry.bytes, path: entry.path.into() });
+        self.waiting += 1;
+    }
+
+    fn settle(
+        &mut self,
+        who: &(IpNet, Arc<str>),
+        now: Timestamp,
+        books: &mut Books,
+        is_suspicious: &impl Fn(IpNet, &str, Timestamp) -> bool,
+    ) {
+        let Some(session) = self.sessions.remove(who) else { return };
+        self.waiting -= session.entries.len();
+        let suspicious = is_suspicious(session.prefix, &session.user_agent, now);
+        for Waiting { at, mut key, bytes, path } in session.entries {
+            if suspicious {
+                key.class = Class::Suspect;
+            }
+            let user_agent = &*session.user_agent;
+            books.enter(Entry { at, key, prefix: session.prefix, bytes, user_agent, path: &path });
+        }
+    }
+
+    /// Enters all that waits.
+    pub fn finish(&mut self, now: Timestamp, books: &mut Books, is_suspicious: impl Fn(IpNet, &str, Timestamp) -> bool) {
+        let all: Vec<_> = self.sessions.keys().cloned().collect();
+        for who in all {
+            self.settle(&who, now, books, &is_suspicious);
+        }
+    }
+}
