@@ -124,6 +124,19 @@ impl Account {
             && self.taken() <= self.allowed(settings.bytes.0) / 2
     }
 
+    /// Whether a request from `prefix`, hashed, may draw on it.
+    fn admits(&self, prefix: u64, settings: &PassSettings, now: Timestamp) -> Result<(), PassError> {
+        if !self.has_budget(settings) {
+            return Err(PassError::Budget);
+        }
+        let users = || self.prefixes.iter().filter(|(_, seen)| now.since(*seen) < PREFIX_LEAVES);
+        let is_full = users().count() >= settings.prefixes.get() as usize;
+        if is_full && !users().any(|(known, _)| *known == prefix) {
+            return Err(PassError::Prefixes);
+        }
+        Ok(())
+    }
+
     fn taken(&self) -> u64 {
         self.bytes.saturating_add(self.reserved)
     }
@@ -175,10 +188,40 @@ impl Accounts {
                     self.count.fetch_sub(1, Ordering::Relaxed);
                     return Err(PassError::Full);
                 }
-                let tenths = if pass.first.0 < self.began.load(Ordering::Relaxed) { 1 } else { 10 };
-                act(&mut entry.insert(Account::new(tenths, pass.first, pass.expires)))
+                act(&mut entry.insert(self.unused(pass)))
             }
         }
+    }
+
+    /// The account of a pass that nothing is known of.
+    fn unused(&self, pass: &Pass) -> Account {
+        let tenths = if pass.first.0 < self.began.load(Ordering::Relaxed) { 1 } else { 10 };
+        Account::new(tenths, pass.first, pass.expires)
+    }
+
+    /// Looks at the account without making one.
+    fn look<R>(&self, pass: &Pass, see: impl FnOnce(&Account) -> R) -> R {
+        match self.table.get(&pass.id) {
+            Some(account) => see(&account),
+            None => see(&self.unused(pass)),
+        }
+    }
+
+    /// Whether [`draw`](Self::draw) would succeed now.
+    pub(super) fn could_draw(
+        &self,
+        pass: &Pass,
+        prefix: IpNet,
+        settings: &PassSettings,
+        now: Timestamp,
+    ) -> Result<(), PassError> {
+        let prefix = hashed(&self.secret, prefix);
+        self.look(pass, |account| account.admits(prefix, settings, now))
+    }
+
+    /// Whether [`renew`](Self::renew) would succeed now.
+    pub(super) fn could_renew(&self, pass: &Pass, settings: &PassSettings) -> bool {
+        self.look(pass, |account| account.is_modest(settings))
     }
 
     /// Draws one request. Fails where the budget is spent or too many prefixes use the pass.
@@ -191,16 +234,9 @@ impl Accounts {
     ) -> Result<(), PassError> {
         let prefix = hashed(&self.secret, prefix);
         self.with(pass, |account| {
-            if !account.has_budget(settings) {
-                return Err(PassError::Budget);
-            }
-            account.prefixes.retain(|(_, seen)| now.since(*seen) < PREFIX_LEAVES);
-            let full = account.prefixes.len() >= settings.prefixes.get() as usize;
-            match account.prefixes.iter_mut().find(|(known, _)| *known == prefix) {
-                Some((_, seen)) => *seen = now,
-                None if full => return Err(PassError::Prefixes),
-                None => account.prefixes.push((prefix, now)),
-            }
+            account.admits(prefix, settings, now)?;
+            account.prefixes.retain(|(known, seen)| *known != prefix && now.since(*seen) < PREFIX_LEAVES);
+            account.prefixes.push((prefix, now));
             account.requests = account.requests.saturating_add(1);
             account.added_requests = account.added_requests.saturating_add(1);
             self.note(&pass.id, account);
