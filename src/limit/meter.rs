@@ -1,17 +1,20 @@
 //! Counts a response while it is under way.
 
-use super::{Currency, Limit};
+use super::table::Entry;
+use super::{Currency, Exceeded, Limit};
 use smallvec::SmallVec;
 use std::fmt;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// No transfer is slowed below this, in bytes per second: slower ones fall silent for longer than clients wait, because
 /// what is read in one go is also written in one go.
 pub const FLOOR: u64 = 64 * 1024;
 
-/// One limit that a response is charged to. Gives its slot back when it is dropped, however the response ended.
+/// One limit that a response is charged to. Gives its slot back when it is dropped, and the bytes that were reserved and
+/// not sent, however the response ended.
 pub(super) struct Held {
     pub limit: Arc<Limit>,
     pub key: u128,
@@ -20,13 +23,31 @@ pub(super) struct Held {
     /// There was no slot left for it.
     pub extra: bool,
     pub enforced: bool,
+    /// Which of the charges named the limit.
+    pub charge: usize,
+    /// Whoever would have to wait for longer is refused, in nanoseconds.
+    pub patience: u64,
+    /// Bytes that were reserved and not sent yet.
+    pub reserved: AtomicU64,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if self.slot {
-            self.limit.table.at(self.key, |_, entry| entry.transfers = entry.transfers.saturating_sub(1));
+            self.limit.table.at(self.key, |_, entry| {
+                entry.transfers = entry.transfers.saturating_sub(1);
+                self.used(entry, u64::MAX);
+            });
         }
+    }
+}
+
+impl Held {
+    /// So many of the bytes that were reserved, or all that are left, need not be any more.
+    fn used(&self, entry: &mut Entry, bytes: u64) {
+        let left = self.reserved.load(Ordering::Relaxed);
+        self.reserved.store(left.saturating_sub(bytes), Ordering::Relaxed);
+        entry.reserved = entry.reserved.saturating_sub(left.min(bytes));
     }
 }
 
@@ -76,6 +97,34 @@ impl Quota {
 }
 
 impl Meter {
+    /// Reserves the `bytes` of a body that is about to be sent: what many transfers that begin together take must not be
+    /// known only when it has flowed. Slows nothing: only those who come later find less left.
+    ///
+    /// # Errors
+    /// A limit whose budget others have used up or reserved since the request was admitted.
+    pub fn reserve(&self, bytes: u64) -> Result<(), Exceeded> {
+        for held in self.held.iter().filter(|held| held.slot && bytes > 0) {
+            let limit = &held.limit;
+            let Some(bucket) = &limit.bytes else { continue };
+            let now = limit.now();
+            let wait = limit.table.at(held.key, |_, entry| {
+                let wait = bucket.wait(entry.bytes, entry.reserved.saturating_add(1), now);
+                if wait <= held.patience {
+                    // One body shuts others out for no longer than the whole budget would.
+                    let part = bytes.min(bucket.size());
+                    held.reserved.fetch_add(part, Ordering::Relaxed);
+                    entry.reserved = entry.reserved.saturating_add(part);
+                }
+                wait
+            });
+            if wait > held.patience {
+                let (limit, currency, charge) = (limit.name.clone(), Currency::Bytes, held.charge);
+                return Err(Exceeded { limit, currency, retry_after: Duration::from_nanos(wait), charge });
+            }
+        }
+        Ok(())
+    }
+
     /// Counts `bytes` more of the body, and says how long to wait before the next ones.
     pub fn sent(&self, bytes: u64) -> Duration {
         let mut wait = Duration::ZERO;
@@ -89,6 +138,7 @@ impl Meter {
             let (owed, transfers) = limit.table.at(held.key, |_, entry| {
                 let owed = limit.bytes.as_ref().map_or(0, |bucket| {
                     bucket.take(&mut entry.bytes, bytes, now);
+                    held.used(entry, bytes);
                     entry.added_bytes = entry.added_bytes.saturating_add(bytes);
                     bucket.wait(entry.bytes, 0, now)
                 });
@@ -127,7 +177,9 @@ impl Meter {
             {
                 let Some(bucket) = bucket else { continue };
                 let reset = Duration::from_nanos(due.saturating_sub(now));
-                quota.push(&limit.name, currency, bucket.size(), bucket.left(due, now), bucket.window(), reset);
+                let reserved = if currency == Currency::Bytes { entry.reserved } else { 0 };
+                let left = bucket.left(due, now).saturating_sub(reserved);
+                quota.push(&limit.name, currency, bucket.size(), left, bucket.window(), reset);
             }
             if let Some(most) = limit.settings.transfers {
                 let left = most.get().saturating_sub(entry.transfers);

@@ -16,12 +16,12 @@ pub use settings::{KeyBy, LimitSettings, Over};
 
 use crate::clock::Clock;
 use crate::verdict::LimitId;
-use bucket::Bucket;
+use bucket::{Bucket, nanos};
 use key::Hash;
 use meter::Held;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use table::{Entry, Table};
 
@@ -139,8 +139,12 @@ impl Limit {
 
     /// How long the request would have to wait, and for what.
     fn opinion(&self, entry: &Entry, manner: Manner, now: u64) -> Opinion {
-        let wait = |bucket: &Option<Bucket>, due: u64| bucket.as_ref().map_or(0, |bucket| bucket.wait(due, 1, now));
-        let (requests, bytes) = (wait(&self.requests, entry.requests), wait(&self.bytes, entry.bytes));
+        let wait = |bucket: &Option<Bucket>, due: u64, reserved: u64| {
+            bucket.as_ref().map_or(0, |bucket| bucket.wait(due, reserved.saturating_add(1), now))
+        };
+        // Who takes no bytes need not wait for those that others may yet take.
+        let reserved = if manner.has_body { entry.reserved } else { 0 };
+        let (requests, bytes) = (wait(&self.requests, entry.requests, 0), wait(&self.bytes, entry.bytes, reserved));
         let busy = manner.has_body && self.settings.transfers.is_some_and(|most| entry.transfers >= most.get());
         let (wait, currency) = match (bytes > requests, requests > 0, busy) {
             (true, ..) => (bytes, Currency::Bytes),
@@ -210,7 +214,7 @@ impl Limits {
             let Some(key) = limit.hash.key(&limit.settings.key, subject) else { continue };
             let now = limit.now();
             let may_refuse = limit.settings.over == Over::Refuse && !(enforced && manner.never_refused);
-            let patience = if enforced { u64::try_from(manner.patience.as_nanos()).unwrap_or(u64::MAX) } else { 0 };
+            let patience = if enforced { nanos(manner.patience) } else { 0 };
             let coarser = limit.hash.coarser(&limit.settings.key, subject);
             let refused_already = refused.is_some();
             let (key, opinion, refuses) = limit.table.with(key, coarser, now, |key, entry| {
@@ -245,8 +249,9 @@ impl Limits {
             }
             if !refuses && !refused_already {
                 let extra = enforced && opinion.busy;
-                let held = Held { limit: limit.clone(), key, slot: manner.has_body, extra, enforced };
-                admission.meter.held.push(held);
+                let patience = if enforced && may_refuse { patience } else { u64::MAX };
+                let (limit, slot, reserved) = (limit.clone(), manner.has_body, AtomicU64::new(0));
+                admission.meter.held.push(Held { limit, key, slot, extra, enforced, charge, patience, reserved });
             }
         }
         match refused {

@@ -1,4 +1,5 @@
-//! What replicas hear of limits. Transfers stay out: a replica that dies could not give its slots back.
+//! What replicas hear of limits. Transfers stay out, and the bytes that are reserved for them: a replica that dies could
+//! not give them back.
 
 use super::bucket::Bucket;
 use super::table::Entry;

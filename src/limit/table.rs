@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub requests: u64,
     /// When the bytes will have come back.
     pub bytes: u64,
+    /// Bytes that responses under way are still to send.
+    pub reserved: u64,
     /// Bytes that replicas have not been told of yet.
     pub added_bytes: u64,
     /// Requests that replicas have not been told of yet.

@@ -334,6 +334,46 @@ fn bytes_over_the_budget_slow_what_goes_on_and_refuse_what_is_new() {
 }
 
 #[test]
+fn bodies_that_begin_together_overrun_the_budget_by_one_at_most_and_are_not_slowed_by_it() {
+    let bench = bench(&[bytes(1000, 100 * SECOND)], 100);
+    let mut admitted: Vec<_> = (0..10).map(|_| bench.admit(&someone()).unwrap()).collect();
+    let begun: Vec<bool> = admitted.iter().map(|admission| admission.meter.reserve(600).is_ok()).collect();
+    assert_eq!(begun, [[true; 2].as_slice(), &[false; 8]].concat());
+    admitted.truncate(2);
+    let refused = admitted[0].meter.reserve(1).unwrap_err();
+    assert_eq!((refused.currency, refused.retry_after.as_secs()), (Currency::Bytes, 20));
+    assert!(bench.admit(&someone()).is_err(), "nor is anything new admitted");
+    let head = Manner { has_body: false, ..PLAIN };
+    assert!(bench.limits.admit(&[(&[0], true)], &someone(), head).is_ok(), "but for what takes no bytes");
+    assert_eq!(admitted[0].meter.quota().unwrap().state, "\"limit0-bytes\";r=0;t=0");
+    // What is sent takes the place of what was reserved for it, and the rest comes back at the end.
+    assert_eq!(admitted[0].meter.sent(600), Duration::ZERO);
+    assert_eq!(admitted[1].meter.sent(100), Duration::ZERO);
+    drop(admitted);
+    let next = bench.admit(&someone()).unwrap();
+    assert_eq!(next.meter.quota().unwrap().state, "\"limit0-bytes\";r=300;t=70");
+    assert!(next.meter.reserve(1_000_000).is_ok());
+    assert_eq!(next.meter.sent(300), Duration::ZERO, "no transfer is slowed for what it has not sent yet");
+    drop(next);
+    bench.clock.advance(100 * SECOND);
+    assert_eq!(bench.admit(&someone()).unwrap().meter.quota().unwrap().state, "\"limit0-bytes\";r=1000;t=0");
+}
+
+#[test]
+fn who_is_never_refused_may_begin_any_body() {
+    let pace = LimitSettings { over: Over::Pace, ..bytes(1000, 100 * SECOND) };
+    let never = Manner { never_refused: true, ..PLAIN };
+    for (limit, enforced, manner) in
+        [(pace, true, PLAIN), (bytes(1000, 100 * SECOND), false, PLAIN), (bytes(1000, 100 * SECOND), true, never)]
+    {
+        let bench = bench(&[limit], 100);
+        let admit = || bench.limits.admit(&[(&[0], enforced)], &someone(), manner).unwrap();
+        let admitted: Vec<_> = (0..10).map(|_| admit()).collect();
+        assert!(admitted.iter().all(|admission| admission.meter.reserve(600).is_ok()));
+    }
+}
+
+#[test]
 fn transfers_beyond_the_slots_go_slowly_until_others_end() {
     let bench = bench(&[LimitSettings { over: Over::Pace, ..transfers(1) }], 100);
     let first = bench.admit(&someone()).unwrap();

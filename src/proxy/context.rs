@@ -1,5 +1,6 @@
 //! What the gateway remembers of one request while it is being answered.
 
+use super::refusal::Refusal;
 use super::site::Site;
 use super::upstream::Failed;
 use crate::challenge::Pass;
@@ -141,6 +142,8 @@ pub struct Context {
     pub attempt: usize,
     /// To how many of its addresses no connection was made.
     pub addresses_tried: usize,
+    /// What to answer instead of a body for which a limit or the pass has no bytes left.
+    pub overdrawn: Option<Refusal>,
     /// The first failure of an origin.
     pub failed: Option<Failed>,
     /// The status of the last origin, when it did not have the object.
@@ -178,6 +181,7 @@ impl Context {
             cookie: None,
             attempt: 0,
             addresses_tried: 0,
+            overdrawn: None,
             failed: None,
             miss: None,
             origin_stopwatch: None,

@@ -120,6 +120,41 @@ async fn so_many_downloads_at_a_time_and_a_killed_one_gives_its_slot_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn downloads_that_begin_together_overrun_the_budget_by_one_at_most() {
+    let world = std::sync::Arc::new(world("{key: address, bytes: 3 MiB/h}").await);
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let world = world.clone();
+            tokio::spawn(async move { world.client(STRANGER).curl().get("/logs/big").await })
+        })
+        .collect();
+    let mut good = 0;
+    for client in clients {
+        let answer = client.await.unwrap();
+        assert!([200, 429].contains(&answer.status), "{answer:?}");
+        if answer.status == 200 {
+            good += answer.body.len();
+        } else {
+            assert!(answer.text().contains("downloaded too much"), "{}", answer.text());
+        }
+    }
+    assert_eq!(good, 4 * MIB, "three, and the body that crosses the line");
+    let refused = "windscreen_limits_hit_total{limit=\"one\",mode=\"enforce\",outcome=\"refuse\",site=\"logs\"}";
+    assert_eq!(world.metric(refused).await, 18.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_download_gives_back_what_it_did_not_take() {
+    let world = world("{key: address, bytes: 60 MiB/h}").await;
+    world.put("logs", "huge", &vec![7; 32 * MIB]);
+    let first = Download::begin(&world, "/logs/huge").await;
+    let second = Download::begin(&world, "/logs/huge").await;
+    assert_eq!(world.client(STRANGER).curl().get("/logs/small").await.status, 429);
+    drop((first, second));
+    eventually("there is room", async || world.client(STRANGER).curl().get("/logs/small").await.status == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_slot_is_lost_however_many_clients_are_killed() {
     let world = std::sync::Arc::new(world("{key: address, transfers: 16}").await);
     let kill = |number: usize| {
