@@ -20,6 +20,8 @@ pub(super) struct Held {
     pub key: u128,
     /// It takes a slot.
     pub slot: bool,
+    /// It is delayed in place of being refused.
+    pub waits: bool,
     /// There was no slot left for it.
     pub extra: bool,
     pub enforced: bool,
@@ -33,9 +35,10 @@ pub(super) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.slot {
+        if self.slot || self.waits {
             self.limit.table.at(self.key, |_, entry| {
-                entry.transfers = entry.transfers.saturating_sub(1);
+                entry.transfers = entry.transfers.saturating_sub(self.slot.into());
+                entry.waiting = entry.waiting.saturating_sub(self.waits.into());
                 self.used(entry, u64::MAX);
             });
         }
@@ -97,6 +100,14 @@ impl Quota {
 }
 
 impl Meter {
+    /// The delay of the request is over.
+    pub fn waited(&mut self) {
+        for held in self.held.iter_mut().filter(|held| held.waits) {
+            held.limit.table.at(held.key, |_, entry| entry.waiting = entry.waiting.saturating_sub(1));
+            held.waits = false;
+        }
+    }
+
     /// Reserves the `bytes` of a body that is about to be sent: what many transfers that begin together take must not be
     /// known only when it has flowed. Slows nothing: only those who come later find less left.
     ///

@@ -29,6 +29,8 @@ use table::{Entry, Table};
 pub const DEFAULT_CAP: usize = 500_000;
 /// No request is delayed for longer, so that no client takes the silence for a failure: image-download waits 10 s.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// So many requests of one key may be delayed at a time in place of being refused: each holds a connection.
+const MOST_WAITING: u32 = 64;
 /// A table is swept in so many steps, one for each call of [`Limits::sweep`].
 const SWEEP_STEPS: usize = 16;
 
@@ -61,7 +63,7 @@ pub struct Exceeded {
 pub struct Manner {
     /// It is delayed, whatever the limits say: a client that signs would try again with a stale signature.
     pub never_refused: bool,
-    /// It is rather delayed for so long than refused.
+    /// It is rather delayed for so long than refused, unless too many of its key are delayed already.
     pub patience: Duration,
     /// The response has a body, so that it takes a slot while it is under way.
     pub has_body: bool,
@@ -214,13 +216,16 @@ impl Limits {
             let Some(key) = limit.hash.key(&limit.settings.key, subject) else { continue };
             let now = limit.now();
             let may_refuse = limit.settings.over == Over::Refuse && !(enforced && manner.never_refused);
+            let may_wait = enforced && may_refuse;
             let patience = if enforced { nanos(manner.patience) } else { 0 };
             let coarser = limit.hash.coarser(&limit.settings.key, subject);
             let refused_already = refused.is_some();
             let (key, opinion, refuses) = limit.table.with(key, coarser, now, |key, entry| {
                 let opinion = limit.opinion(entry, manner, now);
-                let refuses = may_refuse && (opinion.busy || opinion.wait > patience);
+                let is_crowded = opinion.wait > 0 && entry.waiting >= MOST_WAITING;
+                let refuses = may_refuse && (opinion.busy || opinion.wait > patience || is_crowded);
                 if !refuses && !refused_already {
+                    entry.waiting += u32::from(may_wait && opinion.wait > 0);
                     if let Some(bucket) = &limit.requests {
                         bucket.take(&mut entry.requests, 1, now);
                         entry.added_requests = entry.added_requests.saturating_add(1);
@@ -249,9 +254,20 @@ impl Limits {
             }
             if !refuses && !refused_already {
                 let extra = enforced && opinion.busy;
-                let patience = if enforced && may_refuse { patience } else { u64::MAX };
-                let (limit, slot, reserved) = (limit.clone(), manner.has_body, AtomicU64::new(0));
-                admission.meter.held.push(Held { limit, key, slot, extra, enforced, charge, patience, reserved });
+                let patience = if may_wait { patience } else { u64::MAX };
+                let (waits, slot, reserved) = (may_wait && opinion.wait > 0, manner.has_body, AtomicU64::new(0));
+                let limit = limit.clone();
+                admission.meter.held.push(Held {
+                    limit,
+                    key,
+                    slot,
+                    waits,
+                    extra,
+                    enforced,
+                    charge,
+                    patience,
+                    reserved,
+                });
             }
         }
         match refused {

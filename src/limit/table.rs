@@ -28,12 +28,14 @@ pub(super) struct Entry {
     pub added_requests: u32,
     /// Responses under way.
     pub transfers: u32,
+    /// Requests that are delayed at the moment and could be refused instead.
+    pub waiting: u32,
 }
 
 impl Entry {
     /// Whether it says nothing more than that of a key never seen.
     fn is_idle(&self, now: u64) -> bool {
-        self.requests <= now && self.bytes <= now && self.transfers == 0 && !self.has_news()
+        self.requests <= now && self.bytes <= now && self.transfers == 0 && self.waiting == 0 && !self.has_news()
     }
 
     fn has_news(&self) -> bool {

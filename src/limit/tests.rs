@@ -321,6 +321,28 @@ fn a_page_that_is_open_rather_waits_than_breaks() {
 }
 
 #[test]
+fn so_many_of_one_key_are_delayed_at_a_time_and_others_refused() {
+    let head = Manner { patience: Duration::MAX, has_body: false, ..PLAIN };
+    let fetch = Manner { patience: LONGEST_DELAY, ..PLAIN };
+    for (limit, manner) in [(requests(1, 1), head), (requests(100, 1), fetch), (bytes(10, SECOND), fetch)] {
+        let bench = bench(&[limit], 100);
+        let admit = |subject: &Subject<'_>| bench.limits.admit(&[(&[0], true)], subject, manner);
+        bench.admit(&someone()).unwrap().meter.sent(11);
+        let mut waiting: Vec<_> = std::iter::from_fn(|| admit(&someone()).ok()).take(1000).collect();
+        assert_eq!(waiting.len(), 64, "{manner:?}");
+        assert!(waiting.iter().all(|admission| !admission.delay.is_zero()));
+        assert_eq!(admit(&at(Ipv4Addr::new(192, 0, 2, 2))).unwrap().delay, Duration::ZERO, "nobody else is crowded");
+        waiting[0].meter.waited();
+        let next = admit(&someone());
+        assert!(next.is_ok() && admit(&someone()).is_err(), "one has gone on");
+        waiting.pop();
+        assert!(admit(&someone()).is_ok(), "one has left");
+        let signed = Manner { never_refused: true, ..manner };
+        assert!(bench.limits.admit(&[(&[0], true)], &someone(), signed).is_ok());
+    }
+}
+
+#[test]
 fn bytes_over_the_budget_slow_what_goes_on_and_refuse_what_is_new() {
     let bench = bench(&[bytes(1_000_000, 100 * SECOND)], 100);
     let first = bench.admit(&someone()).unwrap();

@@ -39,9 +39,14 @@ impl Front {
             verdict.charges.iter().map(|charge| (&*charge.limits, charge.enforced)).collect();
         let subject = self.subject(limits, caller.client, &site.name, pass);
         let manner = Manner {
-            never_refused: method == "HEAD" || caller.identity == Identity::Signature,
-            // A page that is open lives by its fetches. They are charged all the same.
-            patience: if caller.dialect == Dialect::Fetch { LONGEST_DELAY } else { Duration::ZERO },
+            never_refused: caller.identity == Identity::Signature,
+            patience: match (method, caller.dialect) {
+                // Nobody reads why a HEAD failed.
+                ("HEAD", _) => Duration::MAX,
+                // A page that is open lives by its fetches. They are charged all the same.
+                (_, Dialect::Fetch) => LONGEST_DELAY,
+                _ => Duration::ZERO,
+            },
             has_body: method != "HEAD",
         };
         let metrics = &self.gateway.metrics;

@@ -173,6 +173,7 @@ impl ProxyHttp for Front {
         let decision = self.decide(session, context);
         if let decide::Decision::Forward = decision {
             delay(context.delay).await;
+            context.meter.waited();
             return Ok(false);
         }
         // What is no object costs next to nothing, and is not delayed.

@@ -198,6 +198,39 @@ async fn an_open_page_is_delayed_rather_than_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn heads_wait_in_bounded_numbers_and_the_rest_are_refused_in_their_dialect() {
+    let world = std::sync::Arc::new(world("{key: prefix, bytes: 900 B/h}").await);
+    assert_eq!(world.client(STRANGER).curl().get("/logs/small").await.status, 200);
+    let start = Instant::now();
+    let clients: Vec<_> = (0..80)
+        .map(|number| {
+            let world = world.clone();
+            let client = move || match number % 2 {
+                0 => world.client(STRANGER).curl(),
+                _ => world.client(STRANGER).header("User-Agent", "Python-urllib/3.13"),
+            };
+            tokio::spawn(async move {
+                let answer = client().send("HEAD", "/logs/small").await;
+                (number % 2, answer.status, answer.header("retry-after").is_some(), start.elapsed().as_secs_f64())
+            })
+        })
+        .collect();
+    let mut delayed = 0;
+    for client in clients {
+        match client.await.unwrap() {
+            (_, 200, false, seconds) => {
+                assert!((4.5..9.0).contains(&seconds), "{seconds}");
+                delayed += 1;
+            }
+            (0, 429, true, seconds) | (1, 503, true, seconds) => assert!(seconds < 4.5, "{seconds}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(delayed, 64);
+    assert_eq!(world.client(CI).curl().send("HEAD", "/logs/small").await.status, 200, "nobody else is crowded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn passes_are_capped_over_a_network_and_get_harder() {
     let policy = "version: 1\nmode: enforce\nrules: [{name: all, action: challenge}]\ndefault: {action: allow}\n\
         limits: {passes: {key: prefix, requests: 5/h}}\n\
