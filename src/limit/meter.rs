@@ -79,6 +79,23 @@ pub struct Quota {
 const LARGEST: u64 = 999_999_999_999_999;
 
 impl Quota {
+    fn add(&mut self, limit: &Limit, entry: &Entry, now: u64) {
+        for (currency, bucket, due, reserved) in [
+            (Currency::Requests, &limit.requests, entry.requests, 0),
+            (Currency::Bytes, &limit.bytes, entry.bytes, entry.reserved),
+        ] {
+            let Some(bucket) = bucket else { continue };
+            let reset = Duration::from_nanos(due.saturating_sub(now));
+            let left = bucket.left(due, now).saturating_sub(reserved);
+            self.push(&limit.name, currency, bucket.size(), left, bucket.window(), reset);
+        }
+        if let Some(most) = limit.settings.transfers {
+            let left = most.get().saturating_sub(entry.transfers);
+            let (none, most) = (Duration::ZERO, most.get().into());
+            self.push(&limit.name, Currency::Transfers, most, left.into(), none, none);
+        }
+    }
+
     fn push(&mut self, name: &str, currency: Currency, quota: u64, left: u64, window: Duration, reset: Duration) {
         if !self.policy.is_empty() {
             self.policy.push_str(", ");
@@ -96,6 +113,15 @@ impl Quota {
             let _ = write!(self.policy, ";w={}", window.as_millis().div_ceil(1000).max(1));
             let _ = write!(self.state, ";t={}", reset.as_millis().div_ceil(1000));
         }
+    }
+}
+
+impl Limit {
+    /// What the client of `entry` is told.
+    pub(super) fn quota(&self, entry: &Entry, now: u64) -> Quota {
+        let mut quota = Quota::default();
+        quota.add(self, entry, now);
+        quota
     }
 }
 
@@ -118,7 +144,7 @@ impl Meter {
             let limit = &held.limit;
             let Some(bucket) = &limit.bytes else { continue };
             let now = limit.now();
-            let wait = limit.table.at(held.key, |_, entry| {
+            let (wait, entry) = limit.table.at(held.key, |_, entry| {
                 let wait = bucket.wait(entry.bytes, entry.reserved.saturating_add(1), now);
                 if wait <= held.patience {
                     // One body shuts others out for no longer than the whole budget would.
@@ -126,11 +152,16 @@ impl Meter {
                     held.reserved.fetch_add(part, Ordering::Relaxed);
                     entry.reserved = entry.reserved.saturating_add(part);
                 }
-                wait
+                (wait, *entry)
             });
             if wait > held.patience {
-                let (limit, currency, charge) = (limit.name.clone(), Currency::Bytes, held.charge);
-                return Err(Exceeded { limit, currency, retry_after: Duration::from_nanos(wait), charge });
+                return Err(Exceeded {
+                    limit: limit.name.clone(),
+                    currency: Currency::Bytes,
+                    retry_after: Duration::from_nanos(wait),
+                    charge: held.charge,
+                    quota: Some(limit.quota(&entry, now)),
+                });
             }
         }
         Ok(())
@@ -181,21 +212,8 @@ impl Meter {
     pub fn quota(&self) -> Option<Quota> {
         let mut quota = Quota::default();
         for Held { limit, key, .. } in self.held.iter().filter(|held| held.enforced) {
-            let Some(entry) = limit.table.get(*key) else { continue };
-            let now = limit.now();
-            for (currency, bucket, due) in
-                [(Currency::Requests, &limit.requests, entry.requests), (Currency::Bytes, &limit.bytes, entry.bytes)]
-            {
-                let Some(bucket) = bucket else { continue };
-                let reset = Duration::from_nanos(due.saturating_sub(now));
-                let reserved = if currency == Currency::Bytes { entry.reserved } else { 0 };
-                let left = bucket.left(due, now).saturating_sub(reserved);
-                quota.push(&limit.name, currency, bucket.size(), left, bucket.window(), reset);
-            }
-            if let Some(most) = limit.settings.transfers {
-                let left = most.get().saturating_sub(entry.transfers);
-                let (none, most) = (Duration::ZERO, most.get().into());
-                quota.push(&limit.name, Currency::Transfers, most, left.into(), none, none);
+            if let Some(entry) = limit.table.get(*key) {
+                quota.add(limit, &entry, limit.now());
             }
         }
         (!quota.policy.is_empty()).then_some(quota)

@@ -56,6 +56,8 @@ pub struct Exceeded {
     pub retry_after: Duration,
     /// Which of the charges named the limit.
     pub charge: usize,
+    /// What the client is told of the limit, where that refuses the request.
+    pub quota: Option<Quota>,
 }
 
 /// How a request may be treated when it is over a limit.
@@ -220,7 +222,7 @@ impl Limits {
             let patience = if enforced { nanos(manner.patience) } else { 0 };
             let coarser = limit.hash.coarser(&limit.settings.key, subject);
             let refused_already = refused.is_some();
-            let (key, opinion, refuses) = limit.table.with(key, coarser, now, |key, entry| {
+            let (key, entry, opinion, refuses) = limit.table.with(key, coarser, now, |key, entry| {
                 let opinion = limit.opinion(entry, manner, now);
                 let is_crowded = opinion.wait > 0 && entry.waiting >= MOST_WAITING;
                 let refuses = may_refuse && (opinion.busy || opinion.wait > patience || is_crowded);
@@ -232,20 +234,19 @@ impl Limits {
                     }
                     entry.transfers += u32::from(manner.has_body);
                 }
-                (key, opinion, refuses)
+                (key, *entry, opinion, refuses)
             });
             let is_over = opinion.wait > 0 || opinion.busy;
             let wait = Duration::from_nanos(opinion.wait);
             let exceeded = || {
                 let retry_after = if opinion.busy { wait.max(LONGEST_DELAY) } else { wait };
-                Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge }
+                Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge, quota: None }
             };
             if refuses && enforced {
                 let exceeded = exceeded();
-                refused = Some(match refused {
-                    Some(other) if other.retry_after >= exceeded.retry_after => other,
-                    _ => exceeded,
-                });
+                if refused.as_ref().is_none_or(|other| other.retry_after < exceeded.retry_after) {
+                    refused = Some(Exceeded { quota: Some(limit.quota(&entry, now)), ..exceeded });
+                }
             } else if is_over {
                 admission.over.push(exceeded());
                 if enforced {
@@ -284,11 +285,12 @@ impl Limits {
         let manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: false };
         let limits = ids.iter().filter_map(|id| self.all.get(*id));
         let exceeded = limits.filter_map(|limit| {
-            let entry = limit.find(subject)?;
-            let opinion = limit.opinion(&entry, manner, limit.now());
-            let retry_after = Duration::from_nanos(opinion.wait);
-            let exceeded = Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge: 0 };
-            (opinion.wait > 0).then_some(exceeded)
+            let (entry, now) = (limit.find(subject)?, limit.now());
+            let Opinion { wait, currency, .. } = limit.opinion(&entry, manner, now);
+            let (name, retry_after) = (limit.name.clone(), Duration::from_nanos(wait));
+            let exceeded =
+                || Exceeded { limit: name, currency, retry_after, charge: 0, quota: Some(limit.quota(&entry, now)) };
+            (wait > 0).then(exceeded)
         });
         exceeded.max_by_key(|exceeded| exceeded.retry_after)
     }

@@ -259,6 +259,8 @@ fn the_strictest_limit_answers_and_a_refusal_charges_nothing() {
     assert!(admit().is_ok());
     let refused = admit().unwrap_err();
     assert_eq!((&*refused.limit, refused.retry_after), ("limit1", 60 * SECOND));
+    let told = Quota { policy: "\"limit1\";q=1;w=60".into(), state: "\"limit1\";r=0;t=60".into() };
+    assert_eq!(refused.quota, Some(told), "it alone is told of");
     for _ in 0..50 {
         assert!(admit().is_err());
     }

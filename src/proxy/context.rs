@@ -6,7 +6,7 @@ use super::upstream::Failed;
 use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
-use crate::limit::Meter;
+use crate::limit::{Meter, Quota};
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Verdict};
 use http::StatusCode;
@@ -124,6 +124,8 @@ pub struct Context {
     pub reason: Option<&'static str>,
     /// A limit that was exceeded, enforced or not.
     pub limit: Option<OverLimit>,
+    /// What the client is told of the limit that refused it.
+    pub quota: Option<Quota>,
     /// What counts the response.
     pub meter: Meter,
     /// How long the request is delayed before it is answered.
@@ -171,6 +173,7 @@ impl Context {
             done: Done::Refuse,
             reason: None,
             limit: None,
+            quota: None,
             meter: Meter::default(),
             delay: Duration::ZERO,
             held: Duration::ZERO,

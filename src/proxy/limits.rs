@@ -89,6 +89,7 @@ impl Front {
         let labels = [site, &*exceeded.limit, "enforce", "refuse"];
         self.gateway.metrics.limits_hit.with_label_values(&labels).inc();
         context.limit = Some(OverLimit { limit: exceeded.limit, rule, enforced: true });
+        context.quota = exceeded.quota;
         context.done = Done::Limit;
     }
 

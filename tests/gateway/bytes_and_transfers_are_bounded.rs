@@ -136,6 +136,7 @@ async fn downloads_that_begin_together_overrun_the_budget_by_one_at_most() {
             good += answer.body.len();
         } else {
             assert!(answer.text().contains("downloaded too much"), "{}", answer.text());
+            assert!(answer.header("ratelimit").unwrap().starts_with("\"one-bytes\";r=0;t="));
         }
     }
     assert_eq!(good, 4 * MIB, "three, and the body that crosses the line");
@@ -246,6 +247,7 @@ async fn passes_are_capped_over_a_network_and_get_harder() {
     assert_eq!(answer.status, 429);
     assert!(answer.text().contains("Too many passes"), "{}", answer.text());
     assert!(answer.header("retry-after").is_some());
+    assert_eq!(answer.header("ratelimit-policy"), Some("\"passes\";q=5;w=3600"));
     issue(&world, CI, "/logs/a").await;
 }
 
