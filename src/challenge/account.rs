@@ -85,8 +85,8 @@ impl Account {
         sums.into_iter().chain([(PREFIXES, Change::Members { seen: self.prefixes.to_vec(), expires })])
     }
 
-    /// Takes over what others know of one part.
-    fn learn(&mut self, space: &str, total: &Total) {
+    /// Takes over what others know of one part at `now`.
+    fn learn(&mut self, space: &str, total: &Total, now: Timestamp) {
         match (space, total) {
             (REQUESTS, Total::Sum(sum)) => {
                 self.requests = self.requests.max(sum.saturating_add(self.added_requests));
@@ -96,7 +96,8 @@ impl Account {
                 }
             }
             (BYTES, Total::Sum(sum)) => self.bytes = self.bytes.max(sum.saturating_add(self.added_bytes)),
-            (RENEWALS, Total::Sum(sum)) => self.renewals = self.renewals.max(*sum),
+            // Its bonus has been given, so that none is due here before another half lifetime.
+            (RENEWALS, Total::Sum(sum)) if *sum > self.renewals => (self.renewals, self.renewed) = (*sum, now),
             (PREFIXES, Total::Members(members)) => {
                 for (prefix, seen) in members {
                     match self.prefixes.iter_mut().find(|(known, _)| known == prefix) {
@@ -150,6 +151,8 @@ pub(super) struct Accounts {
     /// Passes first issued before this are unknown for what they have used: at first the start, later also the newest
     /// account that had to be forgotten before its time.
     began: AtomicU64,
+    /// The latest time that was told: what replicas say comes without one.
+    latest: AtomicU64,
     /// Whether replicas are told, and of which accounts they should be.
     sharing: AtomicBool,
     news: Mutex<Vec<[u8; 16]>>,
@@ -163,9 +166,18 @@ impl Accounts {
             table: DashMap::with_shard_amount(SHARDS),
             count: AtomicUsize::new(0),
             began: AtomicU64::new(now.0),
+            latest: AtomicU64::new(now.0),
             sharing: AtomicBool::new(false),
             news: Mutex::default(),
         }
+    }
+
+    fn is_now(&self, now: Timestamp) {
+        self.latest.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    fn latest(&self) -> Timestamp {
+        Timestamp(self.latest.load(Ordering::Relaxed))
     }
 
     /// From now on keeps track of what replicas should hear.
@@ -232,6 +244,7 @@ impl Accounts {
         settings: &PassSettings,
         now: Timestamp,
     ) -> Result<(), PassError> {
+        self.is_now(now);
         let prefix = hashed(&self.secret, prefix);
         self.with(pass, |account| {
             account.admits(prefix, settings, now)?;
@@ -268,6 +281,7 @@ impl Accounts {
     /// Whether the pass may be renewed until `expires`. The bonus is given once per half lifetime, however many
     /// requests ask at once.
     pub(super) fn renew(&self, pass: &Pass, settings: &PassSettings, expires: Timestamp, now: Timestamp) -> bool {
+        self.is_now(now);
         let renewed = self.with(pass, |account| {
             if !account.is_modest(settings) {
                 return Ok(false);
@@ -286,6 +300,7 @@ impl Accounts {
     /// Forgets accounts whose pass can no longer be used or renewed. In a table that is nearly full also those whose
     /// pass has expired but could still be renewed: such a pass is then worth a tenth.
     pub(super) fn sweep(&self, grace: Duration, now: Timestamp) {
+        self.is_now(now);
         let grace = if self.len() > CAP / 10 * 9 { Duration::ZERO } else { grace };
         self.table.retain(|_, account| {
             let keep = account.expires + grace >= now;
@@ -331,7 +346,7 @@ impl Replicated for Accounts {
     fn merge(&self, totals: &[(CounterId, Total)]) {
         for (id, total) in totals {
             if let Some(mut account) = self.table.get_mut(&id.key.to_be_bytes()) {
-                account.learn(id.space, total);
+                account.learn(id.space, total, self.latest());
             }
         }
     }
@@ -361,7 +376,8 @@ impl Replicated for Accounts {
             }
             // When it was first issued, nobody has written down; when it was renewed last neither: no bonus is due soon.
             let began = Timestamp(self.began.load(Ordering::Relaxed));
-            self.table.entry(key).or_insert_with(|| Account::new(10, began, expires)).learn(id.space, &total);
+            let mut account = self.table.entry(key).or_insert_with(|| Account::new(10, began, expires));
+            account.learn(id.space, &total, self.latest());
         }
     }
 }
@@ -374,5 +390,82 @@ fn without_addition(change: Change) -> Change {
     match change {
         Change::Sum { view, expires, .. } => Change::Sum { add: 0, view, expires },
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const START: Timestamp = Timestamp(1_000_000_000);
+
+    fn settings() -> PassSettings {
+        let mut diagnostics = crate::document::Diagnostics::default();
+        let text = "{requests: 100, bytes: 1 MB, per: 1h, renew_until: 24h}";
+        crate::document::read(text, &mut diagnostics).unwrap()
+    }
+
+    fn pass() -> Pass {
+        Pass { id: [1; 16], site: "logs".into(), difficulty: 64, expires: START + 60 * MINUTE, first: START }
+    }
+
+    /// Everybody hears the largest of what all see, and what all have added.
+    fn exchange(replicas: &[Accounts], sums: &mut std::collections::BTreeMap<CounterId, u64>) {
+        let told: Vec<_> = replicas.iter().map(|replica| replica.changes(1000)).collect();
+        for (id, change) in told.iter().flatten() {
+            if let Change::Sum { add, view, .. } = change {
+                let sum = sums.entry(*id).or_default();
+                *sum = (*sum + add).max(*view);
+            }
+        }
+        for (replica, told) in replicas.iter().zip(told) {
+            let totals: Vec<_> =
+                told.iter().filter_map(|(id, _)| sums.get(id).map(|sum| (*id, Total::Sum(*sum)))).collect();
+            replica.merge(&totals);
+        }
+    }
+
+    #[test]
+    fn the_bonus_of_a_renewal_is_given_once_over_all_replicas() {
+        let (settings, pass, mut sums) = (settings(), pass(), Default::default());
+        let replicas: Vec<_> = (0..3).map(|_| Accounts::new([7; 16], START)).collect();
+        replicas.iter().for_each(Accounts::share);
+        for minute in 0..=120u32 {
+            let now = START + MINUTE * minute;
+            for replica in &replicas {
+                let expires = now + 60 * MINUTE;
+                let asked = replica.with(&pass, |account| {
+                    replica.note(&pass.id, account);
+                    Ok(())
+                });
+                assert_eq!(asked, Ok(()));
+                if minute > 0 {
+                    assert!(replica.renew(&pass, &settings, expires, now), "each renews, bonus or not");
+                }
+                exchange(&replicas, &mut sums);
+            }
+        }
+        for replica in &replicas {
+            assert_eq!(replica.table.get(&pass.id).unwrap().renewals, 4, "one in each half lifetime");
+        }
+    }
+
+    #[test]
+    fn to_look_at_a_pass_makes_no_account_and_says_what_a_request_would_find() {
+        let (settings, pass) = (settings(), pass());
+        let prefix = |number: u8| IpNet::new_assert([192, 0, number, 0].into(), 24);
+        let accounts = Accounts::new([7; 16], START);
+        let could = |number| accounts.could_draw(&pass, prefix(number), &settings, START);
+        let draw = |number| accounts.draw(&pass, prefix(number), &settings, START);
+        assert_eq!((could(1), accounts.len()), (Ok(()), 0));
+        for number in 1..=3 {
+            assert_eq!((could(number), draw(number)), (Ok(()), Ok(())));
+        }
+        assert_eq!((could(4), draw(4)), (Err(PassError::Prefixes), Err(PassError::Prefixes)));
+        assert!(accounts.could_renew(&pass, &settings));
+        (0..97).for_each(|_| assert_eq!((could(1), draw(1)), (Ok(()), Ok(()))));
+        assert_eq!((could(1), draw(1)), (Err(PassError::Budget), Err(PassError::Budget)));
+        assert!(!accounts.could_renew(&pass, &settings));
     }
 }
