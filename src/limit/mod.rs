@@ -138,7 +138,7 @@ impl Limit {
     /// What is known of `subject`.
     fn find(&self, subject: &Subject<'_>) -> Option<Entry> {
         let key = self.hash.key(&self.settings.key, subject)?;
-        self.table.find(key, self.hash.coarser(&self.settings.key, subject))
+        self.table.find(key, self.hash.around(&self.settings.key, subject))
     }
 
     /// How long the request would have to wait, and for what.
@@ -220,9 +220,9 @@ impl Limits {
             let may_refuse = limit.settings.over == Over::Refuse && !(enforced && manner.never_refused);
             let may_wait = enforced && may_refuse;
             let patience = if enforced { nanos(manner.patience) } else { 0 };
-            let coarser = limit.hash.coarser(&limit.settings.key, subject);
+            let around = limit.hash.around(&limit.settings.key, subject);
             let refused_already = refused.is_some();
-            let (key, entry, opinion, refuses) = limit.table.with(key, coarser, now, |key, entry| {
+            let (key, entry, opinion, refuses) = limit.table.with(key, around, now, |key, entry| {
                 let opinion = limit.opinion(entry, manner, now);
                 let is_crowded = opinion.wait > 0 && entry.waiting >= MOST_WAITING;
                 let refuses = may_refuse && (opinion.busy || opinion.wait > patience || is_crowded);

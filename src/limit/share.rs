@@ -35,7 +35,8 @@ impl Limit {
 
     fn merge(&self, space: &str, key: u128, owed: u64) {
         let now = self.now();
-        self.table.with(key, std::iter::empty(), now, |_, entry| {
+        // It says of no new key whose it is, so that nothing coarser could stand in for it.
+        self.table.at_with_room(key, now, |_, entry| {
             let raise = |bucket: &Option<Bucket>, own: &mut u64, added: u64| {
                 if let Some(bucket) = bucket {
                     let due = now.saturating_add(owed.saturating_mul(1000).min(bucket.horizon()));
