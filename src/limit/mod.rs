@@ -19,6 +19,7 @@ use crate::verdict::LimitId;
 use bucket::{Bucket, nanos};
 use key::Hash;
 use meter::Held;
+use smallvec::SmallVec;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -213,7 +214,7 @@ impl Limits {
     ) -> Result<Admission, Exceeded> {
         let mut admission = Admission::default();
         let mut refused: Option<Exceeded> = None;
-        for (charge, (id, enforced)) in each_once(charges) {
+        for (charge, id, enforced) in each_once(charges) {
             let Some(limit) = self.all.get(id) else { continue };
             let Some(key) = limit.hash.key(&limit.settings.key, subject) else { continue };
             let now = limit.now();
@@ -323,17 +324,18 @@ impl Limits {
 }
 
 /// Each limit once, with the number of the first charge that counts: of those that are enforced if there are any.
-fn each_once(charges: &[(&[LimitId], bool)]) -> impl Iterator<Item = (usize, (LimitId, bool))> {
-    let all = |enforced: bool| {
-        let charges = charges.iter().enumerate().filter(move |(_, (_, in_force))| *in_force == enforced);
-        charges.flat_map(move |(charge, (ids, _))| ids.iter().map(move |id| (charge, (*id, enforced))))
-    };
-    let names = |id: LimitId, (_, (other, _)): (usize, (LimitId, bool))| id == other;
-    let enforced = all(true).enumerate().filter(move |(at, (_, (id, _)))| !all(true).take(*at).any(|o| names(*id, o)));
-    let observed = all(false).enumerate().filter(move |(at, (_, (id, _)))| {
-        !all(true).any(|o| names(*id, o)) && !all(false).take(*at).any(|o| names(*id, o))
-    });
-    enforced.chain(observed).map(|(_, charge)| charge)
+fn each_once(charges: &[(&[LimitId], bool)]) -> SmallVec<[(usize, LimitId, bool); 8]> {
+    let mut once: SmallVec<[(usize, LimitId, bool); 8]> = SmallVec::new();
+    for wanted in [true, false] {
+        for (charge, (ids, _)) in charges.iter().enumerate().filter(|(_, (_, enforced))| *enforced == wanted) {
+            for id in ids.iter() {
+                if !once.iter().any(|(_, known, _)| known == id) {
+                    once.push((charge, *id, wanted));
+                }
+            }
+        }
+    }
+    once
 }
 
 #[cfg(test)]
