@@ -163,6 +163,8 @@ impl Limit {
 /// All limits of a policy, by [`LimitId`].
 pub struct Limits {
     all: Vec<Arc<Limit>>,
+    /// Some of them count by autonomous system.
+    need_asn: bool,
     cap: usize,
     hash: Hash,
     clock: Arc<dyn Clock>,
@@ -174,7 +176,7 @@ impl Limits {
     /// replicas that share what they count must have the same one.
     pub fn new(settings: &[(String, LimitSettings)], cap: usize, secret: [u8; 16], clock: &Arc<dyn Clock>) -> Self {
         let (hash, clock, sharing) = (Hash::new(secret), clock.clone(), AtomicBool::new(false));
-        Limits { all: Vec::new(), cap, hash, clock, sharing }.renewed(settings)
+        Limits { all: Vec::new(), need_asn: false, cap, hash, clock, sharing }.renewed(settings)
     }
 
     /// The same limits with other settings. A limit that counts by the same key goes on with what it has counted, so
@@ -191,6 +193,7 @@ impl Limits {
         };
         let limits = Limits {
             all: settings.iter().map(limit).collect(),
+            need_asn: settings.iter().any(|(_, settings)| settings.key.asn),
             clock: self.clock.clone(),
             sharing: AtomicBool::new(false),
             ..*self
@@ -307,7 +310,7 @@ impl Limits {
 
     /// Whether some limit counts by autonomous system.
     pub fn needs_asn(&self) -> bool {
-        self.all.iter().any(|limit| limit.settings.key.asn)
+        self.need_asn
     }
 
     /// Forgets idle keys: those that are as good as new. One step of several; to be called every second or so.
