@@ -1,10 +1,12 @@
 //! Counts a response while it is under way.
 
+use super::bucket::Bucket;
 use super::table::Entry;
 use super::{Currency, Exceeded, Limit};
 use smallvec::SmallVec;
 use std::fmt;
 use std::fmt::Write;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -78,40 +80,46 @@ pub struct Quota {
 /// Structured fields have integers of at most 15 digits (RFC 9651).
 const LARGEST: u64 = 999_999_999_999_999;
 
+/// What is allowed, and in which time it comes back, by a limit called `name`.
+pub(super) fn policy(
+    name: &str,
+    requests: Option<&Bucket>,
+    bytes: Option<&Bucket>,
+    transfers: Option<NonZeroU32>,
+) -> String {
+    let over_time = |suffix: &str, bucket: &Bucket, unit: &str| {
+        let (quota, window) = (bucket.size().min(LARGEST), bucket.window().as_millis().div_ceil(1000).max(1));
+        format!("\"{name}{suffix}\";q={quota}{unit};w={window}")
+    };
+    let parts = [
+        requests.map(|bucket| over_time("", bucket, "")),
+        bytes.map(|bucket| over_time("-bytes", bucket, ";qu=\"content-bytes\"")),
+        transfers.map(|most| format!("\"{name}-transfers\";q={most};qu=\"concurrent-requests\"")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 impl Quota {
     fn add(&mut self, limit: &Limit, entry: &Entry, now: u64) {
-        for (currency, bucket, due, reserved) in [
-            (Currency::Requests, &limit.requests, entry.requests, 0),
-            (Currency::Bytes, &limit.bytes, entry.bytes, entry.reserved),
-        ] {
-            let Some(bucket) = bucket else { continue };
-            let reset = Duration::from_nanos(due.saturating_sub(now));
-            let left = bucket.left(due, now).saturating_sub(reserved);
-            self.push(&limit.name, currency, bucket.size(), left, bucket.window(), reset);
-        }
-        if let Some(most) = limit.settings.transfers {
-            let left = most.get().saturating_sub(entry.transfers);
-            let (none, most) = (Duration::ZERO, most.get().into());
-            self.push(&limit.name, Currency::Transfers, most, left.into(), none, none);
-        }
-    }
-
-    fn push(&mut self, name: &str, currency: Currency, quota: u64, left: u64, window: Duration, reset: Duration) {
         if !self.policy.is_empty() {
             self.policy.push_str(", ");
-            self.state.push_str(", ");
         }
-        let (suffix, unit) = match currency {
-            Currency::Requests => ("", ""),
-            Currency::Bytes => ("-bytes", ";qu=\"content-bytes\""),
-            Currency::Transfers => ("-transfers", ";qu=\"concurrent-requests\""),
+        self.policy.push_str(&limit.policy);
+        let mut push = |suffix: &str, left: u64, due: Option<u64>| {
+            let separator = if self.state.is_empty() { "" } else { ", " };
+            let _ = write!(self.state, "{separator}\"{}{suffix}\";r={}", limit.name, left.min(LARGEST));
+            if let Some(due) = due {
+                let _ = write!(self.state, ";t={}", due.saturating_sub(now).div_ceil(1_000_000).div_ceil(1000));
+            }
         };
-        let (quota, left) = (quota.min(LARGEST), left.min(LARGEST));
-        let _ = write!(self.policy, "\"{name}{suffix}\";q={quota}{unit}");
-        let _ = write!(self.state, "\"{name}{suffix}\";r={left}");
-        if currency != Currency::Transfers {
-            let _ = write!(self.policy, ";w={}", window.as_millis().div_ceil(1000).max(1));
-            let _ = write!(self.state, ";t={}", reset.as_millis().div_ceil(1000));
+        if let Some(bucket) = &limit.requests {
+            push("", bucket.left(entry.requests, now), Some(entry.requests));
+        }
+        if let Some(bucket) = &limit.bytes {
+            push("-bytes", bucket.left(entry.bytes, now).saturating_sub(entry.reserved), Some(entry.bytes));
+        }
+        if let Some(most) = limit.settings.transfers {
+            push("-transfers", most.get().saturating_sub(entry.transfers).into(), None);
         }
     }
 }

@@ -88,6 +88,8 @@ struct Limit {
     name: Arc<str>,
     settings: LimitSettings,
     scope: u64,
+    /// What clients are told that it allows.
+    policy: String,
     requests: Option<Bucket>,
     bytes: Option<Bucket>,
     table: Arc<Table>,
@@ -112,8 +114,9 @@ impl Limit {
             Bucket::new(burst.into(), rate.count.into(), rate.per, 2 * LONGEST_DELAY)
         });
         let bytes = settings.bytes.map(|volume| Bucket::new(volume.bytes.0, volume.bytes.0, volume.per, volume.per));
+        let policy = meter::policy(name, requests.as_ref(), bytes.as_ref(), settings.transfers);
         let (name, scope) = (name.into(), hash.scope(name, settings));
-        Limit { name, settings: settings.clone(), scope, requests, bytes, table, hash, clock }
+        Limit { name, settings: settings.clone(), scope, policy, requests, bytes, table, hash, clock }
     }
 
     /// Goes on with what `other` has counted in the same table.
