@@ -80,6 +80,11 @@ struct Shard {
     search_from: u64,
 }
 
+/// A panic leaves counts that are a little off, which is better than none.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A sharded table.
 pub(super) struct Table {
     shards: Box<[Mutex<Shard>]>,
@@ -111,7 +116,7 @@ impl Table {
 
     fn shard(&self, key: u128) -> MutexGuard<'_, Shard> {
         let number = (key >> 64) as usize % self.shards.len();
-        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shards[number])
     }
 
     /// How many entries a shard takes when keys have been shortened `steps` times.
@@ -248,7 +253,7 @@ impl Table {
                 break;
             }
             let number = self.looked.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-            let mut shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = lock(&self.shards[number]);
             let rest = shard.news.len().saturating_sub(most - taken.len());
             let told = shard.news.split_off(rest);
             self.news.fetch_sub(told.len(), Ordering::Relaxed);
@@ -265,7 +270,7 @@ impl Table {
     /// Changes all entries. Reloads call it, requests do not.
     pub(super) fn change(&self, act: impl Fn(&mut Entry)) {
         for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = lock(shard);
             shard.entries.values_mut().for_each(&act);
         }
     }
@@ -274,7 +279,7 @@ impl Table {
     pub(super) fn keep(&self, is_worth: impl Fn(&Entry) -> bool) -> Vec<(u128, Entry)> {
         let mut kept = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = lock(shard);
             kept.extend(shard.entries.iter().filter(|(_, entry)| is_worth(entry)).map(|(key, entry)| (*key, *entry)));
         }
         kept
@@ -284,7 +289,7 @@ impl Table {
     pub(super) fn sweep(&self, count: usize, now: u64) {
         for _ in 0..count.min(self.shards.len()) {
             let number = self.swept.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-            let mut shard = self.shards[number].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = lock(&self.shards[number]);
             self.forget_idle(&mut shard, now);
             let room = self.room(0);
             if shard.entries.capacity() > 2 * room.max(shard.entries.len()) {
@@ -300,6 +305,6 @@ impl Table {
 
     /// How many keys have an entry.
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).entries.len()).sum()
+        self.shards.iter().map(|shard| lock(shard).entries.len()).sum()
     }
 }
