@@ -3,6 +3,9 @@
 use super::pass::{Pass, PassError};
 use super::settings::PassSettings;
 use crate::clock::Timestamp;
+use crate::exchange::spaces::{
+    PASS_BYTES as BYTES, PASS_PREFIXES as PREFIXES, PASS_RENEWALS as RENEWALS, PASS_REQUESTS as REQUESTS,
+};
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::network::IpNet;
 use dashmap::{DashMap, Entry};
@@ -318,11 +321,6 @@ impl Accounts {
         self.count.load(Ordering::Relaxed)
     }
 }
-
-const REQUESTS: &str = "passrequests";
-const BYTES: &str = "passbytes";
-const RENEWALS: &str = "passrenewals";
-const PREFIXES: &str = "passprefixes";
 
 impl Replicated for Accounts {
     fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {

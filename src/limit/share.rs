@@ -4,11 +4,9 @@
 use super::bucket::Bucket;
 use super::table::Entry;
 use super::{Limit, Limits};
+use crate::exchange::spaces::{BYTES, REQUESTS};
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use std::sync::atomic::Ordering;
-
-const REQUESTS: &str = "requests";
-const BYTES: &str = "bytes";
 
 /// Who owes less than this is as good as new when a restart is over.
 const WORTH_KEEPING: u64 = 5_000_000_000;
