@@ -67,13 +67,13 @@ pub struct Gate {
     keys: SigningKeys,
     settings: ArcSwap<ChallengeSettings>,
     spent: Spent,
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
 }
 
 impl Gate {
     /// A gate that begins at `now`: passes issued before are worth a tenth, since nobody knows what they have used.
     pub fn new(keys: SigningKeys, settings: ChallengeSettings, now: Timestamp) -> Self {
-        let accounts = Accounts::new(keys.derive("pass prefixes"), now);
+        let accounts = Arc::new(Accounts::new(keys.derive("pass prefixes"), now));
         Gate { keys, settings: ArcSwap::from_pointee(settings), spent: Spent::default(), accounts }
     }
 
@@ -202,8 +202,8 @@ impl Gate {
     }
 
     /// What has been used of passes.
-    pub fn accounts(&self) -> &dyn Replicated {
-        &self.accounts
+    pub fn accounts(&self) -> Arc<dyn Replicated> {
+        self.accounts.clone()
     }
 
     /// How many passes have an account.
