@@ -8,10 +8,31 @@ use crate::clock::Timestamp;
 use async_trait::async_trait;
 use std::time::Duration;
 
+/// Everything that is counted, by the words that stand for it in the store and in the file over a restart.
+pub mod spaces {
+    /// Requests of limits.
+    pub const REQUESTS: &str = "requests";
+    /// Bytes of limits.
+    pub const BYTES: &str = "bytes";
+    /// Requests that drew on a pass.
+    pub const PASS_REQUESTS: &str = "passrequests";
+    /// Bytes that were sent on a pass.
+    pub const PASS_BYTES: &str = "passbytes";
+    /// Bonuses of a pass.
+    pub const PASS_RENEWALS: &str = "passrenewals";
+    /// Who uses a pass.
+    pub const PASS_PREFIXES: &str = "passprefixes";
+    /// Strikes.
+    pub const STRIKES: &str = "strikes";
+
+    /// All of them.
+    pub const ALL: [&str; 7] = [REQUESTS, BYTES, PASS_REQUESTS, PASS_BYTES, PASS_RENEWALS, PASS_PREFIXES, STRIKES];
+}
+
 /// Names one counter, the same in every replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CounterId {
-    /// What is counted: a short word of lower-case letters, part of the key in the store.
+    /// What is counted: one of [`spaces`], a short word of lower-case letters, part of the key in the store.
     pub space: &'static str,
     /// Which of several tables of one space; 0 where there is but one.
     pub scope: u64,

@@ -7,7 +7,7 @@
 
 use crate::clock::{Clock, Timestamp};
 use crate::document::Spanned;
-use crate::exchange::{Change, CounterId, Replicated};
+use crate::exchange::{Change, CounterId, Replicated, spaces};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,8 +18,6 @@ use std::time::Duration;
 /// How often it is written: so much is lost when the process is killed.
 const INTERVAL: Duration = Duration::from_secs(60);
 const HEADER: &str = "windscreen counters 1";
-/// What is kept. A word that is not known is of another version, and left out.
-const SPACES: [&str; 7] = ["requests", "bytes", "passrequests", "passbytes", "passrenewals", "passprefixes", "strikes"];
 
 crate::settings! {
     /// Where what was counted is kept over a restart.
@@ -54,7 +52,8 @@ fn written(id: &CounterId, change: &Change, lines: &mut String) {
 fn read(line: &str, ago: Duration) -> Option<(CounterId, Change)> {
     let words: Vec<&str> = line.split(' ').collect();
     let [space, scope, key, kind, first, second] = *words.as_slice() else { return None };
-    let space = SPACES.into_iter().find(|known| *known == space)?;
+    // A word that is not known is of another version, and left out.
+    let space = spaces::ALL.into_iter().find(|known| *known == space)?;
     let (scope, key) = (u64::from_str_radix(scope, 16).ok()?, u128::from_str_radix(key, 16).ok()?);
     let second: u64 = second.parse().ok()?;
     let change = match kind {

@@ -122,7 +122,7 @@ impl Server {
         });
 
         let counters: Vec<Arc<dyn Replicated>> =
-            vec![Arc::new(CurrentLimits(gateway.clone())), Arc::new(Passes(gateway.clone())), surroundings.clone()];
+            vec![Arc::new(CurrentLimits(gateway.clone())), gateway.gate.accounts(), surroundings.clone()];
         let keeper = config.file.counters.as_ref().map(|settings| {
             let keeper = Arc::new(Keeper::new(&settings.value, counters.clone(), gateway.clock.clone()));
             keeper.restore();
@@ -206,27 +206,6 @@ impl Replicated for CurrentLimits {
 
     fn restore(&self, kept: &[(CounterId, Change)]) {
         self.0.ruling.load().limits.restore(kept);
-    }
-}
-
-/// What has been used of passes.
-struct Passes(Arc<Gateway>);
-
-impl Replicated for Passes {
-    fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {
-        self.0.gate.accounts().changes(most)
-    }
-
-    fn merge(&self, totals: &[(CounterId, Total)]) {
-        self.0.gate.accounts().merge(totals);
-    }
-
-    fn keep(&self) -> Vec<(CounterId, Change)> {
-        self.0.gate.accounts().keep()
-    }
-
-    fn restore(&self, kept: &[(CounterId, Change)]) {
-        self.0.gate.accounts().restore(kept);
     }
 }
 

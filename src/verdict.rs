@@ -188,7 +188,8 @@ pub struct Verdict {
     pub enforced: bool,
     /// The limits that the request is charged to, in the order of the rules.
     pub charges: SmallVec<[Charge; 4]>,
-    /// Whether a challenge rule was met, so that the request draws on its pass.
+    /// Whether the client owes it to its pass, so that the request draws on it: a challenge was met, or without the pass
+    /// another rule would have decided, slowed or charged it.
     pub draws_on_pass: bool,
     /// The first rule that was held back.
     pub held_back: Option<HeldBack>,

@@ -3,6 +3,9 @@
 use super::pass::{Pass, PassError};
 use super::settings::PassSettings;
 use crate::clock::Timestamp;
+use crate::exchange::spaces::{
+    PASS_BYTES as BYTES, PASS_PREFIXES as PREFIXES, PASS_RENEWALS as RENEWALS, PASS_REQUESTS as REQUESTS,
+};
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::network::IpNet;
 use dashmap::{DashMap, Entry};
@@ -85,8 +88,8 @@ impl Account {
         sums.into_iter().chain([(PREFIXES, Change::Members { seen: self.prefixes.to_vec(), expires })])
     }
 
-    /// Takes over what others know of one part.
-    fn learn(&mut self, space: &str, total: &Total) {
+    /// Takes over what others know of one part at `now`.
+    fn learn(&mut self, space: &str, total: &Total, now: Timestamp) {
         match (space, total) {
             (REQUESTS, Total::Sum(sum)) => {
                 self.requests = self.requests.max(sum.saturating_add(self.added_requests));
@@ -96,7 +99,8 @@ impl Account {
                 }
             }
             (BYTES, Total::Sum(sum)) => self.bytes = self.bytes.max(sum.saturating_add(self.added_bytes)),
-            (RENEWALS, Total::Sum(sum)) => self.renewals = self.renewals.max(*sum),
+            // Its bonus has been given, so that none is due here before another half lifetime.
+            (RENEWALS, Total::Sum(sum)) if *sum > self.renewals => (self.renewals, self.renewed) = (*sum, now),
             (PREFIXES, Total::Members(members)) => {
                 for (prefix, seen) in members {
                     match self.prefixes.iter_mut().find(|(known, _)| known == prefix) {
@@ -124,6 +128,19 @@ impl Account {
             && self.taken() <= self.allowed(settings.bytes.0) / 2
     }
 
+    /// Whether a request from `prefix`, hashed, may draw on it.
+    fn admits(&self, prefix: u64, settings: &PassSettings, now: Timestamp) -> Result<(), PassError> {
+        if !self.has_budget(settings) {
+            return Err(PassError::Budget);
+        }
+        let users = || self.prefixes.iter().filter(|(_, seen)| now.since(*seen) < PREFIX_LEAVES);
+        let is_full = users().count() >= settings.prefixes.get() as usize;
+        if is_full && !users().any(|(known, _)| *known == prefix) {
+            return Err(PassError::Prefixes);
+        }
+        Ok(())
+    }
+
     fn taken(&self) -> u64 {
         self.bytes.saturating_add(self.reserved)
     }
@@ -137,6 +154,8 @@ pub(super) struct Accounts {
     /// Passes first issued before this are unknown for what they have used: at first the start, later also the newest
     /// account that had to be forgotten before its time.
     began: AtomicU64,
+    /// The latest time that was told: what replicas say comes without one.
+    latest: AtomicU64,
     /// Whether replicas are told, and of which accounts they should be.
     sharing: AtomicBool,
     news: Mutex<Vec<[u8; 16]>>,
@@ -150,9 +169,18 @@ impl Accounts {
             table: DashMap::with_shard_amount(SHARDS),
             count: AtomicUsize::new(0),
             began: AtomicU64::new(now.0),
+            latest: AtomicU64::new(now.0),
             sharing: AtomicBool::new(false),
             news: Mutex::default(),
         }
+    }
+
+    fn is_now(&self, now: Timestamp) {
+        self.latest.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    fn latest(&self) -> Timestamp {
+        Timestamp(self.latest.load(Ordering::Relaxed))
     }
 
     /// From now on keeps track of what replicas should hear.
@@ -175,10 +203,40 @@ impl Accounts {
                     self.count.fetch_sub(1, Ordering::Relaxed);
                     return Err(PassError::Full);
                 }
-                let tenths = if pass.first.0 < self.began.load(Ordering::Relaxed) { 1 } else { 10 };
-                act(&mut entry.insert(Account::new(tenths, pass.first, pass.expires)))
+                act(&mut entry.insert(self.unused(pass)))
             }
         }
+    }
+
+    /// The account of a pass that nothing is known of.
+    fn unused(&self, pass: &Pass) -> Account {
+        let tenths = if pass.first.0 < self.began.load(Ordering::Relaxed) { 1 } else { 10 };
+        Account::new(tenths, pass.first, pass.expires)
+    }
+
+    /// Looks at the account without making one.
+    fn look<R>(&self, pass: &Pass, see: impl FnOnce(&Account) -> R) -> R {
+        match self.table.get(&pass.id) {
+            Some(account) => see(&account),
+            None => see(&self.unused(pass)),
+        }
+    }
+
+    /// Whether [`draw`](Self::draw) would succeed now.
+    pub(super) fn could_draw(
+        &self,
+        pass: &Pass,
+        prefix: IpNet,
+        settings: &PassSettings,
+        now: Timestamp,
+    ) -> Result<(), PassError> {
+        let prefix = hashed(&self.secret, prefix);
+        self.look(pass, |account| account.admits(prefix, settings, now))
+    }
+
+    /// Whether [`renew`](Self::renew) would succeed now.
+    pub(super) fn could_renew(&self, pass: &Pass, settings: &PassSettings) -> bool {
+        self.look(pass, |account| account.is_modest(settings))
     }
 
     /// Draws one request. Fails where the budget is spent or too many prefixes use the pass.
@@ -189,18 +247,12 @@ impl Accounts {
         settings: &PassSettings,
         now: Timestamp,
     ) -> Result<(), PassError> {
+        self.is_now(now);
         let prefix = hashed(&self.secret, prefix);
         self.with(pass, |account| {
-            if !account.has_budget(settings) {
-                return Err(PassError::Budget);
-            }
-            account.prefixes.retain(|(_, seen)| now.since(*seen) < PREFIX_LEAVES);
-            let full = account.prefixes.len() >= settings.prefixes.get() as usize;
-            match account.prefixes.iter_mut().find(|(known, _)| *known == prefix) {
-                Some((_, seen)) => *seen = now,
-                None if full => return Err(PassError::Prefixes),
-                None => account.prefixes.push((prefix, now)),
-            }
+            account.admits(prefix, settings, now)?;
+            account.prefixes.retain(|(known, seen)| *known != prefix && now.since(*seen) < PREFIX_LEAVES);
+            account.prefixes.push((prefix, now));
             account.requests = account.requests.saturating_add(1);
             account.added_requests = account.added_requests.saturating_add(1);
             self.note(&pass.id, account);
@@ -232,6 +284,7 @@ impl Accounts {
     /// Whether the pass may be renewed until `expires`. The bonus is given once per half lifetime, however many
     /// requests ask at once.
     pub(super) fn renew(&self, pass: &Pass, settings: &PassSettings, expires: Timestamp, now: Timestamp) -> bool {
+        self.is_now(now);
         let renewed = self.with(pass, |account| {
             if !account.is_modest(settings) {
                 return Ok(false);
@@ -250,6 +303,7 @@ impl Accounts {
     /// Forgets accounts whose pass can no longer be used or renewed. In a table that is nearly full also those whose
     /// pass has expired but could still be renewed: such a pass is then worth a tenth.
     pub(super) fn sweep(&self, grace: Duration, now: Timestamp) {
+        self.is_now(now);
         let grace = if self.len() > CAP / 10 * 9 { Duration::ZERO } else { grace };
         self.table.retain(|_, account| {
             let keep = account.expires + grace >= now;
@@ -267,11 +321,6 @@ impl Accounts {
         self.count.load(Ordering::Relaxed)
     }
 }
-
-const REQUESTS: &str = "passrequests";
-const BYTES: &str = "passbytes";
-const RENEWALS: &str = "passrenewals";
-const PREFIXES: &str = "passprefixes";
 
 impl Replicated for Accounts {
     fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {
@@ -295,7 +344,7 @@ impl Replicated for Accounts {
     fn merge(&self, totals: &[(CounterId, Total)]) {
         for (id, total) in totals {
             if let Some(mut account) = self.table.get_mut(&id.key.to_be_bytes()) {
-                account.learn(id.space, total);
+                account.learn(id.space, total, self.latest());
             }
         }
     }
@@ -325,7 +374,8 @@ impl Replicated for Accounts {
             }
             // When it was first issued, nobody has written down; when it was renewed last neither: no bonus is due soon.
             let began = Timestamp(self.began.load(Ordering::Relaxed));
-            self.table.entry(key).or_insert_with(|| Account::new(10, began, expires)).learn(id.space, &total);
+            let mut account = self.table.entry(key).or_insert_with(|| Account::new(10, began, expires));
+            account.learn(id.space, &total, self.latest());
         }
     }
 }
@@ -338,5 +388,82 @@ fn without_addition(change: Change) -> Change {
     match change {
         Change::Sum { view, expires, .. } => Change::Sum { add: 0, view, expires },
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const START: Timestamp = Timestamp(1_000_000_000);
+
+    fn settings() -> PassSettings {
+        let mut diagnostics = crate::document::Diagnostics::default();
+        let text = "{requests: 100, bytes: 1 MB, per: 1h, renew_until: 24h}";
+        crate::document::read(text, &mut diagnostics).unwrap()
+    }
+
+    fn pass() -> Pass {
+        Pass { id: [1; 16], site: "logs".into(), difficulty: 64, expires: START + 60 * MINUTE, first: START }
+    }
+
+    /// Everybody hears the largest of what all see, and what all have added.
+    fn exchange(replicas: &[Accounts], sums: &mut std::collections::BTreeMap<CounterId, u64>) {
+        let told: Vec<_> = replicas.iter().map(|replica| replica.changes(1000)).collect();
+        for (id, change) in told.iter().flatten() {
+            if let Change::Sum { add, view, .. } = change {
+                let sum = sums.entry(*id).or_default();
+                *sum = (*sum + add).max(*view);
+            }
+        }
+        for (replica, told) in replicas.iter().zip(told) {
+            let totals: Vec<_> =
+                told.iter().filter_map(|(id, _)| sums.get(id).map(|sum| (*id, Total::Sum(*sum)))).collect();
+            replica.merge(&totals);
+        }
+    }
+
+    #[test]
+    fn the_bonus_of_a_renewal_is_given_once_over_all_replicas() {
+        let (settings, pass, mut sums) = (settings(), pass(), Default::default());
+        let replicas: Vec<_> = (0..3).map(|_| Accounts::new([7; 16], START)).collect();
+        replicas.iter().for_each(Accounts::share);
+        for minute in 0..=120u32 {
+            let now = START + MINUTE * minute;
+            for replica in &replicas {
+                let expires = now + 60 * MINUTE;
+                let asked = replica.with(&pass, |account| {
+                    replica.note(&pass.id, account);
+                    Ok(())
+                });
+                assert_eq!(asked, Ok(()));
+                if minute > 0 {
+                    assert!(replica.renew(&pass, &settings, expires, now), "each renews, bonus or not");
+                }
+                exchange(&replicas, &mut sums);
+            }
+        }
+        for replica in &replicas {
+            assert_eq!(replica.table.get(&pass.id).unwrap().renewals, 4, "one in each half lifetime");
+        }
+    }
+
+    #[test]
+    fn to_look_at_a_pass_makes_no_account_and_says_what_a_request_would_find() {
+        let (settings, pass) = (settings(), pass());
+        let prefix = |number: u8| IpNet::new_assert([192, 0, number, 0].into(), 24);
+        let accounts = Accounts::new([7; 16], START);
+        let could = |number| accounts.could_draw(&pass, prefix(number), &settings, START);
+        let draw = |number| accounts.draw(&pass, prefix(number), &settings, START);
+        assert_eq!((could(1), accounts.len()), (Ok(()), 0));
+        for number in 1..=3 {
+            assert_eq!((could(number), draw(number)), (Ok(()), Ok(())));
+        }
+        assert_eq!((could(4), draw(4)), (Err(PassError::Prefixes), Err(PassError::Prefixes)));
+        assert!(accounts.could_renew(&pass, &settings));
+        (0..97).for_each(|_| assert_eq!((could(1), draw(1)), (Ok(()), Ok(()))));
+        assert_eq!((could(1), draw(1)), (Err(PassError::Budget), Err(PassError::Budget)));
+        assert!(!accounts.could_renew(&pass, &settings));
     }
 }

@@ -4,7 +4,7 @@ use super::account::Accounts;
 use super::keys::SigningKeys;
 use super::pass::{Pass, PassError};
 use super::puzzle::{Puzzle, RedeemError, two_hold, well_formed};
-use super::settings::ChallengeSettings;
+use super::settings::{ChallengeSettings, PassSettings};
 use super::spent::{Spend, Spent};
 use crate::clock::Timestamp;
 use crate::exchange::Replicated;
@@ -67,13 +67,13 @@ pub struct Gate {
     keys: SigningKeys,
     settings: ArcSwap<ChallengeSettings>,
     spent: Spent,
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
 }
 
 impl Gate {
     /// A gate that begins at `now`: passes issued before are worth a tenth, since nobody knows what they have used.
     pub fn new(keys: SigningKeys, settings: ChallengeSettings, now: Timestamp) -> Self {
-        let accounts = Accounts::new(keys.derive("pass prefixes"), now);
+        let accounts = Arc::new(Accounts::new(keys.derive("pass prefixes"), now));
         Gate { keys, settings: ArcSwap::from_pointee(settings), spent: Spent::default(), accounts }
     }
 
@@ -135,17 +135,31 @@ impl Gate {
         Ok(Redeemed { pass, first })
     }
 
-    /// Reads a pass cookie. An expired pass within the grace period is accepted where `may_revive` says so; it is worth
-    /// nothing until it has been [renewed](Gate::renew).
-    pub fn inspect(&self, cookie: &str, site: &str, may_revive: bool, now: Timestamp) -> Result<Pass, PassError> {
+    /// Reads a pass cookie that a request from `prefix` could draw on now, and draws nothing. An expired pass within the
+    /// grace period is accepted where `may_revive` says so and it can be [renewed](Gate::renew).
+    pub fn inspect(
+        &self,
+        cookie: &str,
+        site: &str,
+        prefix: IpNet,
+        may_revive: bool,
+        now: Timestamp,
+    ) -> Result<Pass, PassError> {
         let pass = Pass::open(&self.keys, cookie).ok_or(PassError::Forged)?;
         if pass.site != site {
             return Err(PassError::Site);
         }
-        let grace = if may_revive { self.settings.load().grace } else { std::time::Duration::ZERO };
-        if now >= pass.expires + grace {
+        let settings = self.settings.load();
+        let can_be_revived = || {
+            may_revive
+                && now < pass.expires + settings.grace
+                && renewed_until(&pass, &settings.pass, now).is_some()
+                && self.accounts.could_renew(&pass, &settings.pass)
+        };
+        if now >= pass.expires && !can_be_revived() {
             return Err(PassError::Expired);
         }
+        self.accounts.could_draw(&pass, prefix, &settings.pass, now)?;
         Ok(pass)
     }
 
@@ -168,13 +182,8 @@ impl Gate {
     pub fn renew(&self, pass: &Pass, now: Timestamp) -> Option<Pass> {
         let settings = self.settings.load();
         let settings = &settings.pass;
-        let last = pass.first + settings.renew_until;
-        let expires = (now + settings.per).min(last.max(pass.expires));
-        let due = pass.expires.since(now) <= settings.per / 2;
-        if !due || expires <= pass.expires || !self.accounts.renew(pass, settings, expires, now) {
-            return None;
-        }
-        Some(Pass { expires, ..pass.clone() })
+        let expires = renewed_until(pass, settings, now)?;
+        self.accounts.renew(pass, settings, expires, now).then(|| Pass { expires, ..pass.clone() })
     }
 
     /// The cookie value of a pass.
@@ -193,8 +202,8 @@ impl Gate {
     }
 
     /// What has been used of passes.
-    pub fn accounts(&self) -> &dyn Replicated {
-        &self.accounts
+    pub fn accounts(&self) -> Arc<dyn Replicated> {
+        self.accounts.clone()
     }
 
     /// How many passes have an account.
@@ -206,4 +215,12 @@ impl Gate {
     pub fn spent_challenges(&self) -> usize {
         self.spent.len()
     }
+}
+
+/// Until when a renewal would make the pass last, where one is due.
+fn renewed_until(pass: &Pass, settings: &PassSettings, now: Timestamp) -> Option<Timestamp> {
+    let last = pass.first + settings.renew_until;
+    let expires = (now + settings.per).min(last.max(pass.expires));
+    let is_due = pass.expires.since(now) <= settings.per / 2;
+    (is_due && expires > pass.expires).then_some(expires)
 }

@@ -9,7 +9,11 @@ use std::net::IpAddr;
 
 /// Lengths that keys are shortened to while a table is full, IPv4 and IPv6. The last step has 256 and 65,536 networks, so
 /// that the whole is bounded whatever clients send.
-const COARSER: [(u8, u8); 3] = [(24, 48), (16, 32), (8, 16)];
+const COARSER: [(u8, u8); STEPS] = [(24, 48), (16, 32), (8, 16)];
+/// How often keys can be shortened.
+pub(super) const STEPS: usize = 3;
+/// Networks of this length have a share of a table each.
+const NEIGHBOURHOOD: (u8, u8) = COARSER[1];
 
 /// Who makes a request, as far as limits count by it.
 #[derive(Debug, Clone, Copy)]
@@ -72,19 +76,46 @@ impl Hash {
         Some(hash.finish128().as_u128())
     }
 
-    /// Keys that may stand in for that of `subject`, from fine to coarse: networks around the client.
-    pub(super) fn coarser(&self, by: &KeyBy, subject: &Subject<'_>) -> impl Iterator<Item = u128> {
-        let (own4, own6) = by.network.unwrap_or((32, 128));
-        let (client, site) = (subject.client, by.site.then_some(subject.site));
-        COARSER.into_iter().filter(move |(ipv4, ipv6)| *ipv4 < own4 && *ipv6 < own6 || *ipv4 == 8).map(
-            move |(ipv4, ipv6)| {
-                let mut hash = self.begin();
-                hash.write(b"coarser");
-                write_network(&mut hash, client.address, ipv4, ipv6);
-                write_text(&mut hash, site.unwrap_or_default());
-                hash.finish128().as_u128()
-            },
-        )
+    /// What stands around the key of `subject`.
+    pub(super) fn around<'a>(&'a self, by: &KeyBy, subject: &Subject<'a>) -> Around<'a> {
+        let site = if by.site { subject.site } else { "" };
+        Around { hash: self, own: by.network.unwrap_or((32, 128)), address: subject.client.address, site }
+    }
+}
+
+/// The networks around a client, whose keys may stand in for its own. Nothing is calculated before it is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    hash: &'a Hash,
+    /// The lengths of the network in the key itself.
+    own: (u8, u8),
+    address: IpAddr,
+    site: &'a str,
+}
+
+impl<'a> Around<'a> {
+    /// Which share of a table the client's neighbourhood has: a hash, so that few of them meet and nobody can choose to.
+    pub(super) fn share(&self) -> u16 {
+        let mut hash = self.hash.begin();
+        write_network(&mut hash, self.address, NEIGHBOURHOOD.0, NEIGHBOURHOOD.1);
+        hash.finish() as u16
+    }
+
+    /// Keys of networks from fine to coarse, each with its number from 1 on; from the neighbourhood on if that is
+    /// `beyond_share`.
+    pub(super) fn coarser(self, beyond_share: bool) -> impl Iterator<Item = (usize, u128)> + use<'a> {
+        let (own4, own6) = self.own;
+        let is_wide = |ipv4: u8| ipv4 <= NEIGHBOURHOOD.0;
+        let wider = (1..)
+            .zip(COARSER)
+            .filter(move |(_, (ipv4, ipv6))| is_wide(*ipv4) || (!beyond_share && *ipv4 < own4 && *ipv6 < own6));
+        wider.map(move |(number, (ipv4, ipv6))| {
+            let mut hash = self.hash.begin();
+            hash.write(b"coarser");
+            write_network(&mut hash, self.address, ipv4, ipv6);
+            write_text(&mut hash, self.site);
+            (number, hash.finish128().as_u128())
+        })
     }
 }
 

@@ -1,32 +1,58 @@
 //! Counts a response while it is under way.
 
-use super::{Currency, Limit};
+use super::bucket::Bucket;
+use super::table::Entry;
+use super::{Currency, Exceeded, Limit};
 use smallvec::SmallVec;
 use std::fmt;
 use std::fmt::Write;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// No transfer is slowed below this, in bytes per second: slower ones fall silent for longer than clients wait, because
 /// what is read in one go is also written in one go.
 pub const FLOOR: u64 = 64 * 1024;
 
-/// One limit that a response is charged to. Gives its slot back when it is dropped, however the response ended.
+/// One limit that a response is charged to. Gives its slot back when it is dropped, and the bytes that were reserved and
+/// not sent, however the response ended.
 pub(super) struct Held {
     pub limit: Arc<Limit>,
     pub key: u128,
     /// It takes a slot.
     pub slot: bool,
+    /// It is delayed in place of being refused.
+    pub waits: bool,
     /// There was no slot left for it.
     pub extra: bool,
     pub enforced: bool,
+    /// Which of the charges named the limit.
+    pub charge: usize,
+    /// Whoever would have to wait for longer is refused, in nanoseconds.
+    pub patience: u64,
+    /// Bytes that were reserved and not sent yet.
+    pub reserved: AtomicU64,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.slot {
-            self.limit.table.at(self.key, |_, entry| entry.transfers = entry.transfers.saturating_sub(1));
+        if self.slot || self.waits {
+            self.limit.table.at(self.key, |_, entry| {
+                entry.transfers = entry.transfers.saturating_sub(self.slot.into());
+                entry.waiting = entry.waiting.saturating_sub(self.waits.into());
+                self.used(entry, u64::MAX);
+            });
         }
+    }
+}
+
+impl Held {
+    /// So many of the bytes that were reserved, or all that are left, need not be any more.
+    fn used(&self, entry: &mut Entry, bytes: u64) {
+        let left = self.reserved.load(Ordering::Relaxed);
+        self.reserved.store(left.saturating_sub(bytes), Ordering::Relaxed);
+        entry.reserved = entry.reserved.saturating_sub(left.min(bytes));
     }
 }
 
@@ -54,28 +80,101 @@ pub struct Quota {
 /// Structured fields have integers of at most 15 digits (RFC 9651).
 const LARGEST: u64 = 999_999_999_999_999;
 
+/// What is allowed, and in which time it comes back, by a limit called `name`.
+pub(super) fn policy(
+    name: &str,
+    requests: Option<&Bucket>,
+    bytes: Option<&Bucket>,
+    transfers: Option<NonZeroU32>,
+) -> String {
+    let over_time = |suffix: &str, bucket: &Bucket, unit: &str| {
+        let (quota, window) = (bucket.size().min(LARGEST), bucket.window().as_millis().div_ceil(1000).max(1));
+        format!("\"{name}{suffix}\";q={quota}{unit};w={window}")
+    };
+    let parts = [
+        requests.map(|bucket| over_time("", bucket, "")),
+        bytes.map(|bucket| over_time("-bytes", bucket, ";qu=\"content-bytes\"")),
+        transfers.map(|most| format!("\"{name}-transfers\";q={most};qu=\"concurrent-requests\"")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 impl Quota {
-    fn push(&mut self, name: &str, currency: Currency, quota: u64, left: u64, window: Duration, reset: Duration) {
+    fn add(&mut self, limit: &Limit, entry: &Entry, now: u64) {
         if !self.policy.is_empty() {
             self.policy.push_str(", ");
-            self.state.push_str(", ");
         }
-        let (suffix, unit) = match currency {
-            Currency::Requests => ("", ""),
-            Currency::Bytes => ("-bytes", ";qu=\"content-bytes\""),
-            Currency::Transfers => ("-transfers", ";qu=\"concurrent-requests\""),
+        self.policy.push_str(&limit.policy);
+        let mut push = |suffix: &str, left: u64, due: Option<u64>| {
+            let separator = if self.state.is_empty() { "" } else { ", " };
+            let _ = write!(self.state, "{separator}\"{}{suffix}\";r={}", limit.name, left.min(LARGEST));
+            if let Some(due) = due {
+                let _ = write!(self.state, ";t={}", due.saturating_sub(now).div_ceil(1_000_000).div_ceil(1000));
+            }
         };
-        let (quota, left) = (quota.min(LARGEST), left.min(LARGEST));
-        let _ = write!(self.policy, "\"{name}{suffix}\";q={quota}{unit}");
-        let _ = write!(self.state, "\"{name}{suffix}\";r={left}");
-        if currency != Currency::Transfers {
-            let _ = write!(self.policy, ";w={}", window.as_millis().div_ceil(1000).max(1));
-            let _ = write!(self.state, ";t={}", reset.as_millis().div_ceil(1000));
+        if let Some(bucket) = &limit.requests {
+            push("", bucket.left(entry.requests, now), Some(entry.requests));
+        }
+        if let Some(bucket) = &limit.bytes {
+            push("-bytes", bucket.left(entry.bytes, now).saturating_sub(entry.reserved), Some(entry.bytes));
+        }
+        if let Some(most) = limit.settings.transfers {
+            push("-transfers", most.get().saturating_sub(entry.transfers).into(), None);
         }
     }
 }
 
+impl Limit {
+    /// What the client of `entry` is told.
+    pub(super) fn quota(&self, entry: &Entry, now: u64) -> Quota {
+        let mut quota = Quota::default();
+        quota.add(self, entry, now);
+        quota
+    }
+}
+
 impl Meter {
+    /// The delay of the request is over.
+    pub fn waited(&mut self) {
+        for held in self.held.iter_mut().filter(|held| held.waits) {
+            held.limit.table.at(held.key, |_, entry| entry.waiting = entry.waiting.saturating_sub(1));
+            held.waits = false;
+        }
+    }
+
+    /// Reserves the `bytes` of a body that is about to be sent: what many transfers that begin together take must not be
+    /// known only when it has flowed. Slows nothing: only those who come later find less left.
+    ///
+    /// # Errors
+    /// A limit whose budget others have used up or reserved since the request was admitted.
+    pub fn reserve(&self, bytes: u64) -> Result<(), Exceeded> {
+        for held in self.held.iter().filter(|held| held.slot && bytes > 0) {
+            let limit = &held.limit;
+            let Some(bucket) = &limit.bytes else { continue };
+            let now = limit.now();
+            let (wait, entry) = limit.table.at(held.key, |_, entry| {
+                let wait = bucket.wait(entry.bytes, entry.reserved.saturating_add(1), now);
+                if wait <= held.patience {
+                    // One body shuts others out for no longer than the whole budget would.
+                    let part = bytes.min(bucket.size());
+                    held.reserved.fetch_add(part, Ordering::Relaxed);
+                    entry.reserved = entry.reserved.saturating_add(part);
+                }
+                (wait, *entry)
+            });
+            if wait > held.patience {
+                return Err(Exceeded {
+                    limit: limit.name.clone(),
+                    currency: Currency::Bytes,
+                    retry_after: Duration::from_nanos(wait),
+                    charge: held.charge,
+                    quota: Some(limit.quota(&entry, now)),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Counts `bytes` more of the body, and says how long to wait before the next ones.
     pub fn sent(&self, bytes: u64) -> Duration {
         let mut wait = Duration::ZERO;
@@ -89,6 +188,7 @@ impl Meter {
             let (owed, transfers) = limit.table.at(held.key, |_, entry| {
                 let owed = limit.bytes.as_ref().map_or(0, |bucket| {
                     bucket.take(&mut entry.bytes, bytes, now);
+                    held.used(entry, bytes);
                     entry.added_bytes = entry.added_bytes.saturating_add(bytes);
                     bucket.wait(entry.bytes, 0, now)
                 });
@@ -120,19 +220,8 @@ impl Meter {
     pub fn quota(&self) -> Option<Quota> {
         let mut quota = Quota::default();
         for Held { limit, key, .. } in self.held.iter().filter(|held| held.enforced) {
-            let Some(entry) = limit.table.get(*key) else { continue };
-            let now = limit.now();
-            for (currency, bucket, due) in
-                [(Currency::Requests, &limit.requests, entry.requests), (Currency::Bytes, &limit.bytes, entry.bytes)]
-            {
-                let Some(bucket) = bucket else { continue };
-                let reset = Duration::from_nanos(due.saturating_sub(now));
-                quota.push(&limit.name, currency, bucket.size(), bucket.left(due, now), bucket.window(), reset);
-            }
-            if let Some(most) = limit.settings.transfers {
-                let left = most.get().saturating_sub(entry.transfers);
-                let (none, most) = (Duration::ZERO, most.get().into());
-                quota.push(&limit.name, Currency::Transfers, most, left.into(), none, none);
+            if let Some(entry) = limit.table.get(*key) {
+                quota.add(limit, &entry, limit.now());
             }
         }
         (!quota.policy.is_empty()).then_some(quota)

@@ -16,12 +16,13 @@ pub use settings::{KeyBy, LimitSettings, Over};
 
 use crate::clock::Clock;
 use crate::verdict::LimitId;
-use bucket::Bucket;
+use bucket::{Bucket, nanos};
 use key::Hash;
 use meter::Held;
+use smallvec::SmallVec;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use table::{Entry, Table};
 
@@ -29,6 +30,8 @@ use table::{Entry, Table};
 pub const DEFAULT_CAP: usize = 500_000;
 /// No request is delayed for longer, so that no client takes the silence for a failure: image-download waits 10 s.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// So many requests of one key may be delayed at a time in place of being refused: each holds a connection.
+const MOST_WAITING: u32 = 64;
 /// A table is swept in so many steps, one for each call of [`Limits::sweep`].
 const SWEEP_STEPS: usize = 16;
 
@@ -54,6 +57,8 @@ pub struct Exceeded {
     pub retry_after: Duration,
     /// Which of the charges named the limit.
     pub charge: usize,
+    /// What the client is told of the limit, where that refuses the request.
+    pub quota: Option<Quota>,
 }
 
 /// How a request may be treated when it is over a limit.
@@ -61,7 +66,7 @@ pub struct Exceeded {
 pub struct Manner {
     /// It is delayed, whatever the limits say: a client that signs would try again with a stale signature.
     pub never_refused: bool,
-    /// It is rather delayed for so long than refused.
+    /// It is rather delayed for so long than refused, unless too many of its key are delayed already.
     pub patience: Duration,
     /// The response has a body, so that it takes a slot while it is under way.
     pub has_body: bool,
@@ -83,6 +88,8 @@ struct Limit {
     name: Arc<str>,
     settings: LimitSettings,
     scope: u64,
+    /// What clients are told that it allows.
+    policy: String,
     requests: Option<Bucket>,
     bytes: Option<Bucket>,
     table: Arc<Table>,
@@ -107,8 +114,9 @@ impl Limit {
             Bucket::new(burst.into(), rate.count.into(), rate.per, 2 * LONGEST_DELAY)
         });
         let bytes = settings.bytes.map(|volume| Bucket::new(volume.bytes.0, volume.bytes.0, volume.per, volume.per));
+        let policy = meter::policy(name, requests.as_ref(), bytes.as_ref(), settings.transfers);
         let (name, scope) = (name.into(), hash.scope(name, settings));
-        Limit { name, settings: settings.clone(), scope, requests, bytes, table, hash, clock }
+        Limit { name, settings: settings.clone(), scope, policy, requests, bytes, table, hash, clock }
     }
 
     /// Goes on with what `other` has counted in the same table.
@@ -134,13 +142,17 @@ impl Limit {
     /// What is known of `subject`.
     fn find(&self, subject: &Subject<'_>) -> Option<Entry> {
         let key = self.hash.key(&self.settings.key, subject)?;
-        self.table.find(key, self.hash.coarser(&self.settings.key, subject))
+        self.table.find(key, self.hash.around(&self.settings.key, subject))
     }
 
     /// How long the request would have to wait, and for what.
     fn opinion(&self, entry: &Entry, manner: Manner, now: u64) -> Opinion {
-        let wait = |bucket: &Option<Bucket>, due: u64| bucket.as_ref().map_or(0, |bucket| bucket.wait(due, 1, now));
-        let (requests, bytes) = (wait(&self.requests, entry.requests), wait(&self.bytes, entry.bytes));
+        let wait = |bucket: &Option<Bucket>, due: u64, reserved: u64| {
+            bucket.as_ref().map_or(0, |bucket| bucket.wait(due, reserved.saturating_add(1), now))
+        };
+        // Who takes no bytes need not wait for those that others may yet take.
+        let reserved = if manner.has_body { entry.reserved } else { 0 };
+        let (requests, bytes) = (wait(&self.requests, entry.requests, 0), wait(&self.bytes, entry.bytes, reserved));
         let busy = manner.has_body && self.settings.transfers.is_some_and(|most| entry.transfers >= most.get());
         let (wait, currency) = match (bytes > requests, requests > 0, busy) {
             (true, ..) => (bytes, Currency::Bytes),
@@ -154,6 +166,8 @@ impl Limit {
 /// All limits of a policy, by [`LimitId`].
 pub struct Limits {
     all: Vec<Arc<Limit>>,
+    /// Some of them count by autonomous system.
+    need_asn: bool,
     cap: usize,
     hash: Hash,
     clock: Arc<dyn Clock>,
@@ -165,7 +179,7 @@ impl Limits {
     /// replicas that share what they count must have the same one.
     pub fn new(settings: &[(String, LimitSettings)], cap: usize, secret: [u8; 16], clock: &Arc<dyn Clock>) -> Self {
         let (hash, clock, sharing) = (Hash::new(secret), clock.clone(), AtomicBool::new(false));
-        Limits { all: Vec::new(), cap, hash, clock, sharing }.renewed(settings)
+        Limits { all: Vec::new(), need_asn: false, cap, hash, clock, sharing }.renewed(settings)
     }
 
     /// The same limits with other settings. A limit that counts by the same key goes on with what it has counted, so
@@ -182,6 +196,7 @@ impl Limits {
         };
         let limits = Limits {
             all: settings.iter().map(limit).collect(),
+            need_asn: settings.iter().any(|(_, settings)| settings.key.asn),
             clock: self.clock.clone(),
             sharing: AtomicBool::new(false),
             ..*self
@@ -205,38 +220,40 @@ impl Limits {
     ) -> Result<Admission, Exceeded> {
         let mut admission = Admission::default();
         let mut refused: Option<Exceeded> = None;
-        for (charge, (id, enforced)) in each_once(charges) {
+        for (charge, id, enforced) in each_once(charges) {
             let Some(limit) = self.all.get(id) else { continue };
             let Some(key) = limit.hash.key(&limit.settings.key, subject) else { continue };
             let now = limit.now();
             let may_refuse = limit.settings.over == Over::Refuse && !(enforced && manner.never_refused);
-            let patience = if enforced { u64::try_from(manner.patience.as_nanos()).unwrap_or(u64::MAX) } else { 0 };
-            let coarser = limit.hash.coarser(&limit.settings.key, subject);
+            let may_wait = enforced && may_refuse;
+            let patience = if enforced { nanos(manner.patience) } else { 0 };
+            let around = limit.hash.around(&limit.settings.key, subject);
             let refused_already = refused.is_some();
-            let (key, opinion, refuses) = limit.table.with(key, coarser, now, |key, entry| {
+            let (key, entry, opinion, refuses) = limit.table.with(key, around, now, |key, entry| {
                 let opinion = limit.opinion(entry, manner, now);
-                let refuses = may_refuse && (opinion.busy || opinion.wait > patience);
+                let is_crowded = opinion.wait > 0 && entry.waiting >= MOST_WAITING;
+                let refuses = may_refuse && (opinion.busy || opinion.wait > patience || is_crowded);
                 if !refuses && !refused_already {
+                    entry.waiting += u32::from(may_wait && opinion.wait > 0);
                     if let Some(bucket) = &limit.requests {
                         bucket.take(&mut entry.requests, 1, now);
                         entry.added_requests = entry.added_requests.saturating_add(1);
                     }
                     entry.transfers += u32::from(manner.has_body);
                 }
-                (key, opinion, refuses)
+                (key, *entry, opinion, refuses)
             });
             let is_over = opinion.wait > 0 || opinion.busy;
             let wait = Duration::from_nanos(opinion.wait);
             let exceeded = || {
                 let retry_after = if opinion.busy { wait.max(LONGEST_DELAY) } else { wait };
-                Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge }
+                Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge, quota: None }
             };
             if refuses && enforced {
                 let exceeded = exceeded();
-                refused = Some(match refused {
-                    Some(other) if other.retry_after >= exceeded.retry_after => other,
-                    _ => exceeded,
-                });
+                if refused.as_ref().is_none_or(|other| other.retry_after < exceeded.retry_after) {
+                    refused = Some(Exceeded { quota: Some(limit.quota(&entry, now)), ..exceeded });
+                }
             } else if is_over {
                 admission.over.push(exceeded());
                 if enforced {
@@ -245,8 +262,20 @@ impl Limits {
             }
             if !refuses && !refused_already {
                 let extra = enforced && opinion.busy;
-                let held = Held { limit: limit.clone(), key, slot: manner.has_body, extra, enforced };
-                admission.meter.held.push(held);
+                let patience = if may_wait { patience } else { u64::MAX };
+                let (waits, slot, reserved) = (may_wait && opinion.wait > 0, manner.has_body, AtomicU64::new(0));
+                let limit = limit.clone();
+                admission.meter.held.push(Held {
+                    limit,
+                    key,
+                    slot,
+                    waits,
+                    extra,
+                    enforced,
+                    charge,
+                    patience,
+                    reserved,
+                });
             }
         }
         match refused {
@@ -263,11 +292,12 @@ impl Limits {
         let manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: false };
         let limits = ids.iter().filter_map(|id| self.all.get(*id));
         let exceeded = limits.filter_map(|limit| {
-            let entry = limit.find(subject)?;
-            let opinion = limit.opinion(&entry, manner, limit.now());
-            let retry_after = Duration::from_nanos(opinion.wait);
-            let exceeded = Exceeded { limit: limit.name.clone(), currency: opinion.currency, retry_after, charge: 0 };
-            (opinion.wait > 0).then_some(exceeded)
+            let (entry, now) = (limit.find(subject)?, limit.now());
+            let Opinion { wait, currency, .. } = limit.opinion(&entry, manner, now);
+            let (name, retry_after) = (limit.name.clone(), Duration::from_nanos(wait));
+            let exceeded =
+                || Exceeded { limit: name, currency, retry_after, charge: 0, quota: Some(limit.quota(&entry, now)) };
+            (wait > 0).then(exceeded)
         });
         exceeded.max_by_key(|exceeded| exceeded.retry_after)
     }
@@ -283,7 +313,7 @@ impl Limits {
 
     /// Whether some limit counts by autonomous system.
     pub fn needs_asn(&self) -> bool {
-        self.all.iter().any(|limit| limit.settings.key.asn)
+        self.need_asn
     }
 
     /// Forgets idle keys: those that are as good as new. One step of several; to be called every second or so.
@@ -300,17 +330,18 @@ impl Limits {
 }
 
 /// Each limit once, with the number of the first charge that counts: of those that are enforced if there are any.
-fn each_once(charges: &[(&[LimitId], bool)]) -> impl Iterator<Item = (usize, (LimitId, bool))> {
-    let all = |enforced: bool| {
-        let charges = charges.iter().enumerate().filter(move |(_, (_, in_force))| *in_force == enforced);
-        charges.flat_map(move |(charge, (ids, _))| ids.iter().map(move |id| (charge, (*id, enforced))))
-    };
-    let names = |id: LimitId, (_, (other, _)): (usize, (LimitId, bool))| id == other;
-    let enforced = all(true).enumerate().filter(move |(at, (_, (id, _)))| !all(true).take(*at).any(|o| names(*id, o)));
-    let observed = all(false).enumerate().filter(move |(at, (_, (id, _)))| {
-        !all(true).any(|o| names(*id, o)) && !all(false).take(*at).any(|o| names(*id, o))
-    });
-    enforced.chain(observed).map(|(_, charge)| charge)
+fn each_once(charges: &[(&[LimitId], bool)]) -> SmallVec<[(usize, LimitId, bool); 8]> {
+    let mut once: SmallVec<[(usize, LimitId, bool); 8]> = SmallVec::new();
+    for wanted in [true, false] {
+        for (charge, (ids, _)) in charges.iter().enumerate().filter(|(_, (_, enforced))| *enforced == wanted) {
+            for id in ids.iter() {
+                if !once.iter().any(|(_, known, _)| known == id) {
+                    once.push((charge, *id, wanted));
+                }
+            }
+        }
+    }
+    once
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
-//! What replicas hear of limits. Transfers stay out: a replica that dies could not give its slots back.
+//! What replicas hear of limits. Transfers stay out, and the bytes that are reserved for them: a replica that dies could
+//! not give them back.
 
 use super::bucket::Bucket;
 use super::table::Entry;
 use super::{Limit, Limits};
+use crate::exchange::spaces::{BYTES, REQUESTS};
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use std::sync::atomic::Ordering;
-
-const REQUESTS: &str = "requests";
-const BYTES: &str = "bytes";
 
 /// Who owes less than this is as good as new when a restart is over.
 const WORTH_KEEPING: u64 = 5_000_000_000;
@@ -34,7 +33,8 @@ impl Limit {
 
     fn merge(&self, space: &str, key: u128, owed: u64) {
         let now = self.now();
-        self.table.with(key, std::iter::empty(), now, |_, entry| {
+        // It says of no new key whose it is, so that nothing coarser could stand in for it.
+        self.table.at_with_room(key, now, |_, entry| {
             let raise = |bucket: &Option<Bucket>, own: &mut u64, added: u64| {
                 if let Some(bucket) = bucket {
                     let due = now.saturating_add(owed.saturating_mul(1000).min(bucket.horizon()));

@@ -56,6 +56,10 @@ impl Bench {
         self.limits.admit(&[(&[0], true)], subject, PLAIN)
     }
 
+    fn size(&self) -> usize {
+        self.limits.sizes().map(|(_, size)| size).sum()
+    }
+
     fn good(&self, subject: &Subject<'_>, tries: usize) -> usize {
         (0..tries).filter(|_| self.admit(subject).is_ok()).count()
     }
@@ -134,7 +138,7 @@ proptest! {
     /// Whatever others do, each key gets exactly what it would get alone.
     #[test]
     fn nobody_is_limited_for_what_others_do(steps in prop::collection::vec((0u8..20, 0u64..400), 1..300)) {
-        let together = bench(&[requests(1, 3)], 100);
+        let together = bench(&[requests(1, 3)], 1000);
         let alone: Vec<Bench> = (0..20).map(|_| bench(&[requests(1, 3)], 100)).collect();
         for (who, wait) in steps {
             let subject = at(Ipv4Addr::new(192, 0, 2, who));
@@ -145,22 +149,60 @@ proptest! {
     }
 }
 
+/// The host of that number in the network of that number of 2001:700::/24.
+fn v6(network: u128, host: u128) -> Subject<'static> {
+    at(Ipv6Addr::from_bits(((0x2001_0700 + network) << 96) + (host << 64)))
+}
+
 #[test]
 fn a_full_table_judges_new_keys_by_their_neighbourhood_and_known_ones_exactly() {
-    let bench = bench(&[requests(1, 3)], 100);
+    let bench = bench(&[requests(1, 3)], 1000);
     let known = someone();
     assert_eq!(bench.good(&known, 1), 1);
-    for host in 0..10_000u128 {
-        bench.good(&at(Ipv6Addr::from_bits((0x2001_0db8 << 96) + (host << 64))), 1);
+    // Of twenty networks, none of which has more than its share.
+    for number in 0..40_000 {
+        bench.good(&v6(number % 20, number / 20), 1);
     }
-    let size = bench.limits.sizes().next().map(|(_, size)| size);
-    assert!(size.is_some_and(|size| size <= 140), "{size:?}");
+    assert!(bench.size() <= 1100, "{}", bench.size());
     assert_eq!(bench.good(&known, 9), 2, "the rest of its own burst");
     assert_eq!(bench.good(&at(Ipv4Addr::new(198, 51, 100, 1)), 9), 3, "another neighbourhood is not refused");
-    let neighbour = Ipv6Addr::from_bits((0x2001_0db8 << 96) + (9999 << 64) + 1);
-    assert_eq!(bench.good(&at(neighbour), 9), 0, "the flooding neighbourhood shares one budget");
-    let farther = Ipv6Addr::from_bits((0x2001_0db8 << 96) + (1 << 90));
-    assert_eq!(bench.good(&at(farther), 9), 3, "another /48 has its own");
+    assert_eq!(bench.good(&v6(0, 9999), 9), 0, "a flooding /48 shares one budget");
+    assert_eq!(bench.good(&v6(0, 1 << 20), 9), 3, "another /48 has its own");
+}
+
+#[test]
+fn one_network_has_its_share_of_a_table_and_beyond_it_one_budget() {
+    let bench = bench(&[requests(1, 3)], 112);
+    let known = v6(0, 1 << 30);
+    assert_eq!(bench.good(&known, 1), 1);
+    // A /29 of eight /32s, each of which could fill the table.
+    for number in 0..80_000 {
+        bench.good(&v6(number % 8, number), 1);
+    }
+    assert_eq!(bench.size(), 8 * (112 / 16 + 1), "their shares, and what is beyond them together");
+    assert_eq!(bench.good(&known, 9), 2, "who is known goes on");
+    assert_eq!(bench.good(&v6(0, 1 << 31), 9), 0, "newcomers share the flood's budget");
+    let others: usize = (0..20).map(|host| bench.good(&at(Ipv4Addr::new(192, host, 2, 1)), 9)).sum();
+    assert_eq!(others, 20 * 3, "nobody else pays for it");
+    assert!(bench.limits.would_refuse(&[0], &v6(0, 1 << 31)).is_some());
+    bench.clock.advance(4 * SECOND);
+    let again = (0..7).filter(|host| bench.good(&v6(1, (1 << 30) + host), 9) == 3).count();
+    assert_eq!(again, 7, "idle clients take no share, and no sweep has come round yet");
+}
+
+#[test]
+fn what_replicas_tell_makes_no_table_grow_beyond_its_bound() {
+    let (large, small) = (bench(&[requests(1, 3)], 100_000), bench(&[requests(1, 3)], 100));
+    large.limits.share();
+    (0..5000).for_each(|number| drop(large.admit(&v6(number % 500, number))));
+    let told = |changes: Vec<(CounterId, Change)>| -> Vec<(CounterId, Total)> {
+        changes.into_iter().map(|(id, _)| (id, Total::Due(1_000_000))).collect()
+    };
+    let totals = told(large.limits.changes(10_000));
+    assert_eq!(totals.len(), 5000);
+    small.limits.merge(&totals);
+    assert!(small.size() <= 140, "{}", small.size());
+    assert_eq!(small.good(&someone(), 9), 3, "it goes on as any full table");
 }
 
 #[test]
@@ -173,7 +215,7 @@ fn a_table_is_bounded_whatever_comes() {
             let subject = at(Ipv6Addr::from_bits((0x2000_0000 + number % 50_000) << 96 | number << 64));
             bench.good(&Subject { pass, ..subject }, 1);
         }
-        let size = bench.limits.sizes().next().map(|(_, size)| size).unwrap();
+        let size = bench.size();
         assert!(size <= 1000 * 11 / 8 + 65_536, "{size}");
         assert_eq!(bench.good(&Subject { pass: Some([255; 16]), ..someone() }, 9), 3, "not all are refused");
     }
@@ -186,8 +228,7 @@ fn idle_keys_are_forgotten_and_nobody_gains_by_it() {
     assert_eq!((bench.good(&idle, 1), bench.good(&busy, 9)), (1, 3));
     bench.clock.advance(Duration::from_millis(1500));
     (0..SWEEP_STEPS).for_each(|_| bench.limits.sweep());
-    let size = bench.limits.sizes().next().map(|(_, size)| size);
-    assert_eq!(size, Some(1), "one request at one per second is forgotten after a second");
+    assert_eq!(bench.size(), 1, "one request at one per second is forgotten after a second");
     assert_eq!(bench.good(&busy, 9), 1, "the busy one gets its rate, not its burst");
 
     let slow = self::bench(&[transfers(1)], 100);
@@ -201,14 +242,14 @@ fn idle_keys_are_forgotten_and_nobody_gains_by_it() {
 
 #[test]
 fn clients_that_need_not_be_remembered_take_no_room_from_others() {
-    let bench = bench(&[requests(1, 1)], 100);
-    (0..100).for_each(|number| assert!(bench.admit(&at(Ipv4Addr::from(0x0a00_0000 | number))).is_ok()));
+    let bench = bench(&[requests(1, 1)], 120);
+    (0..120).for_each(|number| assert!(bench.admit(&at(Ipv4Addr::from(0x0a00_0000 | number << 16))).is_ok()));
     let good = |hosts: std::ops::Range<u8>| {
         hosts.filter(|host| bench.admit(&at(Ipv4Addr::new(192, 0, 2, *host))).is_ok()).count()
     };
     assert_eq!(good(1..10), 1, "a full table counts newcomers by their network");
     bench.clock.advance(2 * SECOND);
-    assert_eq!(good(11..20), 9, "no sweep has come round yet");
+    assert_eq!(good(11..18), 7, "no sweep has come round yet");
 }
 
 #[test]
@@ -259,6 +300,8 @@ fn the_strictest_limit_answers_and_a_refusal_charges_nothing() {
     assert!(admit().is_ok());
     let refused = admit().unwrap_err();
     assert_eq!((&*refused.limit, refused.retry_after), ("limit1", 60 * SECOND));
+    let told = Quota { policy: "\"limit1\";q=1;w=60".into(), state: "\"limit1\";r=0;t=60".into() };
+    assert_eq!(refused.quota, Some(told), "it alone is told of");
     for _ in 0..50 {
         assert!(admit().is_err());
     }
@@ -321,6 +364,28 @@ fn a_page_that_is_open_rather_waits_than_breaks() {
 }
 
 #[test]
+fn so_many_of_one_key_are_delayed_at_a_time_and_others_refused() {
+    let head = Manner { patience: Duration::MAX, has_body: false, ..PLAIN };
+    let fetch = Manner { patience: LONGEST_DELAY, ..PLAIN };
+    for (limit, manner) in [(requests(1, 1), head), (requests(100, 1), fetch), (bytes(10, SECOND), fetch)] {
+        let bench = bench(&[limit], 100);
+        let admit = |subject: &Subject<'_>| bench.limits.admit(&[(&[0], true)], subject, manner);
+        bench.admit(&someone()).unwrap().meter.sent(11);
+        let mut waiting: Vec<_> = std::iter::from_fn(|| admit(&someone()).ok()).take(1000).collect();
+        assert_eq!(waiting.len(), 64, "{manner:?}");
+        assert!(waiting.iter().all(|admission| !admission.delay.is_zero()));
+        assert_eq!(admit(&at(Ipv4Addr::new(192, 0, 2, 2))).unwrap().delay, Duration::ZERO, "nobody else is crowded");
+        waiting[0].meter.waited();
+        let next = admit(&someone());
+        assert!(next.is_ok() && admit(&someone()).is_err(), "one has gone on");
+        waiting.pop();
+        assert!(admit(&someone()).is_ok(), "one has left");
+        let signed = Manner { never_refused: true, ..manner };
+        assert!(bench.limits.admit(&[(&[0], true)], &someone(), signed).is_ok());
+    }
+}
+
+#[test]
 fn bytes_over_the_budget_slow_what_goes_on_and_refuse_what_is_new() {
     let bench = bench(&[bytes(1_000_000, 100 * SECOND)], 100);
     let first = bench.admit(&someone()).unwrap();
@@ -331,6 +396,46 @@ fn bytes_over_the_budget_slow_what_goes_on_and_refuse_what_is_new() {
     assert_eq!(refused.retry_after.as_secs(), 6, "when what is owed has come back");
     bench.clock.advance(refused.retry_after + Duration::from_millis(1));
     assert!(bench.admit(&someone()).is_ok());
+}
+
+#[test]
+fn bodies_that_begin_together_overrun_the_budget_by_one_at_most_and_are_not_slowed_by_it() {
+    let bench = bench(&[bytes(1000, 100 * SECOND)], 100);
+    let mut admitted: Vec<_> = (0..10).map(|_| bench.admit(&someone()).unwrap()).collect();
+    let begun: Vec<bool> = admitted.iter().map(|admission| admission.meter.reserve(600).is_ok()).collect();
+    assert_eq!(begun, [[true; 2].as_slice(), &[false; 8]].concat());
+    admitted.truncate(2);
+    let refused = admitted[0].meter.reserve(1).unwrap_err();
+    assert_eq!((refused.currency, refused.retry_after.as_secs()), (Currency::Bytes, 20));
+    assert!(bench.admit(&someone()).is_err(), "nor is anything new admitted");
+    let head = Manner { has_body: false, ..PLAIN };
+    assert!(bench.limits.admit(&[(&[0], true)], &someone(), head).is_ok(), "but for what takes no bytes");
+    assert_eq!(admitted[0].meter.quota().unwrap().state, "\"limit0-bytes\";r=0;t=0");
+    // What is sent takes the place of what was reserved for it, and the rest comes back at the end.
+    assert_eq!(admitted[0].meter.sent(600), Duration::ZERO);
+    assert_eq!(admitted[1].meter.sent(100), Duration::ZERO);
+    drop(admitted);
+    let next = bench.admit(&someone()).unwrap();
+    assert_eq!(next.meter.quota().unwrap().state, "\"limit0-bytes\";r=300;t=70");
+    assert!(next.meter.reserve(1_000_000).is_ok());
+    assert_eq!(next.meter.sent(300), Duration::ZERO, "no transfer is slowed for what it has not sent yet");
+    drop(next);
+    bench.clock.advance(100 * SECOND);
+    assert_eq!(bench.admit(&someone()).unwrap().meter.quota().unwrap().state, "\"limit0-bytes\";r=1000;t=0");
+}
+
+#[test]
+fn who_is_never_refused_may_begin_any_body() {
+    let pace = LimitSettings { over: Over::Pace, ..bytes(1000, 100 * SECOND) };
+    let never = Manner { never_refused: true, ..PLAIN };
+    for (limit, enforced, manner) in
+        [(pace, true, PLAIN), (bytes(1000, 100 * SECOND), false, PLAIN), (bytes(1000, 100 * SECOND), true, never)]
+    {
+        let bench = bench(&[limit], 100);
+        let admit = || bench.limits.admit(&[(&[0], enforced)], &someone(), manner).unwrap();
+        let admitted: Vec<_> = (0..10).map(|_| admit()).collect();
+        assert!(admitted.iter().all(|admission| admission.meter.reserve(600).is_ok()));
+    }
 }
 
 #[test]

@@ -215,7 +215,11 @@ impl Builder {
                 Test::Network(network) => atoms.networks[*network] = Some(id),
                 Test::Site(site) => drop(atoms.sites.insert(site.clone(), id)),
                 Test::Method(method) => atoms.methods.push((method, id)),
-                Test::Identity(identity) => atoms.identities[*identity as usize] = Some(id),
+                Test::Identity(identity) => {
+                    atoms.identities[*identity as usize] = Some(id);
+                    atoms.ask_for_identity = true;
+                }
+                Test::When(when) => atoms.ask_for_identity |= when.reads("identity"),
                 Test::Class(class) => atoms.classes[*class as usize] = Some(id),
                 _ => {}
             }
@@ -234,6 +238,8 @@ pub struct Atoms {
     pub sources: Vec<(Source, Patterns)>,
     /// Crawlers that can be verified.
     pub crawlers: Vec<Crawler>,
+    /// Whether some of them depend on how the client proved itself.
+    pub ask_for_identity: bool,
     networks: Vec<Option<AtomId>>,
     sites: HashMap<String, AtomId>,
     methods: Vec<(&'static str, AtomId)>,

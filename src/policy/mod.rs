@@ -35,7 +35,7 @@ pub use rule::{Effect, Rule, RuleSettings};
 pub use schema::{classes, rules};
 pub use user_agents::UserAgentListSettings;
 
-use crate::facts::{Facts, Truth};
+use crate::facts::{Facts, Identity, Truth};
 use crate::signal::Signals;
 use crate::state::State;
 use crate::verdict::{Action, Charge, Class, HeldBack, Mode, Step, Verdict};
@@ -200,7 +200,8 @@ impl Policy {
     /// ([`Verdict::withheld`]). Allow, weigh, tag and strike rules keep nothing from anybody, so a policy in `observe`
     /// does not hold them back: without them its other verdicts would not be those of the same policy under `enforce`.
     pub fn decide(&self, facts: &Facts<'_>, state: &dyn State) -> Verdict {
-        self.run(facts, state, &mut Blind)
+        let verdict = self.run(facts, state, &mut Blind);
+        self.with_debt(verdict, facts, state)
     }
 
     /// Decides one request and tells how.
@@ -208,7 +209,19 @@ impl Policy {
         let mut explainer = Explainer::default();
         let verdict = self.run(facts, state, &mut explainer);
         let Explainer { classes, signals, rules } = explainer;
-        Explanation { classes, signals, rules, verdict }
+        Explanation { classes, signals, rules, verdict: self.with_debt(verdict, facts, state) }
+    }
+
+    /// The verdict, which also draws on the pass where the client would have got less without it: whatever asks for the
+    /// identity, by however many classes, weights and tags in between, would else honour a pass without end.
+    fn with_debt(&self, mut verdict: Verdict, facts: &Facts<'_>, state: &dyn State) -> Verdict {
+        let is_served = matches!(verdict.action, Action::Allow | Action::Redirect);
+        let may_owe = is_served && facts.identity == Identity::Pass && self.atoms.ask_for_identity;
+        if may_owe && !verdict.draws_on_pass {
+            let without = Facts { identity: Identity::None, pass: None, ..*facts };
+            verdict.draws_on_pass = verdict.is_better_than(&self.run(&without, state, &mut Blind));
+        }
+        verdict
     }
 
     fn run<W: Watch>(&self, facts: &Facts<'_>, state: &dyn State, watch: &mut W) -> Verdict {
@@ -364,5 +377,14 @@ impl Verdict {
         if !rule.limits.is_empty() {
             self.charges.push(Charge { rule: rule.name.clone(), limits: rule.limits.clone(), enforced });
         }
+    }
+    /// Whether a client gets more by this verdict than by `other`: an object, the limits of another rule that is in
+    /// force, a faster answer.
+    fn is_better_than(&self, other: &Verdict) -> bool {
+        let is_slower = |rate: u64| self.slow.is_none_or(|own| own > rate);
+        self.action != other.action
+            || (self.enforced && self.rule != other.rule)
+            || other.slow.is_some_and(is_slower)
+            || other.charges.iter().any(|charge| charge.enforced && !self.charges.contains(charge))
     }
 }

@@ -1,11 +1,12 @@
 //! What the gateway remembers of one request while it is being answered.
 
+use super::refusal::Refusal;
 use super::site::Site;
 use super::upstream::Failed;
 use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
-use crate::limit::Meter;
+use crate::limit::{Meter, Quota};
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Done, Verdict};
 use http::StatusCode;
@@ -90,6 +91,8 @@ pub struct Context {
     pub reason: Option<&'static str>,
     /// A limit that was exceeded, enforced or not.
     pub limit: Option<OverLimit>,
+    /// What the client is told of the limit that refused it.
+    pub quota: Option<Quota>,
     /// What counts the response.
     pub meter: Meter,
     /// How long the request is delayed before it is answered.
@@ -108,6 +111,8 @@ pub struct Context {
     pub attempt: usize,
     /// To how many of its addresses no connection was made.
     pub addresses_tried: usize,
+    /// What to answer instead of a body for which a limit or the pass has no bytes left.
+    pub overdrawn: Option<Refusal>,
     /// The first failure of an origin.
     pub failed: Option<Failed>,
     /// The status of the last origin, when it did not have the object.
@@ -135,6 +140,7 @@ impl Context {
             done: Done::Refuse,
             reason: None,
             limit: None,
+            quota: None,
             meter: Meter::default(),
             delay: Duration::ZERO,
             held: Duration::ZERO,
@@ -145,6 +151,7 @@ impl Context {
             cookie: None,
             attempt: 0,
             addresses_tried: 0,
+            overdrawn: None,
             failed: None,
             miss: None,
             origin_stopwatch: None,

@@ -222,11 +222,6 @@ impl Front {
                     context.reason = Some("listing");
                     return Some(refuse(Refusal::listing()));
                 }
-                if verdict.action == Action::Redirect {
-                    context.done = Done::Redirect;
-                    return Some(self.redirect(method, site, context));
-                }
-                context.done = Done::Allow;
                 if let Some(pass) = pass.filter(|_| verdict.draws_on_pass)
                     && let Err(error) = self.spend(pass, site, caller, context)
                 {
@@ -234,6 +229,11 @@ impl Front {
                     context.meter.undo();
                     return None;
                 }
+                if verdict.action == Action::Redirect {
+                    context.done = Done::Redirect;
+                    return Some(self.redirect(method, site, context));
+                }
+                context.done = Done::Allow;
                 Some(Decision::Forward)
             }
         }
@@ -261,7 +261,7 @@ impl Front {
         let name = cookie_name(&site.name, caller.secure);
         let (mut passes, mut fault) = (Vec::new(), None);
         for value in cookie_values(headers, &name) {
-            match self.gateway.gate.inspect(value, &site.name, may_revive, context.now) {
+            match self.gateway.gate.inspect(value, &site.name, caller.client.prefix, may_revive, context.now) {
                 Ok(pass) => passes.push(pass),
                 Err(error) => fault = Some(error),
             }

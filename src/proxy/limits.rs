@@ -7,9 +7,10 @@ use super::site::Site;
 use super::{Front, Ruling};
 use crate::challenge::Pass;
 use crate::facts::{Client, Identity};
-use crate::limit::{Admission, LONGEST_DELAY, Limits, Manner, Meter, Subject};
+use crate::limit::{Admission, Exceeded, LONGEST_DELAY, Limits, Manner, Meter, Subject};
 use crate::verdict::{Dialect, Done, LimitId, Verdict};
 use smallvec::SmallVec;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// No difficulty is doubled more often than this.
@@ -38,9 +39,14 @@ impl Front {
             verdict.charges.iter().map(|charge| (&*charge.limits, charge.enforced)).collect();
         let subject = self.subject(limits, caller.client, &site.name, pass);
         let manner = Manner {
-            never_refused: method == "HEAD" || caller.identity == Identity::Signature,
-            // A page that is open lives by its fetches. They are charged all the same.
-            patience: if caller.dialect == Dialect::Fetch { LONGEST_DELAY } else { Duration::ZERO },
+            never_refused: caller.identity == Identity::Signature,
+            patience: match (method, caller.dialect) {
+                // Nobody reads why a HEAD failed.
+                ("HEAD", _) => Duration::MAX,
+                // A page that is open lives by its fetches. They are charged all the same.
+                (_, Dialect::Fetch) => LONGEST_DELAY,
+                _ => Duration::ZERO,
+            },
             has_body: method != "HEAD",
         };
         let metrics = &self.gateway.metrics;
@@ -60,14 +66,31 @@ impl Front {
                 None
             }
             Err(exceeded) => {
-                metrics.limits_hit.with_label_values(&[&*site.name, &*exceeded.limit, "enforce", "refuse"]).inc();
-                let refusal = Refusal::over_limit(caller.dialect, exceeded.currency, exceeded.retry_after);
                 let rule = rule_of(exceeded.charge).map_or_else(|| verdict.rule.clone(), |charge| charge.rule.clone());
-                context.limit = Some(OverLimit { limit: exceeded.limit, rule, enforced: true });
-                context.done = Done::Limit;
+                let refusal = Refusal::over_limit(caller.dialect, exceeded.currency, exceeded.retry_after);
+                self.note_refusal(exceeded, rule, &site.name, context);
                 Some(refusal)
             }
         }
+    }
+
+    /// Reserves the bytes of a body that is about to be sent. Says what to answer instead where a limit refuses it.
+    pub(super) fn reserve(&self, bytes: u64, context: &mut Context) -> Option<Refusal> {
+        let exceeded = context.meter.reserve(bytes).err()?;
+        let (site, verdict) = (context.site.clone()?, context.verdict.as_ref()?);
+        let rule = verdict.charges.get(exceeded.charge).map_or(&verdict.rule, |charge| &charge.rule).clone();
+        let refusal = Refusal::over_limit(context.dialect(), exceeded.currency, exceeded.retry_after);
+        self.note_refusal(exceeded, rule, &site.name, context);
+        Some(refusal)
+    }
+
+    /// Books that a limit refused the request, which `rule` had charged to it.
+    fn note_refusal(&self, exceeded: Exceeded, rule: Arc<str>, site: &str, context: &mut Context) {
+        let labels = [site, &*exceeded.limit, "enforce", "refuse"];
+        self.gateway.metrics.limits_hit.with_label_values(&labels).inc();
+        context.limit = Some(OverLimit { limit: exceeded.limit, rule, enforced: true });
+        context.quota = exceeded.quota;
+        context.done = Done::Limit;
     }
 
     /// Whether the client's network may have one more pass.
@@ -80,11 +103,9 @@ impl Front {
     ) -> Result<(), Refusal> {
         let subject = self.subject(&ruling.limits, client, &site.name, None);
         let Some(exceeded) = ruling.limits.would_refuse(&ruling.pass_limits, &subject) else { return Ok(()) };
-        let labels = [&*site.name, &*exceeded.limit, "enforce", "refuse"];
-        self.gateway.metrics.limits_hit.with_label_values(&labels).inc();
-        context.limit = Some(OverLimit { limit: exceeded.limit, rule: "challenge".into(), enforced: true });
-        context.done = Done::Limit;
-        Err(Refusal::too_many_passes(exceeded.retry_after))
+        let refusal = Refusal::too_many_passes(exceeded.retry_after);
+        self.note_refusal(exceeded, "challenge".into(), &site.name, context);
+        Err(refusal)
     }
 
     /// Charges a pass that the client's network is about to buy; `None` where it has bought as many as it may. The meter

@@ -139,9 +139,9 @@ async fn delay(time: Duration) {
     }
 }
 
-/// Tells the client what it may still take.
-fn add_quota(header: &mut ResponseHeader, context: &Context) -> Result<()> {
-    if let Some(quota) = context.meter.quota() {
+/// Tells the client what it may still take, or what it may not.
+fn add_quota(header: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+    if let Some(quota) = context.quota.take().or_else(|| context.meter.quota()) {
         header.insert_header("RateLimit-Policy", quota.policy)?;
         header.insert_header("RateLimit", quota.state)?;
     }
@@ -173,6 +173,7 @@ impl ProxyHttp for Front {
         let decision = self.decide(session, context);
         if let decide::Decision::Forward = decision {
             delay(context.delay).await;
+            context.meter.waited();
             return Ok(false);
         }
         // What is no object costs next to nothing, and is not delayed.

@@ -21,7 +21,7 @@ const UNSIGNED: ErrorType = ErrorType::new("Unsigned");
 const NEXT: ErrorType = ErrorType::new("NextOrigin");
 /// No origin has the object, or could say so.
 const NO_OBJECT: ErrorType = ErrorType::new("NoObject");
-/// The pass has no bytes left for the response.
+/// A limit or the pass has no bytes left for the response.
 const OVERDRAWN: ErrorType = ErrorType::new("Overdrawn");
 
 /// An origin failed, in a way that the client should hear of if no other has the object.
@@ -175,18 +175,24 @@ impl Front {
         if let Some(cookie) = cookie {
             response.insert_header(header::SET_COOKIE, cookie)?;
         }
+        // Reserved before it is sent: what many transfers at once take must not be known only afterwards.
+        let length = response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let has_body = request.method != Method::HEAD && response.status != StatusCode::NOT_MODIFIED;
+        let bytes = length.and_then(|length| length.parse().ok()).filter(|_| has_body).unwrap_or(0);
+        context.overdrawn = self.reserve(bytes, context);
+        if context.overdrawn.is_some() {
+            return Err(decided(OVERDRAWN, false));
+        }
         if let Some(pass) = &context.pass {
-            // Reserved before it is sent: what many transfers at once take must not be known only afterwards.
-            let length = response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            let has_body = request.method != Method::HEAD && response.status != StatusCode::NOT_MODIFIED;
-            let bytes = length.and_then(|length| length.parse().ok()).filter(|_| has_body).unwrap_or(0);
             if !self.gateway.gate.reserve(pass, bytes) {
+                let refusal = Refusal::over_limit(context.dialect(), Currency::Bytes, Duration::from_secs(1));
+                context.overdrawn = Some(refusal);
                 return Err(decided(OVERDRAWN, false));
             }
             context.reserved = bytes;
         }
         // At the header, not at the end: a browser asks for the parts of a page while the page still comes.
-        self.note_fetch(request, response.status.as_u16(), context);
+        self.note_fetch(request, response.status.as_u16(), bytes, context);
         context.first_byte = Some(context.stopwatch.elapsed());
         Ok(())
     }
@@ -245,8 +251,8 @@ fn error_kind(error: &Error) -> &'static str {
 
 /// What the client is told when it gets no object, with a word for the log; `None` when the client is the one who left.
 pub(super) fn refusal_for(error: &Error, context: &Context) -> Option<(&'static str, Refusal)> {
-    if *error.etype() == OVERDRAWN {
-        return Some(("budget", Refusal::over_limit(context.dialect(), Currency::Bytes, Duration::from_secs(1))));
+    if let Some(refusal) = context.overdrawn.as_ref().filter(|_| *error.etype() == OVERDRAWN) {
+        return Some(("budget", refusal.clone()));
     }
     if let (Some(status), None) = (context.miss, context.failed) {
         return Some(("missing", Refusal::missing(status)));

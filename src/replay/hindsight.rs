@@ -4,9 +4,10 @@
 //! entries wait until the client was idle for a while, and are entered under what it turned out to be. Verdicts stay what
 //! they would have been at the time.
 
+use super::judge::Judge;
 use crate::clock::Timestamp;
 use crate::network::IpNet;
-use crate::traffic::{Books, Entry, Key};
+use crate::traffic::{Entry, Key};
 use crate::verdict::Class;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ struct Session {
 
 /// Entries that wait to be entered.
 #[derive(Debug, Default)]
-pub(super) struct Hindsight {
+pub struct Hindsight {
     sessions: HashMap<(IpNet, Arc<str>), Session>,
     /// Sessions by when they may have ended. One that went on stands here once more.
     ends: VecDeque<(Timestamp, (IpNet, Arc<str>))>,
@@ -49,25 +50,19 @@ fn may_change(class: Class) -> bool {
 }
 
 impl Hindsight {
-    /// Takes an entry, and enters in `books` those of clients that have gone. `is_suspicious` judges a client as of a time.
-    pub fn take(
-        &mut self,
-        entry: Entry<'_>,
-        user_agent: &Arc<str>,
-        books: &mut Books,
-        is_suspicious: impl Fn(IpNet, &str, Timestamp) -> bool,
-    ) {
+    /// Takes an entry, and gives those of clients that have gone to `enter`. `judge` knows how they behaved.
+    pub fn take(&mut self, entry: Entry<'_>, user_agent: &Arc<str>, judge: &Judge, enter: &mut impl FnMut(Entry<'_>)) {
         let now = entry.at;
         while let Some((last, _)) = self.ends.front()
             && (now.since(*last) >= IDLE || self.waiting >= CAP)
         {
             let Some((last, who)) = self.ends.pop_front() else { break };
             if self.sessions.get(&who).is_some_and(|session| session.last <= last || self.waiting >= CAP) {
-                self.settle(&who, now, books, &is_suspicious);
+                self.settle(&who, now, judge, enter);
             }
         }
         if !may_change(entry.key.class) {
-            books.enter(entry);
+            enter(entry);
             return;
         }
         let who = (entry.prefix, user_agent.clone());
@@ -83,30 +78,24 @@ impl Hindsight {
         self.waiting += 1;
     }
 
-    fn settle(
-        &mut self,
-        who: &(IpNet, Arc<str>),
-        now: Timestamp,
-        books: &mut Books,
-        is_suspicious: &impl Fn(IpNet, &str, Timestamp) -> bool,
-    ) {
+    fn settle(&mut self, who: &(IpNet, Arc<str>), now: Timestamp, judge: &Judge, enter: &mut impl FnMut(Entry<'_>)) {
         let Some(session) = self.sessions.remove(who) else { return };
         self.waiting -= session.entries.len();
-        let suspicious = is_suspicious(session.prefix, &session.user_agent, now);
+        let suspicious = judge.is_suspicious(session.prefix, &session.user_agent, now);
         for Waiting { at, mut key, bytes, path } in session.entries {
             if suspicious {
                 key.class = Class::Suspect;
             }
             let user_agent = &*session.user_agent;
-            books.enter(Entry { at, key, prefix: session.prefix, bytes, user_agent, path: &path });
+            enter(Entry { at, key, prefix: session.prefix, bytes, user_agent, path: &path });
         }
     }
 
     /// Enters all that waits.
-    pub fn finish(&mut self, now: Timestamp, books: &mut Books, is_suspicious: impl Fn(IpNet, &str, Timestamp) -> bool) {
+    pub fn finish(&mut self, now: Timestamp, judge: &Judge, enter: &mut impl FnMut(Entry<'_>)) {
         let all: Vec<_> = self.sessions.keys().cloned().collect();
         for who in all {
-            self.settle(&who, now, books, &is_suspicious);
+            self.settle(&who, now, judge, enter);
         }
     }
 }

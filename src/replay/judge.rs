@@ -9,6 +9,7 @@ use crate::config::LoadedPolicy;
 use crate::facts::{Client, Fact, Facts, Headers, HttpVersion, Identity};
 use crate::limit::{Limits, Manner, Meter, Subject};
 use crate::metrics::Metrics;
+use crate::network::IpNet;
 use crate::path::CanonicalPath;
 use crate::policy::{NetworkId, Policy};
 use crate::referer::path_at;
@@ -221,7 +222,9 @@ impl Judge {
 
         let holder = holder(client.address, user_agent);
         let pass = match past.identity {
-            Identity::None if !self.is_suspicious(client, user_agent, past.at) => self.passes.get(holder, past.at),
+            Identity::None if !self.is_suspicious(client.prefix, user_agent, past.at) => {
+                self.passes.get(holder, past.at)
+            }
             _ => None,
         };
         let logged = Logged { user_agent: past.user_agent, referer: past.referer, host: past.host };
@@ -268,9 +271,9 @@ impl Judge {
         entry
     }
 
-    /// Whether the client does not act as people do: then it is not taken to have solved what it was taken to solve.
-    fn is_suspicious(&self, client: Client, user_agent: &str, now: Timestamp) -> bool {
-        let suspicion = self.memory.suspicion(client.prefix, user_agent, now).present();
+    /// Whether a client does not act as people do: then it is not taken to have solved what it was taken to solve.
+    pub(super) fn is_suspicious(&self, prefix: IpNet, user_agent: &str, now: Timestamp) -> bool {
+        let suspicion = self.memory.suspicion(prefix, user_agent, now).present();
         suspicion.is_some_and(|suspicion| suspicion >= SUSPICIOUS)
     }
 

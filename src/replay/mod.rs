@@ -4,6 +4,7 @@
 //! by one (`judge`) into the books.
 
 mod formats;
+mod hindsight;
 mod judge;
 mod lines;
 mod passes;
@@ -16,6 +17,7 @@ mod summary;
 mod window;
 
 pub use formats::Format;
+pub use hindsight::Hindsight;
 pub use judge::{Judge, Past};
 pub use places::Places;
 pub use reader::{Damaged, Example, Tally, Unparsable};

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads log files")]
 
 use super::formats::Format;
+use super::hindsight::Hindsight;
 use super::judge::{Judge, Past};
 use super::places::Places;
 use super::reader::{Reader, Tally};
@@ -342,7 +343,7 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>, prog
             });
         }
         drop(sender);
-        let mut path = String::new();
+        let (mut path, mut hindsight, nobody) = (String::new(), Hindsight::default(), Arc::from(""));
         let mut enter = |at: Timestamp, owned: Owned| {
             let span = replayed.span.get_or_insert((at, at));
             *span = (span.0.min(at), span.1.max(at));
@@ -360,7 +361,11 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>, prog
                     change.example.get_or_insert(entry.prefix);
                 }
             }
-            replayed.books.enter(entry);
+            let user_agent = match &owned.user_agent {
+                Fact::Present(user_agent) => user_agent,
+                _ => &nobody,
+            };
+            hindsight.take(entry, user_agent, judge, &mut |entry| replayed.books.enter(entry));
         };
         for batch in receiver {
             for (at, id, owned) in batch {
@@ -368,6 +373,8 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>, prog
             }
         }
         window.finish(&mut enter);
+        let end = replayed.span.map_or(Timestamp(0), |(_, last)| last);
+        hindsight.finish(end, judge, &mut |entry| replayed.books.enter(entry));
     });
 
     let (tally, left_out, places) = read.into_inner().unwrap_or_else(PoisonError::into_inner);

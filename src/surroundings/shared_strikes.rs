@@ -6,13 +6,13 @@
 
 use crate::clock::Timestamp;
 use crate::exchange::CounterId;
+use crate::exchange::spaces::STRIKES;
 use crate::network::{IpNet, number, unmapped};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-const SPACE: &str = "strikes";
 /// A prefix is asked about at most so often.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
 /// Prefixes that are asked about in that time; about 40 bytes each, twice. More are not asked about.
@@ -75,12 +75,12 @@ impl Shared {
     /// The counter of `prefix`. The last byte of a prefix is zero, so that its length finds room there.
     pub(super) fn id(prefix: IpNet) -> CounterId {
         let key = number(prefix.network()) & !0xff | u128::from(prefix.prefix_len());
-        CounterId { space: SPACE, scope: 0, key }
+        CounterId { space: STRIKES, scope: 0, key }
     }
 
     /// The prefix of a counter.
     pub(super) fn prefix(id: &CounterId) -> Option<IpNet> {
-        if id.space != SPACE {
+        if id.space != STRIKES {
             return None;
         }
         let address = unmapped(IpAddr::from(Ipv6Addr::from_bits(id.key & !0xff)));

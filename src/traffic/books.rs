@@ -93,14 +93,14 @@ pub struct Cell {
     pub prefixes: Distinct,
     /// Most requests in one minute.
     pub peak_minute: u64,
-    /// The minute that is being counted, and its requests so far.
-    minute: (u64, u64),
+    /// Requests by minute, where they were entered here.
+    minutes: Option<Box<[u32; 60]>>,
 }
 
 impl Cell {
     /// A cell as it was kept.
     pub fn new(requests: u64, bytes: u64, prefixes: Distinct, peak_minute: u64) -> Self {
-        Cell { requests, bytes, prefixes, peak_minute, minute: (0, 0) }
+        Cell { requests, bytes, prefixes, peak_minute, minutes: None }
     }
 
     /// Adds what `other` counted. The peak becomes that of the busier one: it is not known whether both were busy at once.
@@ -234,9 +234,10 @@ impl Hour {
         cell.requests += 1;
         cell.bytes += bytes;
         cell.prefixes.insert(prefix_hash(prefix));
-        let minute = at.0 / MINUTE;
-        cell.minute = if cell.minute.0 == minute { (minute, cell.minute.1 + 1) } else { (minute, 1) };
-        cell.peak_minute = cell.peak_minute.max(cell.minute.1);
+        let minutes = cell.minutes.get_or_insert_with(|| Box::new([0; 60]));
+        let minute = &mut minutes[(at.0 / MINUTE % 60) as usize];
+        *minute = minute.saturating_add(1);
+        cell.peak_minute = cell.peak_minute.max((*minute).into());
     }
 
     fn cell(&mut self, key: Key) -> &mut Cell {

@@ -120,6 +120,42 @@ async fn so_many_downloads_at_a_time_and_a_killed_one_gives_its_slot_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn downloads_that_begin_together_overrun_the_budget_by_one_at_most() {
+    let world = std::sync::Arc::new(world("{key: address, bytes: 3 MiB/h}").await);
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let world = world.clone();
+            tokio::spawn(async move { world.client(STRANGER).curl().get("/logs/big").await })
+        })
+        .collect();
+    let mut good = 0;
+    for client in clients {
+        let answer = client.await.unwrap();
+        assert!([200, 429].contains(&answer.status), "{answer:?}");
+        if answer.status == 200 {
+            good += answer.body.len();
+        } else {
+            assert!(answer.text().contains("downloaded too much"), "{}", answer.text());
+            assert!(answer.header("ratelimit").unwrap().starts_with("\"one-bytes\";r=0;t="));
+        }
+    }
+    assert_eq!(good, 4 * MIB, "three, and the body that crosses the line");
+    let refused = "windscreen_limits_hit_total{limit=\"one\",mode=\"enforce\",outcome=\"refuse\",site=\"logs\"}";
+    assert_eq!(world.metric(refused).await, 18.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_download_gives_back_what_it_did_not_take() {
+    let world = world("{key: address, bytes: 60 MiB/h}").await;
+    world.put("logs", "huge", &vec![7; 32 * MIB]);
+    let first = Download::begin(&world, "/logs/huge").await;
+    let second = Download::begin(&world, "/logs/huge").await;
+    assert_eq!(world.client(STRANGER).curl().get("/logs/small").await.status, 429);
+    drop((first, second));
+    eventually("there is room", async || world.client(STRANGER).curl().get("/logs/small").await.status == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_slot_is_lost_however_many_clients_are_killed() {
     let world = std::sync::Arc::new(world("{key: address, transfers: 16}").await);
     let kill = |number: usize| {
@@ -163,6 +199,39 @@ async fn an_open_page_is_delayed_rather_than_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn heads_wait_in_bounded_numbers_and_the_rest_are_refused_in_their_dialect() {
+    let world = std::sync::Arc::new(world("{key: prefix, bytes: 900 B/h}").await);
+    assert_eq!(world.client(STRANGER).curl().get("/logs/small").await.status, 200);
+    let start = Instant::now();
+    let clients: Vec<_> = (0..80)
+        .map(|number| {
+            let world = world.clone();
+            let client = move || match number % 2 {
+                0 => world.client(STRANGER).curl(),
+                _ => world.client(STRANGER).header("User-Agent", "Python-urllib/3.13"),
+            };
+            tokio::spawn(async move {
+                let answer = client().send("HEAD", "/logs/small").await;
+                (number % 2, answer.status, answer.header("retry-after").is_some(), start.elapsed().as_secs_f64())
+            })
+        })
+        .collect();
+    let mut delayed = 0;
+    for client in clients {
+        match client.await.unwrap() {
+            (_, 200, false, seconds) => {
+                assert!((4.5..9.0).contains(&seconds), "{seconds}");
+                delayed += 1;
+            }
+            (0, 429, true, seconds) | (1, 503, true, seconds) => assert!(seconds < 4.5, "{seconds}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(delayed, 64);
+    assert_eq!(world.client(CI).curl().send("HEAD", "/logs/small").await.status, 200, "nobody else is crowded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn passes_are_capped_over_a_network_and_get_harder() {
     let policy = "version: 1\nmode: enforce\nrules: [{name: all, action: challenge}]\ndefault: {action: allow}\n\
         limits: {passes: {key: prefix, requests: 5/h}}\n\
@@ -178,6 +247,7 @@ async fn passes_are_capped_over_a_network_and_get_harder() {
     assert_eq!(answer.status, 429);
     assert!(answer.text().contains("Too many passes"), "{}", answer.text());
     assert!(answer.header("retry-after").is_some());
+    assert_eq!(answer.header("ratelimit-policy"), Some("\"passes\";q=5;w=3600"));
     issue(&world, CI, "/logs/a").await;
 }
 

@@ -244,6 +244,72 @@ async fn many_transfers_at_once_do_not_overdraw_a_pass() {
     assert_eq!(bytes, 12_000, "ten kilobytes, and the response that crosses the line");
 }
 
+/// Who is let in for the pass draws on it, whichever way the policy asks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_had_by_a_pass_draws_on_it() {
+    let deny = "{name: rest, action: deny}";
+    let cases = [
+        ("", format!("{{name: paid, match: {{identity: pass}}, action: allow}}, {deny}")),
+        ("", format!("{{name: paid, match: {{when: \"identity == 'pass'\"}}, action: allow}}, {deny}")),
+        ("", format!("{{name: paid, match: {{identity: pass}}, action: redirect}}, {deny}")),
+        ("", "{name: unpaid, match: {identity: none}, action: deny}".to_owned()),
+        (
+            "classes: [{class: human, match: {identity: pass}}]\n",
+            format!("{{name: people, match: {{class: human}}, action: allow}}, {deny}"),
+        ),
+        (
+            "thresholds: [{name: heavy, weight: {at_least: 5}, action: deny}]\n",
+            "{name: unpaid, match: {not: {identity: pass}}, action: weigh, weight: 5}".to_owned(),
+        ),
+    ];
+    for (more, rules) in cases {
+        let policy = format!(
+            "version: 1\nmode: enforce\n{more}rules: [{{name: gate, match: {{path: /gate}}, action: challenge}}, {rules}]\n\
+             default: {{action: allow}}\nchallenge: {{tiers: {{default: 64}}, pass: {{requests: 3}}}}\n"
+        );
+        let world = Setup::new().policy(&policy).start().await;
+        world.put("logs", "a", b"object");
+        let cookie = pass(&world, STRANGER, "/logs/gate", 64).await;
+        let mut statuses = Vec::new();
+        for _ in 0..5 {
+            statuses.push(with_pass(&world, STRANGER, &cookie, "/logs/a").await.status);
+        }
+        let good = if rules.contains("redirect") { 307 } else { 200 };
+        assert_eq!(statuses, [good, good, good, 403, 403], "{policy}");
+        assert_eq!(world.metric("windscreen_passes_rejected_total{reason=\"budget\",site=\"logs\"}").await, 2.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_everybody_has_draws_on_no_pass_and_a_spent_pass_is_none() {
+    let policy = "version: 1\nmode: enforce\nclasses: [{class: human, match: {identity: pass}}]\n\
+        rules:\n  - {name: open, match: {path: /open}, action: allow}\n  - {name: gate, match: {path: /gate}, action: challenge}\n\
+        \x20 - {name: paid, match: {identity: pass, path: /paid}, action: allow}\n\
+        \x20 - {name: unpaid, match: {identity: none, path: /paid}, action: deny, status: 410}\n\
+        default: {action: allow}\nchallenge: {tiers: {default: 64}, pass: {requests: 3, per: 1h}}\n";
+    let clock = manual_clock();
+    let world = Setup::new().policy(policy).clock(clock.clone()).sites(SECOND).start().await;
+    for key in ["open", "gate", "paid", "other"] {
+        world.put_second("logs", key, b"object");
+    }
+    let cookie = pass(&world, STRANGER, "/logs/gate", 64).await;
+    let get = async |path: &str| with_pass(&world, STRANGER, &cookie, path).await.status;
+    for _ in 0..5 {
+        assert_eq!((get("/logs/open").await, get("/logs/other").await), (200, 200));
+    }
+    assert_eq!((get("/logs/paid").await, get("/logs/gate").await, get("/logs/paid").await), (200, 200, 200));
+    assert_eq!(get("/logs/paid").await, 410, "the rule for those without a pass");
+    assert_eq!(get("/logs/open").await, 200);
+
+    let late = pass(&world, STRANGER, "/logs/gate", 64).await;
+    let fetch = world.client(STRANGER).fetching("/logs/log.html").header("Cookie", &late);
+    for _ in 0..2 {
+        assert_eq!(fetch.get("/logs/paid").await.status, 200);
+    }
+    clock.advance(Duration::from_secs(3601));
+    assert_eq!(fetch.get("/logs/paid").await.status, 410, "expired, and too much of it is used to renew it");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_default_that_challenges_is_met_by_a_pass() {
     let policy = "version: 1\nmode: enforce\ndefault: {action: challenge}\nchallenge: {tiers: {default: 64}}\n";

@@ -88,6 +88,9 @@ async fn each_dialect_hears_when_to_come_back() {
         assert!((50..=60).contains(&wait), "{wait}");
         assert!(answer.text().contains(text), "{}", answer.text());
         assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"one\";q=1;w=60"));
+        let state = answer.header("ratelimit").unwrap();
+        assert!(state.starts_with("\"one\";r=0;t="), "{state}");
     }
 }
 

@@ -1,11 +1,11 @@
-#[path = "../simulator/mod.rs"]
-mod simulator;
 #[path = "../gateway/harness/judged.rs"]
 mod judged;
+#[path = "../simulator/mod.rs"]
+mod simulator;
 use simulator::{Scenario, Variant};
 fn main() {
     let days: u32 = std::env::args().nth(1).and_then(|d| d.parse().ok()).unwrap_or(7);
     let start = std::time::Instant::now();
-    let table = judged::judged(&Scenario { variant: Variant::Tuning, ..Scenario::scraped(1) }.lasting(days));
+    let table = judged::judged(&Scenario { variant: Variant::Tuning, ..Scenario::scraped(1).scaled(0.3) }.lasting(days));
     println!("{}\n{:?}", table.print(), start.elapsed());
 }

@@ -20,7 +20,16 @@ impl World {
 
     fn fetch(&mut self, client: u32, user_agent: &str, path: &str, referer: Option<&str>) {
         self.now = self.now + Duration::from_millis(300);
-        let seen = Fetch { at: self.now, prefix: prefix(client), user_agent, site: "logs", path, referer, status: 200, bytes: 1000 };
+        let seen = Fetch {
+            at: self.now,
+            prefix: prefix(client),
+            user_agent,
+            site: "logs",
+            path,
+            referer,
+            status: 200,
+            bytes: 1000,
+        };
         self.behaviour.note(&seen);
     }
 

@@ -1,8 +1,7 @@
 //! What the gateway makes of simulated traffic, held against what is true of it.
 
 use crate::simulator::{Event, Label, Scenario, Site, networks};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::time::Duration;
 use windscreen::clock::Timestamp;
@@ -10,9 +9,9 @@ use windscreen::config::load_in_place;
 use windscreen::document::Diagnostics;
 use windscreen::facts::{Fact, Identity};
 use windscreen::network::IpNet;
-use windscreen::replay::{Judge, Past};
+use windscreen::replay::{Hindsight, Judge, Past};
 use windscreen::surroundings::Geo;
-use windscreen::traffic::Billed;
+use windscreen::traffic::{Billed, Entry};
 use windscreen::verdict::{Class, Done};
 
 /// Requests and bytes by what is true and by what the gateway says.
@@ -20,6 +19,12 @@ use windscreen::verdict::{Class, Done};
 pub struct Table(BTreeMap<(usize, Class), (u64, u64)>);
 
 impl Table {
+    fn enter(&mut self, entry: &Entry<'_>, labels: &HashMap<(IpNet, Timestamp, u64), Label>) {
+        let label = labels[&(entry.prefix, entry.at, entry.bytes)];
+        let cell = self.0.entry((label.index(), entry.key.class)).or_default();
+        *cell = (cell.0 + 1, cell.1 + entry.bytes);
+    }
+
     /// The share of `label` that is of one of `classes`: of its requests, and of its bytes.
     pub fn share(&self, label: Label, classes: &[Class]) -> (f64, f64) {
         let sum = |of: &dyn Fn(Class) -> bool| {
@@ -90,12 +95,20 @@ fn past<'a>(event: &'a Event, target: &'a str) -> Past<'a> {
 
 /// Judges the reads of a scenario, as S3 would have logged them.
 pub fn judged(scenario: &Scenario) -> Table {
-    let (mut judge, mut table, mut path) = (judge(), Table::default(), String::new());
+    let (mut judge, mut path) = (judge(), String::new());
+    let (mut table, mut hindsight) = (Table::default(), Hindsight::default());
+    // Which label a prefix and a time stand for: an entry knows no more.
+    let mut labels: HashMap<(IpNet, Timestamp, u64), Label> = HashMap::new();
+    let mut last = Timestamp(0);
     for event in scenario.traffic().filter(Event::is_read) {
-        let target: Cow<'_, str> = event.target().into();
-        let entry = judge.judge(&past(&event, &target), &mut path).key.class;
-        let cell = table.0.entry((event.label.index(), entry)).or_default();
-        *cell = (cell.0 + 1, cell.1 + event.bytes);
+        let target = event.target();
+        let past = past(&event, &target);
+        let entry = judge.judge(&past, &mut path);
+        last = entry.at;
+        labels.insert((entry.prefix, entry.at, entry.bytes), event.label);
+        let user_agent = event.user_agent().unwrap_or_default().into();
+        hindsight.take(entry, &user_agent, &judge, &mut |entry| table.enter(&entry, &labels));
     }
+    hindsight.finish(last, &judge, &mut |entry| table.enter(&entry, &labels));
     table
 }

@@ -7,7 +7,7 @@ use super::request::{BROWSER, Request};
 use regex::Regex;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use windscreen::facts::{Fact, HttpVersion};
+use windscreen::facts::{Fact, HttpVersion, Identity};
 use windscreen::network::IpNet;
 use windscreen::verdict::{self, Charge, Class, Dialect, HeldBack, Verdict};
 
@@ -298,6 +298,20 @@ fn class(word: &str) -> Class {
 
 /// Decides, and says which rules held.
 pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
+    let (mut verdict, held) = evaluate(policy, request);
+    let is_served = matches!(verdict.action, verdict::Action::Allow | verdict::Action::Redirect);
+    if request.identity == Identity::Pass && is_served && !verdict.draws_on_pass {
+        let (without, _) = evaluate(policy, &Request { identity: Identity::None, pass: None, ..request.clone() });
+        // What comes of it but for who decided counts where it is in force.
+        let decided = verdict.enforced && verdict.rule != without.rule;
+        let slower = without.slow.unwrap_or(u64::MAX) < verdict.slow.unwrap_or(u64::MAX);
+        let charged = without.charges.iter().any(|charge| charge.enforced && !verdict.charges.contains(charge));
+        verdict.draws_on_pass = verdict.action != without.action || decided || slower || charged;
+    }
+    (verdict, held)
+}
+
+fn evaluate(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
     let mut running = Running { request, class: "unknown", weight: 0 };
     let mut undecided: Option<String> = None;
     for (class, part) in &policy.classes {
