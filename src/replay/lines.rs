@@ -23,9 +23,9 @@ pub enum Line<'a> {
 }
 
 /// Reads lines.
-pub struct Lines<R> {
+pub struct Lines<'b, R> {
     input: R,
-    block: Box<[u8]>,
+    block: &'b mut [u8],
     /// What is read and not handed out yet.
     start: usize,
     end: usize,
@@ -37,10 +37,14 @@ pub struct Lines<R> {
     fault: Option<io::Error>,
 }
 
-impl<R: Read> Lines<R> {
-    /// Lines of `input`.
-    pub fn new(input: R) -> Self {
-        let block = vec![0; BLOCK].into_boxed_slice();
+/// Room for what is read at once. It serves one input after the other, since most logs in buckets are small.
+pub fn block() -> Box<[u8]> {
+    vec![0; BLOCK].into_boxed_slice()
+}
+
+impl<'b, R: Read> Lines<'b, R> {
+    /// Lines of `input`, read into a [`block`].
+    pub fn new(input: R, block: &'b mut [u8]) -> Self {
         Lines { input, block, start: 0, end: 0, passing: false, finished: false, fault: None }
     }
 
@@ -142,7 +146,8 @@ mod tests {
 
     /// All lines: a letter for what they are, and the bytes.
     fn all(bytes: &[u8], size: usize, damaged: bool) -> (Vec<(char, Vec<u8>)>, bool) {
-        let mut lines = Lines::new(Drops(bytes, size, damaged));
+        let mut block = block();
+        let mut lines = Lines::new(Drops(bytes, size, damaged), &mut block);
         let mut found = Vec::new();
         loop {
             match lines.next() {
@@ -179,11 +184,12 @@ mod tests {
 
     #[test]
     fn to_look_at_the_first_lines_takes_none_away() {
-        let mut lines = Lines::new(Drops(b"a\nb\nc", 2, false));
+        let mut block = block();
+        let mut lines = Lines::new(Drops(b"a\nb\nc", 2, false), &mut block);
         assert_eq!(lines.first().collect::<Vec<_>>(), [b"a", b"b", b"c"]);
         assert_eq!(lines.next().unwrap(), Some(Line::Whole(b"a")));
         let bytes = b"0123456789\n".repeat(100_000);
-        let mut lines = Lines::new(&bytes[..]);
+        let mut lines = Lines::new(&bytes[..], &mut block);
         assert!(lines.first().all(|line| line == b"0123456789"));
     }
 

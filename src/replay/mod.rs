@@ -3,6 +3,7 @@
 //! Logs are read by several threads (`source`, `lines`, `formats`), put in the order of time (`window`), and judged one
 //! by one (`judge`) into the books.
 
+mod bucket;
 mod formats;
 mod hindsight;
 mod judge;
@@ -20,7 +21,7 @@ pub use formats::Format;
 pub use hindsight::Hindsight;
 pub use judge::{Judge, Past};
 pub use places::Places;
-pub use reader::{Damaged, Example, Tally, Unparsable};
+pub use reader::{Damaged, Example, Reader, Tally, Unparsable};
 pub use run::{Change, Changes, LeftOut, Plan, Replayed, Ruled, replay};
 pub use source::{LogFile, SourceError, find};
 pub use summary::Summary;

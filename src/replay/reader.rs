@@ -1,7 +1,7 @@
 //! Reads logs line by line: records to whoever wants them, and an account of all else.
 
 use super::formats::{Format, Parser, Reason, sniff};
-use super::lines::{Line, Lines};
+use super::lines::{Line, Lines, block};
 use super::record::Record;
 use std::fmt::Write;
 use std::io::Read;
@@ -117,9 +117,10 @@ impl Tally {
 }
 
 /// Reads one log after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reader {
     format: Format,
+    block: Box<[u8]>,
     /// What was read so far.
     pub tally: Tally,
 }
@@ -127,14 +128,14 @@ pub struct Reader {
 impl Reader {
     /// A reader of one format, or of any.
     pub fn new(format: Format) -> Self {
-        Reader { format, tally: Tally::default() }
+        Reader { format, block: block(), tally: Tally::default() }
     }
 
     /// Reads `input` to its end and gives each record to `visit`. What cannot be read is counted.
     pub fn read(&mut self, name: &str, input: impl Read, mut visit: impl FnMut(Record<'_>)) {
         let tally = &mut self.tally;
         tally.files += 1;
-        let mut lines = Lines::new(input);
+        let mut lines = Lines::new(input, &mut self.block);
         let format = match self.format {
             Format::Auto => sniff(lines.first().filter_map(|line| std::str::from_utf8(line).ok())),
             named => named,

@@ -4,10 +4,11 @@
 //! Source: "Standard logging reference" of the CloudFront developer guide.
 
 use super::Parsed;
-use super::text::{address, decoded, number, said, status, utc, version};
+use super::text::{address, cut, decoded, number, said, status, utc, version};
 use crate::clock::Timestamp;
 use crate::facts::Fact;
 use crate::replay::record::Record;
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// The fields that are read.
@@ -69,8 +70,10 @@ impl Columns {
         }
         let mut fields = [""; MOST];
         let mut count = 0;
-        for (field, text) in fields.iter_mut().zip(line.split('\t')) {
-            *field = text;
+        let mut rest = Some(line);
+        for field in &mut fields {
+            let Some(now) = rest else { break };
+            (*field, rest) = cut(now, b'\t').map_or((now, None), |(field, rest)| (field, Some(rest)));
             count += 1;
         }
         if self.count.is_some_and(|expected| count < expected) || !ended {
@@ -112,11 +115,14 @@ fn seconds(seconds: f64) -> Option<u64> {
 /// A path or query as the client sent it. Of what CloudFront encoded only the `%` is decoded: all else has the same
 /// reading encoded as it has plain.
 fn as_sent(text: &str) -> Cow<'_, str> {
-    if text.contains("%25") { Cow::Owned(text.replace("%25", "%")) } else { Cow::Borrowed(text) }
+    let has_percent = memchr(b'%', text.as_bytes()).is_some();
+    if has_percent { Cow::Owned(text.replace("%25", "%")) } else { Cow::Borrowed(text) }
 }
 
 /// A header as the client sent it.
 fn plain(text: &str) -> Cow<'_, str> {
-    let once = decoded(text);
-    if once.contains("%20") { Cow::Owned(decoded(&once).into_owned()) } else { once }
+    match decoded(text) {
+        Cow::Owned(once) if once.contains("%20") => Cow::Owned(decoded(&once).into_owned()),
+        once => once,
+    }
 }

@@ -9,10 +9,12 @@
 //! for those of lifecycle rules and batches: Yelp Engineering, "S3 server access logs at scale" (2025).
 
 use super::Reason;
-use super::text::{COMMON_TIME, RequestLine, address, common_time, header, number, request_line, said, status, token};
+use super::text::{
+    COMMON_TIME, RequestLine, address, common_time, cut, header, number, request_line, said, status, token,
+};
 use crate::facts::Fact;
 use crate::replay::record::{Operation, Record, Signature};
-use memchr::memrchr_iter;
+use memchr::{memchr_iter, memrchr_iter};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -82,8 +84,8 @@ struct Kind {
 impl Kind {
     /// `REST.GET.OBJECT` and others.
     fn of(word: &str) -> Self {
-        let (kind, rest) = word.split_once('.').unwrap_or((word, ""));
-        let (verb, resource) = rest.split_once('.').unwrap_or((rest, ""));
+        let (kind, rest) = cut(word, b'.').unwrap_or((word, ""));
+        let (verb, resource) = cut(rest, b'.').unwrap_or((rest, ""));
         let operation = match (kind, verb, resource) {
             ("S3", ..) => Operation::Lifecycle,
             (_, "GET" | "HEAD", "OBJECT") => Operation::Read,
@@ -131,7 +133,7 @@ fn request_and_answer(rest: &str) -> Result<(&str, Answer<'_>, &str), Reason> {
     let quoted = rest.strip_prefix('"').ok_or(SHORT)?;
     let bytes = quoted.as_bytes();
     let mut fault = QUOTES;
-    for end in memchr::memchr_iter(b'"', bytes) {
+    for end in memchr_iter(b'"', bytes) {
         // ` 200 ` or ` - `.
         if bytes.get(end + 1) != Some(&b' ') || !matches!(bytes.get(end + 2), Some(b'0'..=b'9' | b'-')) {
             continue;
@@ -182,7 +184,8 @@ fn split(both: &str) -> Result<(&str, &str), Reason> {
     if let Some(user_agent) = both.strip_prefix("- ") {
         return Ok(("-", quoted(user_agent)?));
     }
-    let middle = both.find("\" \"").ok_or(QUOTES)?;
+    let bytes = both.as_bytes();
+    let middle = memchr_iter(b'"', bytes).find(|at| bytes[*at..].starts_with(b"\" \"")).ok_or(QUOTES)?;
     Ok((quoted(&both[..=middle])?, quoted(&both[middle + 2..])?))
 }
 
@@ -247,7 +250,7 @@ impl<'a> Tail<'a> {
 /// bucket or a folder of the same name, the key tells.
 fn target<'a>(request: &RequestLine<'a>, bucket: &str, key: &str) -> Cow<'a, str> {
     let whole = request.target;
-    let path = whole.split_once('?').map_or(whole, |(path, _)| path);
+    let path = cut(whole, b'?').map_or(whole, |(path, _)| path);
     let Some(below) = path.strip_prefix('/') else { return Cow::Borrowed(whole) };
     let in_bucket = below.strip_prefix(bucket).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let Some(in_bucket) = in_bucket else { return Cow::Borrowed(whole) };

@@ -3,7 +3,7 @@
 use super::Reason;
 use crate::clock::Timestamp;
 use crate::facts::{Fact, HttpVersion};
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -13,10 +13,32 @@ pub fn token<'a>(rest: &mut &'a str) -> Option<&'a str> {
     if rest.is_empty() {
         return None;
     }
-    let end = memchr(b' ', rest.as_bytes()).unwrap_or(rest.len());
-    let token = &rest[..end];
-    *rest = rest.get(end + 1..).unwrap_or_default();
+    let (token, after) = rest.split_at(space(rest.as_bytes()).unwrap_or(rest.len()));
+    *rest = after.get(1..).unwrap_or_default();
     Some(token)
+}
+
+/// Where the first space is. Most fields are so short that a search which is made for long texts costs more than the
+/// field: the first eight bytes are looked at as one number, in which a zero byte stands for a space.
+/// Source: Sean Eron Anderson, "Bit Twiddling Hacks", "Determine if a word has a zero byte".
+#[inline]
+fn space(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    if let Some(first) = bytes.first_chunk() {
+        let spaces = u64::from_le_bytes(*first) ^ (ONES * b' ' as u64);
+        let zeros = spaces.wrapping_sub(ONES) & !spaces & (ONES << 7);
+        if zeros != 0 {
+            return Some(zeros.trailing_zeros() as usize / 8);
+        }
+        return memchr(b' ', &bytes[8..]).map(|at| at + 8);
+    }
+    bytes.iter().position(|byte| *byte == b' ')
+}
+
+/// The text before and behind the first `byte`, an ASCII character. Quicker than `split_once`.
+pub fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr(byte, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// What a field says; `-` says nothing.
@@ -172,15 +194,14 @@ pub struct RequestLine<'a> {
 /// When it is none: what clients send may be anything, such as the beginning of a TLS handshake.
 pub fn request_line(line: &str) -> Result<RequestLine<'_>, Reason> {
     const GARBAGE: Reason = "the request line is no HTTP request";
-    let space = memchr(b' ', line.as_bytes()).ok_or(GARBAGE)?;
-    let (method, rest) = (&line[..space], &line[space + 1..]);
-    let (target, version) = match rest.rfind(' ') {
+    let (method, rest) = cut(line, b' ').ok_or(GARBAGE)?;
+    let (target, version) = match memrchr(b' ', rest.as_bytes()) {
         Some(at) if rest[at + 1..].starts_with("HTTP/") => (&rest[..at], version(&rest[at + 6..])),
         _ => (rest, Fact::Unknown),
     };
     let is_method =
         !method.is_empty() && method.len() <= 32 && method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
-    if !is_method || target.is_empty() || target.bytes().any(|byte| byte.is_ascii_control()) {
+    if !is_method || target.is_empty() || has_controls(target) {
         return Err(GARBAGE);
     }
     let (host, target) = match target.as_bytes()[0] {
@@ -188,6 +209,11 @@ pub fn request_line(line: &str) -> Result<RequestLine<'_>, Reason> {
         _ => origin_form(target),
     };
     Ok(RequestLine { method, host, target, version })
+}
+
+/// Without a branch for each byte.
+fn has_controls(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | byte.is_ascii_control())
 }
 
 /// Splits `http://host/path` into host and path.
@@ -353,7 +379,24 @@ mod tests {
         assert!(matches!(unescaped("plain"), Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn fields_end_at_spaces() {
+        let mut rest = "- a bc 0123456 01234567 012345678 \u{fc}\u{fc}\u{fc}!\" \u{2020}  x";
+        let fields: Vec<&str> = std::iter::from_fn(|| token(&mut rest)).collect();
+        let expected =
+            ["-", "a", "bc", "0123456", "01234567", "012345678", "\u{fc}\u{fc}\u{fc}!\"", "\u{2020}", "", "x"];
+        assert_eq!(fields, expected);
+    }
+
     proptest! {
+        #[test]
+        fn a_field_is_what_stands_before_a_space(text in "[a ~!\u{a0}\u{2020}]{0,20}") {
+            let mut rest = &*text;
+            let (first, after) = text.split_once(' ').unwrap_or((&text, ""));
+            prop_assert_eq!(token(&mut rest), (!text.is_empty()).then_some(first));
+            prop_assert_eq!(rest, after);
+        }
+
         #[test]
         fn moments_agree_with_the_calendar(seconds in 0_u64..7_000_000_000) {
             let at = Timestamp(seconds * 1000);

@@ -7,14 +7,16 @@ use windscreen::config::{LoadedPolicy, check_policy, load};
 use windscreen::document::{Diagnostics, read};
 use windscreen::importer::anubis;
 use windscreen::network::{Blocks, parse, parse_list};
+use windscreen::replay::{Format, Reader};
 
-pub const TARGETS: [(&str, fn(&str)); 6] = [
+pub const TARGETS: [(&str, fn(&str)); 7] = [
     ("policy_file", policy_file),
     ("gateway_file", gateway_file),
     ("when", when),
     ("feed", feed),
     ("request", a_request),
     ("anubis", an_anubis_policy),
+    ("access_log", access_log),
 ];
 
 /// A file with this text, in a folder of this process alone.
@@ -99,5 +101,17 @@ fn an_anubis_policy(text: &str) {
     if let Ok(imported) = anubis(Path::new("policy.yaml"), None, &read) {
         let (loaded, diagnostics) = loaded(&imported.policy);
         assert!(loaded.is_some(), "{diagnostics}\n{}", imported.policy);
+    }
+}
+
+/// Each line of a log is a record, passed over or unparsable, whatever format it is taken for.
+fn access_log(text: &str) {
+    for (_, format) in Format::WORDS {
+        let mut reader = Reader::new(format);
+        reader.read("log", text.as_bytes(), |record| assert!(record.method.len() <= 32 || format == Format::Json));
+        let tally = reader.tally;
+        assert_eq!(tally.lines, tally.records + tally.skipped + tally.unparsable.count);
+        let is_safe = |text: &str| !text.chars().any(char::is_control);
+        assert!(tally.unparsable.examples.iter().all(|example| is_safe(&example.text)));
     }
 }

@@ -1,0 +1,136 @@
+//! Reads logs of a bucket, a few at a time, as if they were files.
+//!
+//! Objects are fetched ahead of the reader, in order, into bounded channels: who reads slowly slows the fetching.
+
+use super::{Bucket, BucketError, LogObject, PATIENCE};
+use bytes::{Buf, Bytes};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// How many objects are fetched at the same time. Logs are small, and most of the time is waiting.
+const AT_ONCE: usize = 8;
+/// Pieces of each that wait for the reader; a piece is what was read from the socket at once, 8 to 400 KiB.
+const PIECES: usize = 16;
+/// How often an object is asked for, each time from where it broke off.
+const TRIES: u32 = 4;
+/// The wait before the second try; it doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Logs on their way. An iterator for a thread that may block, not for a task.
+pub struct Objects(Receiver<Object>);
+
+impl Iterator for Objects {
+    type Item = Object;
+
+    fn next(&mut self) -> Option<Object> {
+        self.0.blocking_recv()
+    }
+}
+
+/// A log on its way. To be read on a thread that may block.
+pub struct Object {
+    /// Its address.
+    pub name: String,
+    pieces: Receiver<Result<Bytes, BucketError>>,
+    piece: Bytes,
+    progress: Arc<AtomicU64>,
+}
+
+impl Read for Object {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(Ok(piece)) => self.piece = piece,
+                Some(Err(error)) => return Err(io::Error::other(error)),
+                None => return Ok(0),
+            }
+        }
+        let size = self.piece.len().min(buffer.len());
+        self.piece.copy_to_slice(&mut buffer[..size]);
+        self.progress.fetch_add(size as u64, Ordering::Relaxed);
+        Ok(size)
+    }
+}
+
+impl Bucket {
+    /// Begins to fetch `logs`, one after the other as the reader takes them. What was read is added to `progress`.
+    /// Fetching ends when the reader is dropped. Needs a runtime of tokio around it.
+    pub fn fetch(self: &Arc<Self>, logs: Vec<LogObject>, progress: Arc<AtomicU64>) -> Objects {
+        let (objects, receiver) = channel(AT_ONCE);
+        let bucket = self.clone();
+        tokio::spawn(async move {
+            for log in logs {
+                let (sender, pieces) = channel(PIECES);
+                let name = bucket.named(&log.key);
+                // Waits while as many are under way: then the reader has not come to the first of them.
+                let object = Object { name, pieces, piece: Bytes::new(), progress: progress.clone() };
+                if objects.send(object).await.is_err() {
+                    return;
+                }
+                let bucket = bucket.clone();
+                tokio::spawn(async move { bucket.deliver(&log.key, sender).await });
+            }
+        });
+        Objects(receiver)
+    }
+
+    /// Sends one object piece by piece, and its error where it cannot be read to its end.
+    async fn deliver(&self, key: &str, pieces: Sender<Result<Bytes, BucketError>>) {
+        let mut sent = 0;
+        let mut pause = PAUSE;
+        for attempt in 1..=TRIES {
+            match self.pieces(key, &mut sent, &pieces).await {
+                Ok(()) => return,
+                Err(error) if attempt == TRIES || !may_pass(&error) => {
+                    let _ = pieces.send(Err(error)).await;
+                    return;
+                }
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause *= 2;
+        }
+    }
+
+    /// Sends what comes after the `sent` bytes that are there already.
+    async fn pieces(
+        &self,
+        key: &str,
+        sent: &mut u64,
+        pieces: &Sender<Result<Bytes, BucketError>>,
+    ) -> Result<(), BucketError> {
+        let failed = |message: String| BucketError::Failed(self.named(key), message);
+        let from = Some(*sent).filter(|sent| *sent > 0);
+        let answer = self.send(key, "", from).await?;
+        let answer = self.good(answer, key).await?;
+        if from.is_some() && answer.status() != StatusCode::PARTIAL_CONTENT {
+            return Err(failed("it broke off, and the server cannot go on from there".into()));
+        }
+        let mut body = answer.into_body();
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, body.frame()).await;
+            let Some(frame) = frame.map_err(|_| failed(format!("silent for {PATIENCE:?}")))? else { return Ok(()) };
+            let frame = frame.map_err(|error| failed(super::chain(&error)))?;
+            if let Ok(piece) = frame.into_data() {
+                *sent += piece.len() as u64;
+                if pieces.send(Ok(piece)).await.is_err() {
+                    // Nobody reads on.
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Whether another try may help.
+fn may_pass(error: &BucketError) -> bool {
+    match error {
+        BucketError::Failed(..) => true,
+        BucketError::Refused { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+        BucketError::Address(_) => false,
+    }
+}
