@@ -8,6 +8,9 @@ use crate::facts::Fact;
 use crate::network::IpNet;
 use std::net::IpAddr;
 
+/// No record holds more strikes, so that ten half-lives later nothing is left of any.
+pub const MOST_STRIKES: f64 = 100.0;
+
 /// State that policy reads. All methods return at once and take no lock for long. What an implementation does not say is
 /// unknown.
 pub trait State: Send + Sync {

@@ -10,10 +10,11 @@ use super::source::Source;
 use super::{Files, read_file};
 use crate::challenge::ChallengeSettings;
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, read, unknown_word};
-use crate::limit::LimitSettings;
+use crate::limit::{LimitSettings, Over};
 use crate::network::{Blocks, Feed, parse_list};
 use crate::policy::{
-    Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
+    BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, Rule, RuleSettings,
+    UserAgentListSettings,
 };
 use crate::surroundings::StrikeSettings;
 use crate::verdict::LimitId;
@@ -147,11 +148,32 @@ impl Loader<'_> {
             if self.diagnostics.error_count() == 0 {
                 limit.value.check(limit.position, self.diagnostics);
             }
+            let is_own = !self.diagnostics.file().starts_with(BUILT_IN_FILE);
+            if limit.value.key.asn && is_own && !self.names.may_know_systems() {
+                let message = "this limit counts nobody: `asn` needs `geoip: {asn: FILE}` in the gateway file";
+                self.diagnostics.warn(limit.position, message);
+            }
             if self.define("limit", &name, limit.position, imported) {
                 self.names.add_limit(&name);
                 self.limits.push((name, limit.value));
             }
         }
+    }
+
+    /// Warns of limits that would pace what is never delayed.
+    fn warn_of_pacing(&mut self, rules: &[Rule]) {
+        let outer = self.diagnostics.file().to_owned();
+        for rule in rules.iter().filter(|rule| matches!(rule.effect.word(), "redirect" | "challenge")) {
+            let limits = rule.limits.iter().filter_map(|id| self.limits.get(*id));
+            if let Some((name, _)) = limits.into_iter().find(|(_, limit)| limit.over == Over::Pace) {
+                let what = rule.effect.word();
+                let message =
+                    format!("`{name}` holds nobody up here: it says `over: pace`, and a {what} is never delayed");
+                self.diagnostics.enter(&*rule.file);
+                self.diagnostics.warn(rule.position, message);
+            }
+        }
+        self.diagnostics.enter(outer);
     }
 
     /// Defines a network, by the deployment's blocks where it has some.
@@ -324,6 +346,7 @@ fn compile(
         let pass_limits = pass_limits(&file.challenge.limits, &loader.limits, &loader.names, loader.diagnostics);
         if loader.diagnostics.error_count() == 0 {
             loader.warn_of_unused();
+            policy.iter().for_each(|policy| loader.warn_of_pacing(policy.rules()));
         }
         let Loader { mut limits, feeds, diagnostics, .. } = loader;
         (diagnostics.error_count() == 0).then_some(())?;

@@ -9,6 +9,7 @@ use crate::document::{Decode, Diagnostics, Kind, Node, Position, choose, unknown
 use crate::facts::Identity;
 use crate::network::Cidr;
 use crate::signal::Signal;
+use crate::state::MOST_STRIKES;
 use crate::verdict::Class;
 
 /// What a rule or class applies to.
@@ -179,6 +180,10 @@ impl Compiler<'_> {
             "strikes" => {
                 let settings = faultless::<StrikesSettings>(value, self.diagnostics)?;
                 let span = span_from_zero(settings.at_least, settings.below, value.position, self.diagnostics)?;
+                if settings.at_least.is_some_and(|least| least > MOST_STRIKES) {
+                    let message = format!("this never matches: a record holds at most {MOST_STRIKES} strikes");
+                    self.diagnostics.warn(value.position, message);
+                }
                 Some(self.one(format!("strikes: {}", value.compact()), Test::Strikes(span)))
             }
             "dnsbl" => {

@@ -203,6 +203,11 @@ impl Names {
         found
     }
 
+    /// Whether the deployment, if it is known, has a database of autonomous systems.
+    pub fn may_know_systems(&self) -> bool {
+        self.deployment.as_ref().is_none_or(|deployment| deployment.systems)
+    }
+
     /// Warns where a match needs a database that the deployment lacks.
     pub(super) fn needs_geoip(&self, key: &str, position: Position, diagnostics: &mut Diagnostics) {
         let there = self.deployment.as_ref().is_none_or(|deployment| match key {

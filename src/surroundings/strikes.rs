@@ -7,6 +7,7 @@ use super::shared_strikes::Shared;
 use crate::clock::{Throttle, Timestamp};
 use crate::exchange::{Change, CounterId, Total};
 use crate::network::{IpNet, truncated};
+use crate::state::MOST_STRIKES;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Place;
 use std::sync::OnceLock;
@@ -21,8 +22,6 @@ const FORGOTTEN: f64 = 0.1;
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
 /// One IPv4 /16 or IPv6 /32, which is what a network is given at least, has this part of the table.
 const SHARE: usize = 8;
-/// No record holds more, so that ten half-lives later nothing is left of any. No threshold can be higher.
-const MOST: f64 = 100.0;
 
 crate::settings! {
     /// The `strikes` section of a policy file.
@@ -144,7 +143,7 @@ impl Strikes {
                 place.insert(Record { strikes: 0.0, at: now })
             }
         };
-        record.strikes = change(record.at(now, half_life)).min(MOST);
+        record.strikes = change(record.at(now, half_life)).min(MOST_STRIKES);
         // A clock that is set back makes nobody younger.
         record.at = record.at.max(now);
     }
@@ -291,7 +290,7 @@ mod tests {
         strikes.add(known, 1.0, START);
         assert_eq!(strikes.get(known, START), 4.0, "which goes on exactly");
         assert_eq!(strikes.get(net("2001:db8:1::/48"), START), 1.0, "which the flood's first have, too");
-        assert_eq!(strikes.get(net("2001:db8:fff0::/48"), START), MOST, "newcomers share the flood's record");
+        assert_eq!(strikes.get(net("2001:db8:fff0::/48"), START), MOST_STRIKES, "newcomers share the flood's record");
         assert_eq!(strikes.get(net("2001:db9:1::/48"), START), 0.0, "another neighbourhood is clean");
         strikes.add(net("2001:db9:1::/48"), 2.0, START);
         assert_eq!(strikes.get(net("2001:db9:1::/48"), START), 2.0, "and has room for records of its own");
