@@ -6,14 +6,21 @@ use super::LogArguments;
 use super::explain::known_feeds;
 use crate::clock::Timestamp;
 use crate::config::{Config, LoadedPolicy, load, load_in_place};
+use crate::credentials::{self, CredentialsSource};
 use crate::document::Diagnostics;
-use crate::replay::{Judge, Places, Plan, Replayed, find, replay};
+use crate::metrics::Metrics;
+use crate::origin::{OriginUrl, Signer};
+use crate::replay::{
+    Access, Address, Bucket, BucketError, Judge, Log, Objects, Places, Plan, Replayed, find, open, replay,
+};
 use crate::surroundings::Geo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 /// A policy, and the deployment that it is for.
 pub(super) struct Basis {
@@ -57,26 +64,71 @@ pub(super) fn judged(
     arguments: &LogArguments,
     paths: &[PathBuf],
 ) -> Result<Replayed, String> {
-    let files = find(paths).map_err(|error| error.to_string())?;
-    let size = files.iter().map(|file| file.bytes).sum();
     let mut places = basis.config.as_ref().map_or_else(Places::guessed, |config| Places::of(&config.file));
     for (site, bucket) in &arguments.site {
         places.assign(site, bucket);
     }
-    let mut plan = Plan::new(files, places);
-    plan.format = arguments.format;
-    plan.since = arguments.since.unwrap_or(Timestamp(0));
-    plan.until = arguments.until.unwrap_or(Timestamp(u64::MAX));
+    let (read, done) = (Arc::new(AtomicU64::new(0)), AtomicBool::new(false));
+    let runtime = super::runtime()?;
+    let (size, logs) = logs(paths, arguments, &read, &runtime)?;
+    let plan = Plan {
+        format: arguments.format,
+        since: arguments.since.unwrap_or(Timestamp(0)),
+        until: arguments.until.unwrap_or(Timestamp(u64::MAX)),
+        ..Plan::new(logs, places)
+    };
     let mut judge = judge(basis)?;
     let mut other = other.map(self::judge).transpose()?;
-
-    let (read, done) = (Arc::new(AtomicU64::new(0)), AtomicBool::new(false));
     Ok(std::thread::scope(|scope| {
         scope.spawn(|| show(size, &read, &done));
-        let replayed = replay(plan, &mut judge, other.as_mut(), &read);
+        let replayed = replay(plan, &mut judge, other.as_mut());
         done.store(true, Ordering::Relaxed);
         replayed
     }))
+}
+
+/// All that `paths` name, files first, and how many bytes it is.
+fn logs(
+    paths: &[PathBuf],
+    arguments: &LogArguments,
+    read: &Arc<AtomicU64>,
+    runtime: &Runtime,
+) -> Result<(u64, impl Iterator<Item = Log> + Send + 'static), String> {
+    let (addresses, paths): (Vec<_>, Vec<_>) =
+        paths.iter().cloned().partition(|path| path.to_str().is_some_and(|path| path.starts_with("s3://")));
+    let files = find(&paths).map_err(|error| error.to_string())?;
+    let mut size = files.iter().map(|file| file.bytes).sum();
+    let mut objects = Vec::new();
+    for address in addresses {
+        let address: Address = address.display().to_string().parse().map_err(|error: BucketError| error.to_string())?;
+        let (found, bytes) = runtime.block_on(fetched(address, arguments, read))?;
+        objects.push(found.logs());
+        size += bytes;
+    }
+    Ok((size, open(files, read.clone()).chain(objects.into_iter().flatten())))
+}
+
+/// The logs of a bucket, and how many bytes they are. The standard AWS chain signs, in the region that the environment
+/// names.
+async fn fetched(address: Address, arguments: &LogArguments, read: &Arc<AtomicU64>) -> Result<(Objects, u64), String> {
+    let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint = named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL"));
+    let access = Access {
+        endpoint: endpoint.map(|url| OriginUrl::parse(&url)).transpose()?,
+        region: named("AWS_REGION").or_else(|| named("AWS_DEFAULT_REGION")),
+        signer: signer(&CredentialsSource::Chain).await?,
+    };
+    let bucket = Bucket::open(address, access).await.map_err(|error| error.to_string())?;
+    let objects = bucket.find(arguments.since).await.map_err(|error| error.to_string())?;
+    let size = objects.iter().map(|object| object.bytes).sum();
+    Ok((bucket.fetch(objects, read.clone()), size))
+}
+
+/// Who signs with the credentials of `source`. They are refreshed as long as the runtime lives.
+async fn signer(source: &CredentialsSource) -> Result<Signer, String> {
+    let (cell, metrics) = (Arc::default(), Metrics::new().map_err(|error| error.to_string())?);
+    credentials::start("logs".into(), source.clone(), Arc::clone(&cell), metrics, CancellationToken::new()).await;
+    Ok(Signer::Credentials(cell))
 }
 
 fn judge(basis: Basis) -> Result<Judge, String> {

@@ -238,7 +238,7 @@ struct ReplayArguments {
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
-    /// Log files, or folders of them; gzip or not.
+    /// Log files, folders of them, or `s3://BUCKET/PREFIX`; gzip or not.
     #[arg(value_name = "LOG", required = true)]
     paths: Vec<PathBuf>,
 }

@@ -17,11 +17,12 @@ mod source;
 mod summary;
 mod window;
 
+pub use bucket::{Access, Address, Bucket, BucketError, Objects};
 pub use formats::Format;
 pub use hindsight::Hindsight;
 pub use judge::{Judge, Past};
 pub use places::Places;
 pub use reader::{Damaged, Example, Reader, Tally, Unparsable};
 pub use run::{Change, Changes, LeftOut, Plan, Replayed, Ruled, replay};
-pub use source::{LogFile, SourceError, find};
+pub use source::{Log, LogFile, SourceError, find, open};
 pub use summary::Summary;

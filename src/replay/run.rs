@@ -8,7 +8,7 @@ use super::judge::{Judge, Past};
 use super::places::Places;
 use super::reader::{Reader, Tally};
 use super::record::{Operation, Record, text};
-use super::source::LogFile;
+use super::source::Log;
 use super::window::{Bounds, Ids, Window};
 use crate::clock::Timestamp;
 use crate::facts::{Fact, HttpVersion, Identity};
@@ -17,7 +17,6 @@ use crate::traffic::{Billed, Books, Key};
 use crate::verdict::Done;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -26,8 +25,6 @@ use std::time::Duration;
 const BATCH: usize = 2048;
 /// Batches that wait for the judge.
 const QUEUE: usize = 8;
-/// Larger files are read one at a time: two of them at once would bring two times at once.
-const LARGE: u64 = 16 << 20;
 /// Texts of which a reader keeps one copy.
 const INTERNED: usize = 20_000;
 /// Records that wait to be put in order at most: some 400 bytes each.
@@ -36,10 +33,9 @@ const WINDOW: usize = 250_000;
 const OURS: &str = "windscreen/";
 
 /// What is to be read.
-#[derive(Debug, Clone)]
 pub struct Plan {
-    /// The files, nearly in the order of time.
-    pub files: Vec<LogFile>,
+    /// The logs, nearly in the order of time.
+    pub logs: Box<dyn Iterator<Item = Log> + Send>,
     /// Their format.
     pub format: Format,
     /// What came before this is passed over.
@@ -53,10 +49,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan to read all of `files`.
-    pub fn new(files: Vec<LogFile>, places: Places) -> Self {
-        let bounds = Bounds { records: WINDOW, ..Bounds::default() };
-        Plan { files, format: Format::Auto, since: Timestamp(0), until: Timestamp(u64::MAX), places, bounds }
+    /// A plan to read all of `logs`.
+    pub fn new(logs: impl Iterator<Item = Log> + Send + 'static, places: Places) -> Self {
+        let (logs, bounds) = (Box::new(logs), Bounds { records: WINDOW, ..Bounds::default() });
+        Plan { logs, format: Format::Auto, since: Timestamp(0), until: Timestamp(u64::MAX), places, bounds }
     }
 }
 
@@ -218,7 +214,8 @@ impl Interner {
 
 /// What a reader of files needs.
 struct Sorter<'p> {
-    plan: &'p Plan,
+    since: Timestamp,
+    until: Timestamp,
     places: Places,
     ids: &'p Ids,
     texts: Interner,
@@ -242,7 +239,7 @@ impl Sorter<'_> {
                 return;
             }
         };
-        if record.time < self.plan.since || record.time >= self.plan.until {
+        if record.time < self.since || record.time >= self.until {
             self.left_out.out_of_time += 1;
             return;
         }
@@ -302,39 +299,39 @@ fn is_billed(status: u16, signed: bool) -> bool {
     status < 500 && (status != 403 || signed)
 }
 
-/// Reads what `plan` names, and judges it. `progress` counts the bytes that were read, as they are on disk. `other` is
-/// a second policy to compare with.
-pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>, progress: &Arc<AtomicU64>) -> Replayed {
+/// Reads what `plan` names, and judges it. `other` is a second policy to compare with.
+pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> Replayed {
+    let Plan { logs, format, since, until, places, bounds } = plan;
     let readers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let (sender, receiver) = sync_channel::<Vec<(Timestamp, Option<u64>, Owned)>>(QUEUE);
-    let (next, turn, ids) = (AtomicUsize::new(0), RwLock::new(()), Ids::new(rand::random()));
-    let read = Mutex::new((Tally::default(), LeftOut::default(), plan.places.clone()));
+    let (logs, turn, ids) = (Mutex::new(logs), RwLock::new(()), Ids::new(rand::random()));
+    let read = Mutex::new((Tally::default(), LeftOut::default(), places.clone()));
     let mut replayed = Replayed::default();
-    let mut window = Window::new(plan.bounds);
+    let mut window = Window::new(bounds);
 
     std::thread::scope(|scope| {
         for _ in 0..readers {
-            let (plan, ids, out) = (&plan, &ids, sender.clone());
-            let (next, turn, read) = (&next, &turn, &read);
+            let (ids, places, out) = (&ids, places.clone(), sender.clone());
+            let (logs, turn, read) = (&logs, &turn, &read);
             scope.spawn(move || {
-                let mut reader = Reader::new(plan.format);
-                let places = plan.places.clone();
+                let mut reader = Reader::new(format);
                 let (texts, left_out, batch) = (Interner::default(), LeftOut::default(), Vec::new());
-                let mut sorter = Sorter { plan, places, ids, texts, left_out, batch, out };
-                while let Some(file) = plan.files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let (mut alone, mut together) = (None, None);
-                    if file.bytes > LARGE {
-                        alone = turn.write().ok();
+                let mut sorter = Sorter { since, until, places, ids, texts, left_out, batch, out };
+                loop {
+                    let next = logs.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(Log { name, alone, input }) = next else { break };
+                    let (mut whole, mut shared) = (None, None);
+                    if alone {
+                        whole = turn.write().ok();
                     } else {
-                        together = turn.read().ok();
+                        shared = turn.read().ok();
                     }
-                    let name = file.path.display().to_string();
-                    match file.open(progress) {
+                    match input {
                         Ok(input) => reader.read(&name, input, |record| sorter.take(&record)),
                         Err(error) => reader.tally.damage(&name, &error),
                     }
                     sorter.send();
-                    drop((alone.take(), together.take()));
+                    drop((whole.take(), shared.take()));
                 }
                 let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
                 read.0.merge(reader.tally);

@@ -21,6 +21,28 @@ pub enum SourceError {
     Unreadable(PathBuf, io::Error),
 }
 
+/// A log that can be read.
+pub struct Log {
+    /// Its name, for messages.
+    pub name: String,
+    /// Whether it is read while no other is: two large ones side by side would bring two times at once.
+    pub alone: bool,
+    /// Its text, unpacked.
+    pub input: io::Result<Box<dyn Read + Send>>,
+}
+
+/// Opens one file after the other, when its turn has come. What is read is added to `progress`.
+pub fn open(files: Vec<LogFile>, progress: Arc<AtomicU64>) -> impl Iterator<Item = Log> + Send {
+    files.into_iter().map(move |file| Log {
+        name: file.path.display().to_string(),
+        alone: file.bytes > LARGE,
+        input: file.open(&progress),
+    })
+}
+
+/// Files beyond so many bytes are read alone.
+const LARGE: u64 = 16 << 20;
+
 /// A log file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFile {

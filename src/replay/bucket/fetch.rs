@@ -3,6 +3,7 @@
 //! Objects are fetched ahead of the reader, in order, into bounded channels: who reads slowly slows the fetching.
 
 use super::{Bucket, BucketError, LogObject, PATIENCE};
+use crate::replay::source::{Log, unpacked};
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 use http_body_util::BodyExt;
@@ -39,6 +40,13 @@ pub struct Object {
     pieces: Receiver<Result<Bytes, BucketError>>,
     piece: Bytes,
     progress: Arc<AtomicU64>,
+}
+
+impl Objects {
+    /// As logs to be read.
+    pub fn logs(self) -> impl Iterator<Item = Log> + Send {
+        self.map(|object| Log { name: object.name.clone(), alone: false, input: unpacked(object) })
+    }
 }
 
 impl Read for Object {
