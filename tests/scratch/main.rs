@@ -1,17 +1,12 @@
-#[path = "../gateway/harness/judged.rs"]
-mod judged;
 #[path = "../simulator/mod.rs"]
 mod simulator;
-use simulator::{Scenario, Variant};
+use simulator::{Delivery, Scenario, Totals, write_s3_directory};
 fn main() {
-    let days: u32 = std::env::args().nth(1).and_then(|d| d.parse().ok()).unwrap_or(7);
-    let start = std::time::Instant::now();
-    let table =
-        judged::judged(&Scenario { variant: Variant::Tuning, ..Scenario::scraped(1).scaled(0.3) }.lasting(days));
-    let mut v: Vec<_> = table.1.iter().collect();
-    v.sort_by_key(|x| std::cmp::Reverse(x.1.1));
-    for x in v.iter().take(40) {
-        println!("{x:?}");
-    }
-    println!("{}\n{:?}", table.print(), start.elapsed());
+    let args: Vec<String> = std::env::args().collect();
+    let days: u32 = args[3].parse().unwrap();
+    let scenario = match args[2].as_str() { "clean" => Scenario::clean(7), "scraped" => Scenario::scraped(7), _ => Scenario::borderline(7) }.lasting(days);
+    let mut totals = Totals::default();
+    let events = scenario.traffic().inspect(|e| totals.add(e));
+    let delivered = write_s3_directory(std::path::Path::new(&args[1]), events, &Delivery { lines_per_file: 5000, ..Delivery::default() }).unwrap();
+    println!("{totals}\n{delivered:?}");
 }
