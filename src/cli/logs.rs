@@ -2,8 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads files")]
 
-use super::LogArguments;
+use super::check::findings;
 use super::explain::known_feeds;
+use super::{EXIT_NO, LogArguments};
 use crate::clock::Timestamp;
 use crate::config::{Config, LoadedPolicy, load, load_in_place};
 use crate::credentials::{self, CredentialsSource};
@@ -11,10 +12,11 @@ use crate::document::Diagnostics;
 use crate::metrics::Metrics;
 use crate::origin::{OriginUrl, Signer};
 use crate::replay::{
-    Access, Address, Bucket, BucketError, Judge, Log, Objects, Places, Plan, Replayed, find, open, replay,
+    Access, Address, Bucket, BucketError, Format, Judge, Log, Objects, Places, Plan, Replayed, find, open, replay,
 };
 use crate::surroundings::Geo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,11 +59,22 @@ pub(super) fn basis(
     Ok(Some(Basis { config: loaded, policy, name, unknown_feeds }))
 }
 
+/// Says what is wrong with a configuration.
+pub(super) fn refused(diagnostics: &Diagnostics, json: bool) -> u8 {
+    if json {
+        println!("{}", json!({"ok": false, "findings": findings(diagnostics)}));
+    } else {
+        print!("{diagnostics}");
+    }
+    EXIT_NO
+}
+
 /// Reads logs and judges them by `basis`, and by `other` where there is one.
 pub(super) fn judged(
     basis: Basis,
     other: Option<Basis>,
     arguments: &LogArguments,
+    format: Format,
     paths: &[PathBuf],
 ) -> Result<Replayed, String> {
     let mut places = basis.config.as_ref().map_or_else(Places::guessed, |config| Places::of(&config.file));
@@ -72,7 +85,7 @@ pub(super) fn judged(
     let runtime = super::runtime()?;
     let (size, logs) = logs(paths, arguments, &read, &runtime)?;
     let plan = Plan {
-        format: arguments.format,
+        format,
         since: arguments.since.unwrap_or(Timestamp(0)),
         until: arguments.until.unwrap_or(Timestamp(u64::MAX)),
         ..Plan::new(logs, places)

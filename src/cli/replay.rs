@@ -1,11 +1,9 @@
 //! `windscreen replay`.
 
-use super::check::findings;
-use super::logs::{basis, judged};
-use super::{EXIT_NO, ReplayArguments};
+use super::ReplayArguments;
+use super::logs::{basis, judged, refused};
 use crate::document::Diagnostics;
 use crate::replay::Summary;
-use serde_json::json;
 
 /// Judges past logs.
 pub(super) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
@@ -17,15 +15,10 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
         None => None,
     };
     let Some(ours) = ours.filter(|_| arguments.diff.is_none() || other.is_some()) else {
-        if arguments.json {
-            println!("{}", json!({"ok": false, "findings": findings(&diagnostics)}));
-        } else {
-            print!("{diagnostics}");
-        }
-        return Ok(EXIT_NO);
+        return Ok(refused(&diagnostics, arguments.json));
     };
     let (name, unknown_feeds) = (ours.name.clone(), ours.unknown_feeds.clone());
-    let replayed = judged(ours, other, &arguments.logs, &arguments.paths)?;
+    let replayed = judged(ours, other, &arguments.logs, arguments.format, &arguments.paths)?;
     let summary = Summary::new(&replayed, &name);
     if arguments.json {
         let mut found = summary.to_json();
