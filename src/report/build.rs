@@ -1,12 +1,12 @@
 //! From the books to a report.
 
-use super::data::{
-    Amount, Basis, CLASSES, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, Offer, Report, SiteRow, SourceRow,
-    UndecidedRow,
-};
+use super::data::{Basis, CLASSES, Report};
 use super::decide::{Measured, answer};
 use super::evidence::{Days, Evidence, LeftOut, Of, sum};
 use super::people::{effect, tops};
+use super::rows::{
+    Amount, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, Offer, SiteRow, SourceRow, UndecidedRow,
+};
 use super::settings::DecisionSettings;
 use crate::cost::{
     Bill, Day, DayUsage, Destination, Location, Month, PriceBook, Usage, alternatives, in_front, project, saving_of,
@@ -111,7 +111,7 @@ impl Period<'_> {
     fn gateway(&self, location: &Location) -> InFront {
         let redirect = Done::Redirect.word();
         let effect = in_front(self.book, self.month, location, |usage| {
-            !usage.key.stopped.as_ref().is_some_and(|(_, word)| *word == redirect)
+            usage.key.stopped.as_ref().is_none_or(|(_, word)| *word != redirect)
         });
         InFront { location: location.to_string(), without: effect.without, with: effect.with }
     }

@@ -1,7 +1,8 @@
 //! Whether protection is needed.
 
-use super::data::{Answer, ClassRow, Measure, Need, Reason};
+use super::data::{Answer, Measure, Need, Reason};
 use super::evidence::{Days, Of};
+use super::rows::ClassRow;
 use super::settings::{ConditionSettings, DecisionSettings, ThresholdSettings};
 use crate::cost::{Day, DayUsage, Money, Month, PriceBook, project};
 use crate::verdict::Done;

@@ -92,6 +92,9 @@ fn destination(prices: &Prices, key: &Key) -> Destination {
     by_network.min(by_region)
 }
 
+/// Reads, listings, unbilled requests and bytes, by who took them, the source, and where they went.
+type Sums = BTreeMap<(Of, Arc<str>, Destination), [u64; 4]>;
+
 fn day(hour: u64) -> Day {
     Day(u32::try_from(hour / DAY).unwrap_or(u32::MAX))
 }
@@ -124,8 +127,7 @@ impl<'e> Days<'e> {
 
     /// What was used on each day, days without traffic included.
     pub fn usage(&self, book: &PriceBook) -> Vec<DayUsage<Of>> {
-        let mut days: BTreeMap<Day, BTreeMap<(Of, Arc<str>, Destination), [u64; 4]>> =
-            self.days.iter().map(|day| (*day, BTreeMap::new())).collect();
+        let mut days: BTreeMap<Day, Sums> = self.days.iter().map(|day| (*day, BTreeMap::new())).collect();
         for (hour, key, cell) in self.cells() {
             let of = Of {
                 site: key.site.clone(),
@@ -143,9 +145,8 @@ impl<'e> Days<'e> {
             sums[kind] += cell.requests;
             sums[3] += bytes;
         }
-        let usages = |sums: BTreeMap<(Of, Arc<str>, Destination), [u64; 4]>| {
-            sums.into_iter().map(|((key, source, to), counts)| usage(key, &source, to, counts)).collect()
-        };
+        let usages =
+            |sums: Sums| sums.into_iter().map(|((key, source, to), counts)| usage(key, &source, to, counts)).collect();
         days.into_iter().map(|(day, sums)| DayUsage { day, usages: usages(sums) }).collect()
     }
 }

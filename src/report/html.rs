@@ -17,7 +17,7 @@ body { background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, san
 h1 { font-size: 1.5rem; line-height: 1.3; }
 h2, figcaption, caption { font-size: 1.1rem; font-weight: 600; text-align: left; }
 figure { margin: 1.5rem 0; }
-svg { display: block; width: 100%; height: auto; }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
 rect { stroke: var(--page); stroke-width: 0.5; }
 .hour { fill: var(--soft); }
@@ -30,6 +30,7 @@ thead th { color: var(--soft); }
 .evidence, .notes { color: var(--soft); }
 .legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; }
 .legend span { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.4em; }
+@media (max-width: 40rem) { svg text { font-size: 22px; } }
 @media print { body { max-width: none; font-size: 11px; } figure, tr { break-inside: avoid; }
   rect, .legend span { print-color-adjust: exact; } }
 ";

@@ -15,6 +15,7 @@ mod evidence;
 mod html;
 mod markdown;
 mod people;
+mod rows;
 mod sentences;
 mod settings;
 mod tables;
@@ -23,13 +24,13 @@ mod tests;
 mod text;
 mod wording;
 
-pub use data::{
-    Amount, Answer, Basis, CLASSES, CiOutside, ClassRow, DayRow, Effect, Hours, Hurt, InFront, Measure, MonthRow, Need,
-    Offer, Reason, Report, SiteRow, SourceRow, Top, UndecidedRow,
-};
+pub use data::{Answer, Basis, CLASSES, Effect, Measure, Need, Reason, Report};
 pub use evidence::{Evidence, LeftOut, whole_days};
 pub use html::html;
 pub use markdown::markdown;
+pub use rows::{
+    Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, Offer, SiteRow, SourceRow, Top, UndecidedRow,
+};
 pub use settings::{ConditionSettings, DecisionSettings, Growth, Monthly, Percent, ThresholdSettings};
 pub use text::text;
 

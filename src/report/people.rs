@@ -1,7 +1,8 @@
 //! What the policy would have stopped, whom it would have hurt, and who took most.
 
-use super::data::{Effect, Hurt, Top};
+use super::data::Effect;
 use super::evidence::{Days, Of, stopped};
+use super::rows::{Hurt, Top};
 use super::settings::DecisionSettings;
 use crate::cost::{PriceBook, Usage, saving};
 use crate::traffic::{Distinct, Hour, Taken};

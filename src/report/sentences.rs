@@ -1,6 +1,7 @@
 //! What a report says in words, once for all formats. Renderers escape whole sentences: names in them are an operator's.
 
-use super::data::{Answer, Hurt, Measure, Need, Offer, Reason, Report};
+use super::data::{Answer, Measure, Need, Reason, Report};
+use super::rows::{Hurt, Offer};
 use super::wording::{bytes, counted, date, dates, dollars, grouped, percent};
 use crate::cost::Money;
 use crate::verdict::Class;
@@ -150,7 +151,7 @@ fn effect(report: &Report) -> Option<String> {
     };
     let waiting = match effect.challenged_people {
         0 => String::new(),
-        people => format!("; it asks {} to wait for a challenge", counted(people, "of them", "of them")),
+        people => format!("; it asks {} of them to wait for a challenge", grouped(people)),
     };
     Some(format!("{} would have stopped {stopped} and hurt {people} and {ci}{waiting}", report.evidence.policy))
 }

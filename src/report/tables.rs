@@ -1,6 +1,7 @@
 //! The tables of a report, once for all formats.
 
-use super::data::{Amount, Report, Top};
+use super::data::Report;
+use super::rows::{Amount, Top};
 use super::wording::{amount, bytes, change, grouped};
 use crate::verdict::Done;
 
