@@ -40,6 +40,7 @@ pub(super) struct Basis {
 pub(super) fn basis(
     config: Option<&Path>,
     policy: Option<&Path>,
+    feeds: Option<&Path>,
     diagnostics: &mut Diagnostics,
 ) -> Result<Option<Basis>, String> {
     let loaded = match config {
@@ -54,7 +55,7 @@ pub(super) fn basis(
     let gateway = loaded.as_ref().zip(config);
     let Some(policy) = load_in_place(policy, gateway, diagnostics)? else { return Ok(None) };
     let directory = loaded.as_ref().and_then(|config| config.file.feeds.directory.as_deref());
-    let feeds = known_feeds(&policy, directory);
+    let feeds = known_feeds(&policy, feeds.or(directory));
     let unknown_feeds = feeds.into_iter().filter(|(_, known)| !known).map(|(feed, _)| feed).collect();
     Ok(Some(Basis { config: loaded, policy, name, unknown_feeds }))
 }
@@ -145,8 +146,11 @@ async fn signer(source: &CredentialsSource) -> Result<Signer, String> {
 }
 
 fn judge(basis: Basis) -> Result<Judge, String> {
-    let geo = basis.config.map_or_else(Geo::default, |config| config.geo);
-    Judge::new(basis.policy, geo, &[], Timestamp(0))
+    let (geo, priced) = match basis.config {
+        Some(config) => (config.geo, config.prices.networks().map(str::to_owned).collect()),
+        None => (Geo::default(), Vec::new()),
+    };
+    Judge::new(basis.policy, geo, &priced, Timestamp(0))
 }
 
 /// Shows how far the reading has come, where a person looks, and only if it takes a while.

@@ -225,6 +225,10 @@ struct LogArguments {
     /// Only what came before then.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
+    /// A folder with copies of the policy's feeds, such as `aws-ip-ranges.json` and `github-meta.json`, in place of
+    /// `feeds.directory` of the gateway file.
+    #[arg(long, value_name = "DIR")]
+    feeds: Option<PathBuf>,
     /// Of which site a bucket or host is, where the gateway file does not say so: `logs=my-bucket`.
     #[arg(long, value_name = "SITE=BUCKET", value_parser = assignment)]
     site: Vec<(String, String)>,
@@ -258,9 +262,10 @@ struct ReportArguments {
     /// How the report is written: text, md, html or json.
     #[arg(long, default_value = "text", value_parser = |text: &str| word(text, &Written::WORDS))]
     format: Written,
-    /// Prices, where the gateway file has none: aws-us-east-1, aws-eu-central-1, linode or cloudfront.
-    #[arg(long, value_name = "PRESET", default_value = "aws-us-east-1", value_parser = |text: &str| word(text, &Preset::WORDS))]
-    prices: Preset,
+    /// Prices in place of those of the gateway file: aws-us-east-1 (where there is no file), aws-eu-central-1, linode
+    /// or cloudfront.
+    #[arg(long, value_name = "PRESET", value_parser = |text: &str| word(text, &Preset::WORDS))]
+    prices: Option<Preset>,
     /// Exit with 1 where the answer is `watch`, or worse; or only where it is `needed`.
     #[arg(long, value_name = "ANSWER", value_parser = |text: &str| word(text, &FAIL_IF))]
     fail_if: Option<Need>,

@@ -8,10 +8,10 @@ use crate::replay::Summary;
 /// Judges past logs.
 pub(super) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
     let mut diagnostics = Diagnostics::default();
-    let config = arguments.logs.config.as_deref();
-    let ours = basis(config, arguments.logs.policy.as_deref(), &mut diagnostics)?;
+    let (config, feeds) = (arguments.logs.config.as_deref(), arguments.logs.feeds.as_deref());
+    let ours = basis(config, arguments.logs.policy.as_deref(), feeds, &mut diagnostics)?;
     let other = match &arguments.diff {
-        Some(path) => basis(config, Some(path), &mut diagnostics)?,
+        Some(path) => basis(config, Some(path), feeds, &mut diagnostics)?,
         None => None,
     };
     let Some(ours) = ours.filter(|_| arguments.diff.is_none() || other.is_some()) else {
@@ -27,7 +27,7 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
     } else {
         print!("{}", summary.to_text());
         for feed in unknown_feeds {
-            println!("unknown: who is in the feed {feed}, of which there is no copy in `feeds.directory`");
+            println!("unknown: who is in the feed {feed}: `--feeds` may name a folder with a copy");
         }
     }
     Ok(0)

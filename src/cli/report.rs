@@ -2,10 +2,10 @@
 
 use super::logs::{basis, judged, refused};
 use super::{EXIT_NO, ReportArguments, Written};
-use crate::cost::PriceBook;
+use crate::cost::{Preset, PriceBook};
 use crate::document::Diagnostics;
 use crate::replay::Replayed;
-use crate::report::{DecisionSettings, Evidence, LeftOut, Report, html, json, markdown, text, whole_days};
+use crate::report::{Evidence, LeftOut, Report, html, json, markdown, text, whole_days};
 use std::collections::BTreeSet;
 
 /// Columns of a report in text.
@@ -15,11 +15,16 @@ const WIDTH: usize = 100;
 pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
     let mut diagnostics = Diagnostics::default();
     let logs = &arguments.logs;
-    let Some(basis) = basis(logs.config.as_deref(), logs.policy.as_deref(), &mut diagnostics)? else {
+    let Some(basis) = basis(logs.config.as_deref(), logs.policy.as_deref(), logs.feeds.as_deref(), &mut diagnostics)?
+    else {
         return Ok(refused(&diagnostics, arguments.format == Written::Json));
     };
     let policy = basis.name.rsplit('/').next().unwrap_or_default().to_owned();
-    let (decision, book) = (DecisionSettings::default(), PriceBook::of(arguments.prices.prices()));
+    let (book, location) = match (&basis.config, arguments.prices) {
+        (Some(config), None) => (config.prices.clone(), config.file.location.clone()),
+        (_, preset) => (PriceBook::of(preset.unwrap_or(Preset::AwsUsEast1).prices()), None),
+    };
+    let decision = basis.policy.decision.clone();
     let unknown_feeds = basis.unknown_feeds.clone();
     let replayed = judged(basis, None, logs, arguments.log_format, &arguments.paths)?;
     let Some((first, last)) = replayed.span else {
@@ -34,7 +39,7 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
             left_out: &left_out,
             days: &whole_days(first, last),
             policy: &policy,
-            location: None,
+            location: location.as_ref(),
         },
         &book,
         &decision,
@@ -46,7 +51,7 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
         Written::Json => print!("{}", json(&report)),
     }
     for feed in unknown_feeds {
-        eprintln!("unknown: who is in the feed {feed}, of which there is no copy in `feeds.directory`");
+        eprintln!("unknown: who is in the feed {feed}: `--feeds` may name a folder with a copy");
     }
     let fails = arguments.fail_if.is_some_and(|need| report.answer.need >= need);
     Ok(if fails { EXIT_NO } else { 0 })
