@@ -12,7 +12,8 @@ use crate::document::Diagnostics;
 use crate::metrics::Metrics;
 use crate::origin::{OriginUrl, Signer};
 use crate::replay::{
-    Access, Address, Bucket, BucketError, Format, Judge, Log, Objects, Places, Plan, Replayed, find, open, replay,
+    self, Access, Address, Addressed, Bucket, BucketError, Format, Judge, Log, Objects, Places, Plan, Replayed, find,
+    open,
 };
 use crate::surroundings::Geo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -78,7 +79,7 @@ pub(super) fn judged(
     format: Format,
     paths: &[PathBuf],
 ) -> Result<Replayed, String> {
-    let mut places = basis.config.as_ref().map_or_else(Places::guessed, |config| Places::of(&config.file));
+    let mut places = basis.config.as_ref().map_or_else(Places::guessed, |config| Places::of(addressed(config)));
     for (site, bucket) in &arguments.site {
         places.assign(site, bucket);
     }
@@ -95,7 +96,7 @@ pub(super) fn judged(
     let mut other = other.map(self::judge).transpose()?;
     Ok(std::thread::scope(|scope| {
         scope.spawn(|| show(size, &read, &done));
-        let replayed = replay(plan, &mut judge, other.as_mut());
+        let replayed = replay::replay(plan, &mut judge, other.as_mut());
         done.store(true, Ordering::Relaxed);
         replayed
     }))
@@ -145,12 +146,28 @@ async fn signer(source: &CredentialsSource) -> Result<Signer, String> {
     Ok(Signer::Credentials(cell))
 }
 
+/// The sites of a gateway file.
+fn addressed(config: &Config) -> impl Iterator<Item = Addressed<'_>> {
+    config.file.sites.value.0.iter().map(|(name, site)| Addressed {
+        name,
+        hosts: site.hosts.iter().map(|host| host.value.as_str()).collect(),
+        prefix: site.prefix.as_ref().map(|prefix| prefix.value.as_str()),
+        origins: &site.origins.0,
+    })
+}
+
 fn judge(basis: Basis) -> Result<Judge, String> {
     let (geo, priced) = match basis.config {
         Some(config) => (config.geo, config.prices.networks().map(str::to_owned).collect()),
         None => (Geo::default(), Vec::new()),
     };
-    Judge::new(basis.policy, geo, &priced, Timestamp(0))
+    Judge::new(judging(basis.policy, geo), &priced, Timestamp(0))
+}
+
+/// What a policy is judged by.
+fn judging(loaded: LoadedPolicy, geo: Geo) -> replay::Basis {
+    let LoadedPolicy { policy, limits, challenge, strikes, networks, .. } = loaded;
+    replay::Basis { policy, limits, passes: challenge.pass, strikes, networks, geo }
 }
 
 /// Shows how far the reading has come, where a person looks, and only if it takes a while.

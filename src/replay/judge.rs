@@ -4,17 +4,17 @@
 //! the policy takes for a person is taken to solve each one, everybody else none.
 
 use super::passes::Passes;
+use crate::challenge::PassSettings;
 use crate::clock::{Clock, ManualClock, Throttle, Timestamp};
-use crate::config::LoadedPolicy;
 use crate::facts::{Client, Fact, Facts, Headers, HttpVersion, Identity};
-use crate::limit::{Limits, Manner, Meter, Subject};
+use crate::limit::{LimitSettings, Limits, Manner, Meter, Subject};
 use crate::metrics::Metrics;
 use crate::network::IpNet;
 use crate::path::CanonicalPath;
 use crate::policy::{NetworkId, Policy};
 use crate::referer::path_at;
 use crate::state::{Fetch, Memory, State};
-use crate::surroundings::{Geo, Surroundings};
+use crate::surroundings::{Geo, StrikeSettings, Surroundings};
 use crate::traffic::{Billed, Entry, Key, Would};
 use crate::verdict::{Action, Class, Done, Mode, Verdict};
 use siphasher::sip::SipHasher13;
@@ -133,6 +133,22 @@ impl Ord for Transfer {
     }
 }
 
+/// What is judged by.
+pub struct Basis {
+    /// The policy. It is enforced, whatever its mode.
+    pub policy: Policy,
+    /// Its limits, in the order of their ids.
+    pub limits: Vec<(String, LimitSettings)>,
+    /// What passes are worth.
+    pub passes: PassSettings,
+    /// How strikes are forgotten.
+    pub strikes: StrikeSettings,
+    /// Its networks, and what they are called.
+    pub networks: Vec<(NetworkId, String)>,
+    /// Databases of countries and autonomous systems.
+    pub geo: Geo,
+}
+
 /// Judges requests of the past.
 pub struct Judge {
     policy: Policy,
@@ -149,12 +165,12 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Judges by `loaded`. `priced` are networks that are told apart before others; `start` is before the first request.
+    /// Judges by `basis`. `priced` are networks that are told apart before others; `start` is before the first request.
     ///
     /// # Errors
     /// When metrics cannot be set up: a mistake of ours.
-    pub fn new(loaded: LoadedPolicy, geo: Geo, priced: &[String], start: Timestamp) -> Result<Self, String> {
-        let LoadedPolicy { mut policy, limits, challenge, strikes, networks, .. } = loaded;
+    pub fn new(basis: Basis, priced: &[String], start: Timestamp) -> Result<Self, String> {
+        let Basis { mut policy, limits, passes, strikes, networks, geo } = basis;
         policy.set_mode(Mode::Enforce);
         let clock = Arc::new(ManualClock::new(start));
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
@@ -165,7 +181,7 @@ impl Judge {
         Ok(Judge {
             policy,
             limits: Limits::new(&limits, CAP, [0; 16], &as_clock),
-            passes: Passes::new(challenge.pass),
+            passes: Passes::new(passes),
             memory: Surroundings::new(&strikes, geo, as_clock, &metrics),
             clock,
             swept: Throttle::new(SWEEP),

@@ -1,8 +1,8 @@
 //! Which site a record is of, and where its bytes left from.
 
 use super::record::Record;
-use crate::config::GatewayFile;
 use crate::facts::Fact;
+use crate::origin::OriginSettings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,13 +11,35 @@ const ANY: &str = "site";
 /// What words in the name of a bucket say of it, where no configuration does: the sites of the built-in policy.
 const GUESSES: [(&str, &str); 4] = [("logs", "logs"), ("log", "logs"), ("images", "images"), ("image", "images")];
 
+/// A site, as a gateway file describes it.
+#[derive(Debug, Clone)]
+pub struct Addressed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its host names.
+    pub hosts: Vec<&'a str>,
+    /// The prefix of its paths.
+    pub prefix: Option<&'a str>,
+    /// Where its objects are.
+    pub origins: &'a [OriginSettings],
+}
+
+/// What a host name addresses.
+#[derive(Debug, Clone)]
+struct Host {
+    host: String,
+    prefix: Option<String>,
+    site: Arc<str>,
+    source: Arc<str>,
+}
+
 /// Where records belong.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
     /// Site and source by the name of a bucket.
     buckets: BTreeMap<String, (Arc<str>, Arc<str>)>,
-    /// Site, path prefix and source by host; the longest prefix first.
-    hosts: Vec<(String, Option<String>, Arc<str>, Arc<str>)>,
+    /// The longest prefix first.
+    hosts: Vec<Host>,
     /// Sites by name, with their sources.
     sites: BTreeMap<String, (Arc<str>, Arc<str>)>,
     /// Whether the name of a bucket may tell its site.
@@ -42,33 +64,38 @@ impl Places {
     }
 
     /// As a gateway file says: a bucket is an origin of a site.
-    pub fn of(file: &GatewayFile) -> Self {
+    pub fn of<'a>(sites: impl IntoIterator<Item = Addressed<'a>>) -> Self {
         let mut places = Places::default();
-        for (name, settings) in &file.sites.value.0 {
-            let site: Arc<str> = name.as_str().into();
-            let sources: Vec<Arc<str>> =
-                settings.origins.0.iter().map(|origin| origin.name.value.as_str().into()).collect();
-            for (origin, source) in settings.origins.0.iter().zip(&sources) {
+        for Addressed { name, hosts, prefix, origins } in sites {
+            let site: Arc<str> = name.into();
+            for origin in origins {
                 if let Some(bucket) = origin.url.bucket() {
-                    places.buckets.entry(bucket.to_owned()).or_insert((site.clone(), source.clone()));
+                    let source = origin.name.value.as_str().into();
+                    places.buckets.entry(bucket.to_owned()).or_insert((site.clone(), source));
                 }
             }
-            let Some(first) = sources.first() else { continue };
-            for host in &settings.hosts {
-                let prefix = settings.prefix.as_ref().map(|prefix| prefix.value.clone());
-                let host = host.value.trim_end_matches('.').to_ascii_lowercase();
-                places.hosts.push((host, prefix, site.clone(), first.clone()));
+            let Some(first) = origins.first() else { continue };
+            let source: Arc<str> = first.name.value.as_str().into();
+            for host in hosts {
+                let host = host.trim_end_matches('.').to_ascii_lowercase();
+                places.hosts.push(Host {
+                    host,
+                    prefix: prefix.map(str::to_owned),
+                    site: site.clone(),
+                    source: source.clone(),
+                });
             }
-            places.sites.insert(name.clone(), (site, first.clone()));
+            places.sites.insert(name.to_owned(), (site, source));
         }
-        places.hosts.sort_by_key(|(_, prefix, ..)| std::cmp::Reverse(prefix.as_ref().map_or(0, String::len)));
+        places.hosts.sort_by_key(|host| std::cmp::Reverse(host.prefix.as_ref().map_or(0, String::len)));
         places
     }
 
     /// Says of which site a bucket, or a host, is.
     pub fn assign(&mut self, site: &str, bucket: &str) {
         self.buckets.insert(bucket.to_owned(), (site.into(), bucket.into()));
-        self.hosts.insert(0, (bucket.to_ascii_lowercase(), None, site.into(), bucket.into()));
+        let host = bucket.to_ascii_lowercase();
+        self.hosts.insert(0, Host { host, prefix: None, site: site.into(), source: bucket.into() });
     }
 
     /// Where `record` belongs. What was found by a bucket's name is remembered.
@@ -93,15 +120,14 @@ impl Places {
         }
         if let Fact::Present(host) = record.host {
             let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-            let is_at = |prefix: &Option<String>| {
-                prefix.as_ref().is_none_or(|prefix| {
-                    record.path().strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'))
-                })
+            let is_at = |host: &&Host| {
+                let below = |prefix: &String| record.path().strip_prefix(prefix.as_str());
+                let is_below = |prefix: &String| below(prefix).is_some_and(|rest| rest.starts_with('/'));
+                host.host.eq_ignore_ascii_case(name) && host.prefix.as_ref().is_none_or(is_below)
             };
-            let known = self.hosts.iter().find(|(host, prefix, ..)| host.eq_ignore_ascii_case(name) && is_at(prefix));
-            if let Some((_, prefix, site, source)) = known {
-                let prefix = prefix.as_ref().map_or(0, String::len);
-                return Place { site: site.clone(), source: source.clone(), prefix };
+            if let Some(host) = self.hosts.iter().find(is_at) {
+                let prefix = host.prefix.as_ref().map_or(0, String::len);
+                return Place { site: host.site.clone(), source: host.source.clone(), prefix };
             }
         }
         match self.sites.first_key_value() {
@@ -166,13 +192,21 @@ mod tests {
 
     #[test]
     fn a_configuration_says_it_by_bucket_host_and_prefix() {
-        let text = "{version: 1, listeners: [{address: '127.0.0.1:0'}], sites: {\
-            logs: {hosts: [logs.example.org], origins: [{name: aws, url: 'https://ci-a.s3.us-east-1.amazonaws.com/'}]},\
-            images: {hosts: [all.example.org], prefix: /images, origins: [\
-              {name: aws, url: 'https://ci-b.s3.us-east-1.amazonaws.com/'},\
-              {name: linode, url: 'https://s3.example.org/ci-c'}]}}}";
-        let file: GatewayFile = crate::document::read(text, &mut crate::document::Diagnostics::new("x")).unwrap();
-        let mut places = Places::of(&file);
+        let origins = |urls: &[(&str, &str)]| -> Vec<OriginSettings> {
+            let read = |(name, url)| {
+                let text = format!("{{name: {name}, url: '{url}'}}");
+                crate::document::read(&text, &mut crate::document::Diagnostics::new("x")).unwrap()
+            };
+            urls.iter().copied().map(read).collect()
+        };
+        let logs = origins(&[("aws", "https://ci-a.s3.us-east-1.amazonaws.com/")]);
+        let images =
+            origins(&[("aws", "https://ci-b.s3.us-east-1.amazonaws.com/"), ("linode", "https://s3.example.org/ci-c")]);
+        let sites = [
+            Addressed { name: "logs", hosts: vec!["logs.example.org"], prefix: None, origins: &logs },
+            Addressed { name: "images", hosts: vec!["all.example.org"], prefix: Some("/images"), origins: &images },
+        ];
+        let mut places = Places::of(sites);
         let cases = [
             (record(Some("ci-a"), None, "/x"), ("logs", "aws", 0)),
             (record(Some("ci-b"), None, "/x"), ("images", "aws", 0)),

@@ -1,8 +1,8 @@
 //! What a replay came to, for people and for machines.
 
 use super::run::{Change, Changes, Replayed, Ruled};
+use crate::report::{bytes, grouped, printable};
 use crate::traffic::{Distinct, Hour, Stopped, Taken};
-use crate::trial::printable;
 use crate::verdict::Class;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -213,46 +213,4 @@ fn table(out: &mut String, head: &[&str], words: usize, rows: Vec<Vec<String>>) 
         writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
-}
-
-/// `1,234,567`
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// Bytes in powers of 1000, with three digits at most.
-fn bytes(count: u64) -> String {
-    let units = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
-    let count = count as f64;
-    match units.into_iter().find(|(_, size)| count >= *size) {
-        Some((unit, size)) if count / size < 10.0 => format!("{:.1} {unit}", count / size),
-        Some((unit, size)) => format!("{:.0} {unit}", count / size),
-        None => format!("{count} B"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_easy_to_read() {
-        let cases = [
-            (0, "0", "0 B"),
-            (999, "999", "999 B"),
-            (1000, "1,000", "1.0 kB"),
-            (9_140_000_000_000, "9,140,000,000,000", "9.1 TB"),
-        ];
-        for (number, digits, size) in cases {
-            assert_eq!((grouped(number), bytes(number)), (digits.to_owned(), size.to_owned()));
-        }
-    }
 }

@@ -33,6 +33,7 @@ pub use rows::{
 };
 pub use settings::{ConditionSettings, DecisionSettings, Growth, Monthly, Percent, ThresholdSettings};
 pub use text::text;
+pub use wording::{bytes, grouped, printable};
 
 /// The report for machines: its fields as they stand, `version` 1.
 pub fn json(report: &Report) -> String {

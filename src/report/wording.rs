@@ -5,7 +5,7 @@ use crate::cost::{Day, Money};
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// `1,234,567`
-pub(super) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -23,7 +23,7 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
 }
 
 /// Bytes in powers of 1000, with two or three digits.
-pub(super) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     let units = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
     let exact = count as f64;
     match units.into_iter().find(|(_, size)| exact >= *size) {
@@ -84,7 +84,7 @@ pub(super) fn dates(from: Day, to: Day) -> String {
 }
 
 /// Text that shows as it is, whoever sent it: no control characters, nothing that turns its direction or is not seen.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')

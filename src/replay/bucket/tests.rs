@@ -1,3 +1,4 @@
+use super::fetch::Object;
 use super::*;
 use crate::demo::store::{Settings, Store};
 use crate::origin::CredentialsCell;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::time::Duration;
 use windscreen::clock::Timestamp;
-use windscreen::config::load_in_place;
+use windscreen::config::{LoadedPolicy, load_in_place};
 use windscreen::document::Diagnostics;
 use windscreen::facts::{Fact, Identity};
 use windscreen::network::IpNet;
-use windscreen::replay::{Hindsight, Judge, Past};
+use windscreen::replay::{Basis, Hindsight, Judge, Past};
 use windscreen::surroundings::Geo;
 use windscreen::traffic::{Billed, Entry};
 use windscreen::verdict::{Class, Done};
@@ -64,7 +64,9 @@ pub fn judge() -> Judge {
         let id = loaded.networks.iter().find(|(_, known)| known == name).unwrap().0;
         loaded.policy.networks.set_feed(id, 0, blocks(prefixes));
     }
-    Judge::new(loaded, Geo::default(), &[], Timestamp(0)).unwrap()
+    let LoadedPolicy { policy, limits, challenge, strikes, networks, .. } = loaded;
+    let basis = Basis { policy, limits, passes: challenge.pass, strikes, networks, geo: Geo::default() };
+    Judge::new(basis, &[], Timestamp(0)).unwrap()
 }
 
 /// What S3 would have logged of an event.
