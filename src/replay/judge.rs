@@ -197,7 +197,7 @@ impl Judge {
         self.clock.advance_to(past.at);
         if self.swept.is_due(past.at) {
             self.memory.sweep(past.at);
-            (0..16).for_each(|_| self.limits.sweep());
+            self.limits.sweep();
         }
         while self.transfers.peek().is_some_and(|Reverse(transfer)| transfer.0 <= past.at) {
             self.transfers.pop();

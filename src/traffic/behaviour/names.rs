@@ -5,11 +5,12 @@
 
 use super::hash;
 use crate::state::Fetch;
-use crate::traffic::distinct::{Distinct, prefix_hash};
+use crate::traffic::distinct::prefix_hash;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 
 /// So many prefixes must have shown it.
-const ENOUGH: u64 = 8;
+const ENOUGH: usize = 8;
 /// Names that are remembered.
 const CAP: usize = 4096;
 
@@ -22,10 +23,26 @@ pub(super) struct Kind {
     pub part: bool,
 }
 
+/// Prefixes that have shown something, until there are enough of them.
+#[derive(Debug, Default)]
+struct Shown(SmallVec<[u64; ENOUGH]>);
+
+impl Shown {
+    fn by(&mut self, prefix: u64) {
+        if !self.is_certain() && !self.0.contains(&prefix) {
+            self.0.push(prefix);
+        }
+    }
+
+    fn is_certain(&self) -> bool {
+        self.0.len() >= ENOUGH
+    }
+}
+
 #[derive(Debug, Default)]
 struct Name {
-    as_page: Distinct,
-    as_part: Distinct,
+    as_page: Shown,
+    as_part: Shown,
 }
 
 #[derive(Debug, Default)]
@@ -40,16 +57,15 @@ impl Names {
         if let Some(referer) = seen.referer.filter(|referer| seen.is_found() && *referer != seen.path) {
             let prefix = prefix_hash(seen.prefix);
             if let Some(page) = self.name(hash((seen.site, shape(referer)))) {
-                page.as_page.insert(prefix);
+                page.as_page.by(prefix);
             }
             if let Some(part) = self.name(own) {
-                part.as_part.insert(prefix);
+                part.as_part.by(prefix);
             }
         }
-        self.known.get(&own).map_or(Kind::default(), |name| Kind {
-            page: name.as_page.count() >= ENOUGH,
-            part: name.as_part.count() >= ENOUGH,
-        })
+        self.known
+            .get(&own)
+            .map_or(Kind::default(), |name| Kind { page: name.as_page.is_certain(), part: name.as_part.is_certain() })
     }
 
     fn name(&mut self, hash: u64) -> Option<&mut Name> {
