@@ -26,9 +26,10 @@ pub mod limit;
 pub mod origin;
 pub mod policy;
 
-// Rank 2: bookkeeping, pure.
+// Rank 2: bookkeeping, pure; traffic is counted, priced and reported on.
 pub mod cost;
 pub mod metrics;
+pub mod report;
 pub mod traffic;
 
 // Rank 3: the pingora adapter.

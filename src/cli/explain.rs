@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::config::{Config, LoadedPolicy, load};
 use crate::document::{Diagnostics, unknown_word};
 use crate::facts::{Fact, HttpVersion, Identity};
-use crate::feeds::cached;
+use crate::feeds::{cached, given};
 use crate::identity::Peer;
 use crate::network::{parse, unmapped};
 use crate::origin::{Addresses, Origin, Signer};
@@ -64,12 +64,14 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
     Ok(0)
 }
 
-/// Fills in the feeds of the policy from their last good copies. Says of which that was possible.
+/// Fills in the feeds of the policy from their last good copies, or from what was put there by hand. Says of which that
+/// was possible.
 pub(super) fn known_feeds(policy: &LoadedPolicy, directory: Option<&Path>) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     for (network, number, feed) in &policy.feeds {
-        let copy = directory.and_then(|directory| cached(directory, feed));
-        let blocks = copy.and_then(|(bytes, _)| parse(feed, &bytes).ok());
+        let copy =
+            directory.and_then(|directory| cached(directory, feed).map(|(bytes, _)| bytes).or(given(directory, feed)));
+        let blocks = copy.and_then(|bytes| parse(feed, &bytes).ok());
         let name = [feed.name(), &feed.filter()].join(" ").trim_end().to_owned();
         found.push((name, blocks.is_some()));
         if let Some(blocks) = blocks {

@@ -2,8 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads files")]
 
-use super::LogArguments;
+use super::check::findings;
 use super::explain::known_feeds;
+use super::{EXIT_NO, LogArguments};
 use crate::clock::Timestamp;
 use crate::config::{Config, LoadedPolicy, load, load_in_place};
 use crate::credentials::{self, CredentialsSource};
@@ -11,10 +12,11 @@ use crate::document::Diagnostics;
 use crate::metrics::Metrics;
 use crate::origin::{OriginUrl, Signer};
 use crate::replay::{
-    Access, Address, Bucket, BucketError, Judge, Log, Objects, Places, Plan, Replayed, find, open, replay,
+    Access, Address, Bucket, BucketError, Format, Judge, Log, Objects, Places, Plan, Replayed, find, open, replay,
 };
 use crate::surroundings::Geo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,6 +40,7 @@ pub(super) struct Basis {
 pub(super) fn basis(
     config: Option<&Path>,
     policy: Option<&Path>,
+    feeds: Option<&Path>,
     diagnostics: &mut Diagnostics,
 ) -> Result<Option<Basis>, String> {
     let loaded = match config {
@@ -52,9 +55,19 @@ pub(super) fn basis(
     let gateway = loaded.as_ref().zip(config);
     let Some(policy) = load_in_place(policy, gateway, diagnostics)? else { return Ok(None) };
     let directory = loaded.as_ref().and_then(|config| config.file.feeds.directory.as_deref());
-    let feeds = known_feeds(&policy, directory);
+    let feeds = known_feeds(&policy, feeds.or(directory));
     let unknown_feeds = feeds.into_iter().filter(|(_, known)| !known).map(|(feed, _)| feed).collect();
     Ok(Some(Basis { config: loaded, policy, name, unknown_feeds }))
+}
+
+/// Says what is wrong with a configuration.
+pub(super) fn refused(diagnostics: &Diagnostics, json: bool) -> u8 {
+    if json {
+        println!("{}", json!({"ok": false, "findings": findings(diagnostics)}));
+    } else {
+        print!("{diagnostics}");
+    }
+    EXIT_NO
 }
 
 /// Reads logs and judges them by `basis`, and by `other` where there is one.
@@ -62,6 +75,7 @@ pub(super) fn judged(
     basis: Basis,
     other: Option<Basis>,
     arguments: &LogArguments,
+    format: Format,
     paths: &[PathBuf],
 ) -> Result<Replayed, String> {
     let mut places = basis.config.as_ref().map_or_else(Places::guessed, |config| Places::of(&config.file));
@@ -72,7 +86,7 @@ pub(super) fn judged(
     let runtime = super::runtime()?;
     let (size, logs) = logs(paths, arguments, &read, &runtime)?;
     let plan = Plan {
-        format: arguments.format,
+        format,
         since: arguments.since.unwrap_or(Timestamp(0)),
         until: arguments.until.unwrap_or(Timestamp(u64::MAX)),
         ..Plan::new(logs, places)
@@ -132,8 +146,11 @@ async fn signer(source: &CredentialsSource) -> Result<Signer, String> {
 }
 
 fn judge(basis: Basis) -> Result<Judge, String> {
-    let geo = basis.config.map_or_else(Geo::default, |config| config.geo);
-    Judge::new(basis.policy, geo, &[], Timestamp(0))
+    let (geo, priced) = match basis.config {
+        Some(config) => (config.geo, config.prices.networks().map(str::to_owned).collect()),
+        None => (Geo::default(), Vec::new()),
+    };
+    Judge::new(basis.policy, geo, &priced, Timestamp(0))
 }
 
 /// Shows how far the reading has come, where a person looks, and only if it takes a while.

@@ -7,12 +7,15 @@ mod import;
 mod logging;
 mod logs;
 mod replay;
+mod report;
 mod schema;
 mod serve;
 mod test;
 
 use crate::clock::Timestamp;
+use crate::cost::Preset;
 use crate::replay::Format;
+use crate::report::Need;
 use crate::trial::{Dress, Paint, country};
 use crate::verdict::Mode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -57,6 +60,8 @@ enum Command {
     Explain(ExplainArguments),
     /// Run the cases beside each policy: for `x.yaml` those in `x.cases.yaml`. Exit status 0, or 1 with every failure.
     Test(TestArguments),
+    /// Say from past logs whether protection is needed, what traffic costs, and whom the policy would hurt.
+    Report(ReportArguments),
     /// Judge past logs by a policy as if it had been enforced: what it would have stopped, and whom it would have hit.
     Replay(ReplayArguments),
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
@@ -214,15 +219,16 @@ struct LogArguments {
     /// The policy, in place of that of the gateway file, or of the built-in one.
     #[arg(long, value_name = "POLICY")]
     policy: Option<PathBuf>,
-    /// The format of the logs: auto, s3, combined, json or cloudfront.
-    #[arg(long, default_value = "auto", value_parser = |text: &str| word(text, &Format::WORDS))]
-    format: Format,
     /// Only what came since then: a moment such as 2026-11-01T00:00:00Z, or how long ago, such as 30d.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
     /// Only what came before then.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
+    /// A folder with copies of the policy's feeds, such as `aws-ip-ranges.json` and `github-meta.json`, in place of
+    /// `feeds.directory` of the gateway file.
+    #[arg(long, value_name = "DIR")]
+    feeds: Option<PathBuf>,
     /// Of which site a bucket or host is, where the gateway file does not say so: `logs=my-bucket`.
     #[arg(long, value_name = "SITE=BUCKET", value_parser = assignment)]
     site: Vec<(String, String)>,
@@ -232,6 +238,9 @@ struct LogArguments {
 struct ReplayArguments {
     #[command(flatten)]
     logs: LogArguments,
+    /// The format of the logs: auto, s3, combined, json or cloudfront.
+    #[arg(long, default_value = "auto", value_parser = |text: &str| word(text, &Format::WORDS))]
+    format: Format,
     /// Another policy: show whose verdict it would change.
     #[arg(long, value_name = "POLICY")]
     diff: Option<PathBuf>,
@@ -242,6 +251,45 @@ struct ReplayArguments {
     #[arg(value_name = "LOG", required = true)]
     paths: Vec<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+struct ReportArguments {
+    #[command(flatten)]
+    logs: LogArguments,
+    /// The format of the logs: auto, s3, combined, json or cloudfront.
+    #[arg(long, default_value = "auto", value_parser = |text: &str| word(text, &Format::WORDS))]
+    log_format: Format,
+    /// How the report is written: text, md, html or json.
+    #[arg(long, default_value = "text", value_parser = |text: &str| word(text, &Written::WORDS))]
+    format: Written,
+    /// Prices in place of those of the gateway file: aws-us-east-1 (where there is no file), aws-eu-central-1, linode
+    /// or cloudfront.
+    #[arg(long, value_name = "PRESET", value_parser = |text: &str| word(text, &Preset::WORDS))]
+    prices: Option<Preset>,
+    /// Exit with 1 where the answer is `watch`, or worse; or only where it is `needed`.
+    #[arg(long, value_name = "ANSWER", value_parser = |text: &str| word(text, &FAIL_IF))]
+    fail_if: Option<Need>,
+    /// Log files, folders of them, or `s3://BUCKET/PREFIX`; gzip or not.
+    #[arg(value_name = "LOG", required = true)]
+    paths: Vec<PathBuf>,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Text,
+    Markdown,
+    Html,
+    Json,
+}
+
+impl Written {
+    const WORDS: [(&'static str, Written); 4] =
+        [("text", Written::Text), ("md", Written::Markdown), ("html", Written::Html), ("json", Written::Json)];
+}
+
+/// The answers that may make a report fail.
+const FAIL_IF: [(&str, Need); 2] = [("watch", Need::Watch), ("needed", Need::Needed)];
 
 /// Reads one of a closed set of words.
 fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
@@ -264,6 +312,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Schema { of } => schema::schema(of),

@@ -1,31 +1,24 @@
 //! `windscreen replay`.
 
-use super::check::findings;
-use super::logs::{basis, judged};
-use super::{EXIT_NO, ReplayArguments};
+use super::ReplayArguments;
+use super::logs::{basis, judged, refused};
 use crate::document::Diagnostics;
 use crate::replay::Summary;
-use serde_json::json;
 
 /// Judges past logs.
 pub(super) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
     let mut diagnostics = Diagnostics::default();
-    let config = arguments.logs.config.as_deref();
-    let ours = basis(config, arguments.logs.policy.as_deref(), &mut diagnostics)?;
+    let (config, feeds) = (arguments.logs.config.as_deref(), arguments.logs.feeds.as_deref());
+    let ours = basis(config, arguments.logs.policy.as_deref(), feeds, &mut diagnostics)?;
     let other = match &arguments.diff {
-        Some(path) => basis(config, Some(path), &mut diagnostics)?,
+        Some(path) => basis(config, Some(path), feeds, &mut diagnostics)?,
         None => None,
     };
     let Some(ours) = ours.filter(|_| arguments.diff.is_none() || other.is_some()) else {
-        if arguments.json {
-            println!("{}", json!({"ok": false, "findings": findings(&diagnostics)}));
-        } else {
-            print!("{diagnostics}");
-        }
-        return Ok(EXIT_NO);
+        return Ok(refused(&diagnostics, arguments.json));
     };
     let (name, unknown_feeds) = (ours.name.clone(), ours.unknown_feeds.clone());
-    let replayed = judged(ours, other, &arguments.logs, &arguments.paths)?;
+    let replayed = judged(ours, other, &arguments.logs, arguments.format, &arguments.paths)?;
     let summary = Summary::new(&replayed, &name);
     if arguments.json {
         let mut found = summary.to_json();
@@ -34,7 +27,7 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<u8, String> {
     } else {
         print!("{}", summary.to_text());
         for feed in unknown_feeds {
-            println!("unknown: who is in the feed {feed}, of which there is no copy in `feeds.directory`");
+            println!("unknown: who is in the feed {feed}: `--feeds` may name a folder with a copy");
         }
     }
     Ok(0)

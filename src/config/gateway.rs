@@ -1,7 +1,8 @@
 //! `gateway.yaml` as written.
 
+use crate::cost::{Location, PricesSettings};
 use crate::credentials::CredentialsSource;
-use crate::document::{Decode, Diagnostics, Node, NonEmpty, Schemas, Spanned, Version, decode_names, names};
+use crate::document::{Decode, Diagnostics, Node, NonEmpty, Position, Schemas, Spanned, Version, decode_names, names};
 use crate::feeds::FeedsSettings;
 use crate::keeper::KeeperSettings;
 use crate::ledger::LedgerSettings;
@@ -30,6 +31,11 @@ crate::settings! {
         credentials: BTreeMap<String, CredentialsSource> = BTreeMap::new(),
         /// What clients address.
         sites: Spanned<Named<SiteSettings>>,
+        /// Where the gateway stands: `outside` of AWS, or in a region such as `aws:us-east-1`. Reports then tell what it
+        /// adds to the bill.
+        location: Option<Location> = None,
+        /// What origins charge, for reports; as S3 in us-east-1 where absent.
+        prices: Spanned<PricesSettings> = Spanned { position: Position::default(), value: PricesSettings::default() },
         /// Databases in MaxMind's format, for `country` and `asn` in policies.
         geoip: Option<Spanned<GeoIpSettings>> = None,
         /// How feeds of addresses are kept fresh.

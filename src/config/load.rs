@@ -6,9 +6,11 @@ use super::gateway::{GatewayFile, Named, SiteSettings};
 use super::kind::{FileKind, read_as};
 use super::policies::{LoadedPolicy, load_policy};
 use crate::challenge::SigningKeys;
+use crate::cost::PriceBook;
 use crate::document::{Diagnostics, Spanned, unknown_word};
 use crate::keeper::KeeperSettings;
 use crate::metrics::NO_SITE;
+use crate::origin::OriginSettings;
 use crate::path::CanonicalPath;
 use crate::policy::Deployment;
 use crate::shared_state::SharedStateSettings;
@@ -40,6 +42,8 @@ pub struct Config {
     pub pass_keys: Vec<[u8; 32]>,
     /// Databases of countries and autonomous systems.
     pub geo: Geo,
+    /// What origins charge.
+    pub prices: PriceBook,
 }
 
 impl Config {
@@ -147,7 +151,26 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
     let geo = read_geo(file.geoip.as_ref(), directory, files, diagnostics);
     let policy = load_policy(&file.policy, directory, deployment(&file), files, diagnostics);
     let (policy, pass_keys, geo) = (policy?, pass_keys.ok()?, geo?);
-    (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys, geo })
+    let prices = read_prices(&file, &policy, diagnostics)?;
+    (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys, geo, prices })
+}
+
+/// The price tables. A table may be given for an origin, its bucket or its region.
+fn read_prices(file: &GatewayFile, policy: &LoadedPolicy, diagnostics: &mut Diagnostics) -> Option<PriceBook> {
+    let origins: Vec<&OriginSettings> = file.sites.value.0.iter().flat_map(|(_, site)| &site.origins.0).collect();
+    let others = |origin: &'_ OriginSettings| {
+        let region = origin.url.region().map(str::to_owned).or(origin.region.clone());
+        [origin.url.bucket().map(str::to_owned), region].into_iter().flatten().collect::<Vec<_>>()
+    };
+    let sources: BTreeSet<String> =
+        origins.iter().flat_map(|origin| others(origin).into_iter().chain([origin.name.value.clone()])).collect();
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    let networks: Vec<&str> = policy.networks.iter().map(|(_, name)| name.as_str()).collect();
+    let mut book = PriceBook::new(&file.prices, &networks, &sources, diagnostics)?;
+    for origin in origins {
+        book.also_known_as(&origin.name.value, others(origin).iter().map(String::as_str));
+    }
+    Some(book)
 }
 
 fn read_geo(

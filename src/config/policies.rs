@@ -16,6 +16,7 @@ use crate::policy::{
     BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, Rule, RuleSettings,
     UserAgentListSettings,
 };
+use crate::report::DecisionSettings;
 use crate::surroundings::StrikeSettings;
 use crate::verdict::LimitId;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub struct LoadedPolicy {
     pub challenge: ChallengeSettings,
     /// How strikes are forgotten.
     pub strikes: StrikeSettings,
+    /// When reports say that protection is needed.
+    pub decision: DecisionSettings,
     /// The networks that have a name.
     pub networks: Vec<(NetworkId, String)>,
     /// The feeds of the networks: which network, which of its feeds, and where it is.
@@ -337,6 +340,7 @@ fn compile(
         };
         loader.imports(source, &file.import);
         loader.names(source, file.networks, file.lists, file.limits, false);
+        file.decision.check(loader.diagnostics);
         for (name, difficulty) in &file.challenge.tiers.0 {
             loader.names.add_tier(name, *difficulty);
         }
@@ -386,6 +390,7 @@ fn compile(
             solves: counter,
             challenge: file.challenge,
             strikes: file.strikes,
+            decision: file.decision,
             networks,
             feeds,
         })

@@ -6,6 +6,7 @@ use crate::document::{Decode, Node, Schemas, Spanned, Version};
 use crate::limit::LimitSettings;
 use crate::network::Blocks;
 use crate::policy::{self, RuleSettings, UserAgentListSettings};
+use crate::report::DecisionSettings;
 use crate::surroundings::StrikeSettings;
 use crate::verdict::Mode;
 use serde_json::Value;
@@ -41,6 +42,8 @@ crate::settings! {
         challenge: ChallengeSettings = ChallengeSettings::default(),
         /// How strikes are forgotten.
         strikes: StrikeSettings = StrikeSettings { half_life: Duration::from_secs(24 * 3600) },
+        /// When reports say that protection is needed.
+        decision: DecisionSettings = DecisionSettings::default(),
     }
 }
 

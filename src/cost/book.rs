@@ -82,6 +82,11 @@ impl PriceBook {
         &self.default
     }
 
+    /// The networks whose price is not that of the internet.
+    pub fn networks(&self) -> impl Iterator<Item = &str> {
+        self.all().flat_map(|prices| prices.free_networks.iter().chain(&prices.region_networks)).map(String::as_str)
+    }
+
     /// All tables, the default first.
     pub fn all(&self) -> impl Iterator<Item = &Prices> {
         std::iter::once(&self.default).chain(self.own.values())

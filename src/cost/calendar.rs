@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::document::{Decode, Diagnostics, Node, Schemas, pattern};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
 use std::ops::Range;
@@ -21,6 +22,11 @@ impl Day {
         (self.0 as usize + 3) % 7
     }
 
+    /// Its year, its month and the day within it. `None` past the year 9999.
+    pub fn civil(self) -> Option<(i32, u8, u8)> {
+        self.date().map(|date| (date.year(), u8::from(date.month()), date.day()))
+    }
+
     fn date(self) -> Option<Date> {
         i32::try_from(EPOCH + i64::from(self.0)).ok().and_then(|julian| Date::from_julian_day(julian).ok())
     }
@@ -28,6 +34,13 @@ impl Day {
     fn parse(text: &str) -> Option<Day> {
         let at: Timestamp = (text.len() == 10).then(|| format!("{text}T00:00:00Z").parse().ok())??;
         Some(Day::from(at))
+    }
+}
+
+/// As it is shown.
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -144,7 +144,7 @@ impl Decode for Size {
 
 /// Reads a number without a sign as a whole number of its `places`-th decimals. `None` where it has more decimals, or
 /// is none.
-fn fixed(text: &str, places: usize) -> Option<u128> {
+pub fn fixed(text: &str, places: usize) -> Option<u128> {
     let (whole, decimals) = text.split_once('.').map_or((text, None), |(whole, decimals)| (whole, Some(decimals)));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || whole.len() > 20 || decimals.is_some_and(|part| !digits(part) || part.len() > places) {

@@ -35,7 +35,7 @@ pub use alternatives::{Alternative, PLANS, Plan, alternatives};
 pub use bill::{Bill, Line, Share, saving, saving_of};
 pub use book::PriceBook;
 pub use calendar::{Day, Month};
-pub use decimal::{Gigabyte, Price, Size};
+pub use decimal::{Gigabyte, Price, Size, fixed};
 pub use gateway::{Effect, in_front};
 pub use location::Location;
 pub use money::Money;

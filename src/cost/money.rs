@@ -1,5 +1,6 @@
 //! Amounts of money.
 
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
@@ -56,6 +57,13 @@ impl Sub for Money {
     type Output = Money;
     fn sub(self, other: Money) -> Money {
         Money(self.0.saturating_sub(other.0))
+    }
+}
+
+/// Dollars as a number, for machines.
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.dollars())
     }
 }
 

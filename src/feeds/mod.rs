@@ -8,7 +8,7 @@ mod disk;
 mod fetch;
 mod source;
 
-pub use disk::cached;
+pub use disk::{cached, given};
 
 use crate::metrics::Metrics;
 use crate::network::{Feed, IpNet};

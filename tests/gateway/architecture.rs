@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 const RANKS: [&[&str]; 7] = [
     &["clock", "document", "exchange", "facts", "network", "path", "quantity", "referer", "signal", "state", "verdict"],
     &["challenge", "identity", "limit", "origin", "policy"],
-    &["cost", "metrics", "traffic"],
+    &["cost", "metrics", "report", "traffic"],
     &["proxy"],
     &["credentials", "feeds", "keeper", "ledger", "listener", "resolver", "shared_state", "surroundings"],
     &["admin", "config", "demo", "importer", "replay", "trial"],
     &["cli", "reload", "server"],
 ];
 
-/// Within these ranks siblings may import one another: the vocabulary is one, and so is the wiring.
-const FREE: [usize; 2] = [0, 6];
+/// Within these ranks siblings may import one another: the vocabulary is one, so are the books (traffic is priced by
+/// cost, and both are told by report), and so is the wiring.
+const FREE: [usize; 3] = [0, 2, 6];
 
 fn rank(module: &str) -> Option<usize> {
     RANKS.iter().position(|modules| modules.contains(&module))

@@ -29,6 +29,7 @@ mod private_stays_private;
 mod refusals_speak_the_clients_dialect;
 mod reloads_change_all_or_nothing;
 mod replicas_share_what_they_count;
+mod reports_are_right;
 mod schemas_say_what_is_accepted;
 mod scrapers_are_found;
 mod serving_needs_no_file;

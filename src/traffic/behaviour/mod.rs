@@ -52,13 +52,15 @@ pub enum Cause {
     Robots,
     /// It took gigabytes and showed no page.
     Bulk,
+    /// It opens pages faster than anybody reads.
+    Hasty,
     /// Most clients with its User-Agent are suspicious.
     Agent,
 }
 
 impl Cause {
     /// Every cause with its word.
-    pub const WORDS: [(&'static str, Cause); 10] = [
+    pub const WORDS: [(&'static str, Cause); 11] = [
         ("no-parts", Cause::NoParts),
         ("no-page", Cause::NoPage),
         ("forged-referer", Cause::ForgedReferer),
@@ -68,6 +70,7 @@ impl Cause {
         ("guessing", Cause::Guessing),
         ("robots", Cause::Robots),
         ("bulk", Cause::Bulk),
+        ("hasty", Cause::Hasty),
         ("agent", Cause::Agent),
     ];
 
@@ -178,13 +181,10 @@ impl Behaviour {
         }
         let agent = hash(user_agent);
         let mut evidence = Evidence::default();
-        let proven = match self.sessions.get(&hash((prefix, agent))) {
-            Some(session) => session.weigh(now, &mut evidence),
-            None => false,
-        };
-        if !proven {
-            evidence.add(Cause::Agent, self.agents.odds(agent));
-        }
+        let session = self.sessions.get(&hash((prefix, agent)));
+        let proven = session.is_some_and(|session| session.weigh(now, &mut evidence));
+        let odds = if proven { self.agents.haste(agent) } else { self.agents.odds(agent) };
+        evidence.add(Cause::Agent, odds);
         let score = 1.0 / (1.0 + (PRIOR - evidence.odds).exp());
         Suspicion { score, causes: evidence.causes }
     }

@@ -11,8 +11,10 @@ const GRACE: Duration = Duration::from_secs(30);
 const OPEN: usize = 6;
 /// Fewer intervals say nothing about regularity.
 const ENOUGH_INTERVALS: f32 = 20.0;
-/// What a person may fetch by hand: an image or two, in bytes.
+/// What a person may fetch by hand: an image, in bytes.
 const BULK: f64 = 5e9;
+/// Nobody reads a page in so short a time. Some open several at once, though, to read them later.
+const HASTE: Duration = Duration::from_secs(8);
 /// Pauses beyond this are between two sittings.
 const PAUSE: Duration = Duration::from_secs(3600);
 
@@ -63,6 +65,7 @@ pub(super) struct Session {
     next: u8,
     robots: bool,
     counted_suspicious: Option<bool>,
+    counted_haste: (u32, u32),
     requests: u32,
     /// Pages with parts: shown, and not shown.
     shown: u32,
@@ -72,6 +75,10 @@ pub(super) struct Session {
     missing: u32,
     hours: u32,
     bytes: u64,
+    /// When the last page was opened, and after how many of those before it the next one came in haste, and not.
+    page_at: Option<Timestamp>,
+    hasty: u32,
+    read: u32,
     folders: Few,
     /// Number, mean and sum of squared distances of the logarithms of intervals (B. P. Welford, Note on a Method for
     /// Calculating Corrected Sums of Squares and Products, Technometrics 4(3), 1962).
@@ -87,6 +94,7 @@ impl Session {
             next: 0,
             robots: false,
             counted_suspicious: None,
+            counted_haste: (0, 0),
             requests: 0,
             shown: 0,
             unshown: 0,
@@ -95,6 +103,9 @@ impl Session {
             missing: 0,
             hours: 0,
             bytes: 0,
+            page_at: None,
+            hasty: 0,
+            read: 0,
             folders: Few::default(),
             intervals: (0.0, 0.0, 0.0),
         }
@@ -131,6 +142,13 @@ impl Session {
     }
 
     fn open(&mut self, sight: &Sight) {
+        if sight.kind.page && sight.page != self.opened[usize::from(self.next + OPEN as u8 - 1) % OPEN].page {
+            match self.page_at.replace(sight.at).map(|before| sight.at.since(before)) {
+                Some(gap) if gap < HASTE => self.hasty += 1,
+                Some(gap) if gap < PAUSE => self.read += 1,
+                _ => {}
+            }
+        }
         let place = &mut self.opened[usize::from(self.next) % OPEN];
         let (has_parts, answered) = (place.has_parts, place.answered);
         *place = Opened { page: sight.page, at: sight.at, has_parts: sight.kind.page, answered: false };
@@ -161,11 +179,14 @@ impl Session {
         }
         let proven = shown >= 1.0 && shown >= unshown / 4.0;
         if proven {
-            evidence.odds -= 1.5 * shown.min(3.0);
+            // Who opens everything in haste shows pages to nobody.
+            let counted = if self.hasty > 2 * self.read { 1.0 } else { 3.0 };
+            evidence.odds -= 1.5 * shown.min(counted);
+            evidence.add(Cause::Hasty, 0.9 * f64::from(self.hasty.min(4)) - 0.9 * f64::from(self.read));
         } else {
             evidence.add(Cause::NoParts, 1.8 * unshown.min(4.0));
-            evidence.add(Cause::NoPage, 0.7 * f64::from(self.orphans.min(6)));
-            evidence.add(Cause::Bulk, (self.bytes as f64 / BULK - 1.0).clamp(0.0, 4.0));
+            evidence.add(Cause::NoPage, 1.0 * f64::from(self.orphans.min(6)));
+            evidence.add(Cause::Bulk, (2.6 * (self.bytes as f64 / BULK - 0.5)).clamp(0.0, 5.0));
         }
         evidence.add(Cause::ForgedReferer, 0.6 * f64::from(self.forged.min(5)));
         let folders = self.folders.count();
@@ -186,6 +207,11 @@ impl Session {
         proven
     }
 
+    /// After how many of its pages the next one came in haste, and how many were followed by another at all.
+    pub fn haste(&self) -> (u32, u32) {
+        (self.hasty, self.hasty + self.read)
+    }
+
     /// Whether it is suspicious by itself, once that can be told, and whether it was counted as such before.
     pub fn turn(&mut self) -> Option<(Option<bool>, bool)> {
         let mut evidence = Evidence::default();
@@ -196,5 +222,12 @@ impl Session {
         }
         let before = self.counted_suspicious.replace(suspicious);
         (before != Some(suspicious)).then_some((before, suspicious))
+    }
+
+    /// What there is of [`haste`](Self::haste) since it was counted last, and whether that was the first time.
+    pub fn new_haste(&mut self) -> Option<(u32, u32, bool)> {
+        let (hasty, all) = self.haste();
+        let (counted_hasty, counted) = std::mem::replace(&mut self.counted_haste, (hasty, all));
+        (all > counted).then(|| (hasty - counted_hasty, all - counted, counted == 0))
     }
 }

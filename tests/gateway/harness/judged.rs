@@ -16,17 +16,11 @@ use windscreen::verdict::{Class, Done};
 
 /// Requests and bytes by what is true and by what the gateway says.
 #[derive(Debug, Default)]
-pub struct Table(BTreeMap<(usize, Class), (u64, u64)>, pub BTreeMap<String, (u64, u64)>);
+pub struct Table(BTreeMap<(usize, Class), (u64, u64)>);
 
 impl Table {
     fn enter(&mut self, entry: &Entry<'_>, labels: &HashMap<(IpNet, Timestamp, u64), Label>) {
         let label = labels[&(entry.prefix, entry.at, entry.bytes)];
-        if label == Label::DisguisedScraper && entry.key.class != Class::Suspect {
-            let name = entry.path.rsplit('/').next().unwrap_or_default();
-            let ext = name.rsplit('.').next().unwrap_or_default();
-            let cell = self.1.entry(format!("{} {:.60} {ext:.12}", entry.key.site, entry.user_agent)).or_default();
-            *cell = (cell.0 + 1, cell.1 + entry.bytes);
-        }
         let cell = self.0.entry((label.index(), entry.key.class)).or_default();
         *cell = (cell.0 + 1, cell.1 + entry.bytes);
     }
