@@ -106,10 +106,11 @@ impl Server {
         for site in sites.iter() {
             metrics.introduce_site(&site.name);
         }
-        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, networks } = config.policy;
+        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, networks, .. } =
+            config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
-        let (harder, priced) = (challenge.harder.clone(), Vec::new());
-        let networks = told_apart(networks, &priced);
+        let priced: Vec<String> = config.prices.networks().map(str::to_owned).collect();
+        let (harder, networks) = (challenge.harder.clone(), told_apart(networks, &priced));
         let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks };
         let ledger_settings = config.file.ledger.as_ref().map(|settings| &settings.value);
         let books = Arc::new(Ledger::live(ledger_settings));

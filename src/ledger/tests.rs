@@ -448,7 +448,7 @@ fn settings_have_bounds() {
     }
 }
 
-/// `cargo test --lib what_a_request_costs -- --ignored --nocapture`
+/// `cargo test --release --lib what_a_request_costs -- --ignored --nocapture`
 #[test]
 #[ignore = "measures"]
 fn what_a_request_costs() {
