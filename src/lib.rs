@@ -39,6 +39,7 @@ pub mod proxy;
 pub mod credentials;
 pub mod feeds;
 pub mod keeper;
+pub mod ledger;
 pub mod listener;
 pub mod resolver;
 pub mod shared_state;

@@ -10,7 +10,7 @@ use crate::document::Diagnostics;
 use crate::feeds::{self, FeedsSettings};
 use crate::network::{Feed, IpNet};
 use crate::policy::NetworkId;
-use crate::proxy::{Gateway, Ruling};
+use crate::proxy::{Gateway, Ruling, told_apart};
 use crate::surroundings::{Geo, Surroundings};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -100,9 +100,10 @@ impl Steering {
     pub fn install(self: &Arc<Self>, loaded: LoadedPolicy, geo: Geo, feeds: &FeedsSettings) {
         let gateway = &self.gateway;
         let limits = Arc::new(gateway.ruling.load().limits.renewed(&loaded.limits));
-        let LoadedPolicy { policy, pass_limits, solves, .. } = loaded;
+        let LoadedPolicy { policy, pass_limits, solves, networks, .. } = loaded;
         let harder = loaded.challenge.harder.clone();
-        let ruling = Ruling { policy, limits, pass_limits, solves, harder };
+        let networks = told_apart(networks, &gateway.priced);
+        let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks };
         let mut state = self.feeds();
         for (network, number, feed) in &loaded.feeds {
             if let Some(blocks) = state.known.get(feed) {

@@ -9,11 +9,12 @@ use crate::config::{Config, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::keeper::Keeper;
+use crate::ledger::Ledger;
 use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
-use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
+use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities, told_apart};
 use crate::reload::Steering;
 use crate::resolver;
 use crate::shared_state::SharedState;
@@ -78,6 +79,7 @@ pub struct Server {
     background: DropGuard,
     connections: TaskTracker,
     keeper: Option<Arc<Keeper>>,
+    ledger: Option<Arc<Ledger>>,
 }
 
 impl Server {
@@ -104,9 +106,14 @@ impl Server {
         for site in sites.iter() {
             metrics.introduce_site(&site.name);
         }
-        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, .. } = config.policy;
+        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, networks, .. } =
+            config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
-        let ruling = Ruling { policy, limits, pass_limits, solves, harder: challenge.harder.clone() };
+        let priced: Vec<String> = config.prices.networks().map(str::to_owned).collect();
+        let (harder, networks) = (challenge.harder.clone(), told_apart(networks, &priced));
+        let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks };
+        let ledger_settings = config.file.ledger.as_ref().map(|settings| &settings.value);
+        let books = Arc::new(Ledger::live(ledger_settings));
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
         surroundings.start(Arc::new(SystemResolver::new()), &background);
         let gate = Gate::new(keys, challenge, clock.now());
@@ -118,6 +125,8 @@ impl Server {
             spending: OnceLock::new(),
             page: Page::default(),
             metrics: metrics.clone(),
+            books: books.clone(),
+            priced,
             clock,
         });
 
@@ -128,6 +137,11 @@ impl Server {
             keeper.restore();
             tokio::spawn(background.clone().run_until_cancelled_owned(keeper.clone().run()));
             keeper
+        });
+        let ledger = ledger_settings.map(|settings| {
+            let ledger = Arc::new(Ledger::new(settings, books, gateway.clock.clone(), &metrics));
+            tokio::spawn(background.clone().run_until_cancelled_owned(ledger.clone().run()));
+            ledger
         });
         if let Some(settings) = &config.file.shared_state {
             let settings = &settings.value;
@@ -167,7 +181,7 @@ impl Server {
             connections.spawn(listener.serve(stopping.clone(), connections.clone()));
         }
         tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone(), surroundings)));
-        Ok(Server { addresses, admin, gateway, steering, shutdown, background: guard, connections, keeper })
+        Ok(Server { addresses, admin, gateway, steering, shutdown, background: guard, connections, keeper, ledger })
     }
 
     /// Stops accepting, lets requests in flight end for at most `limit`, then stops everything. Says whether all ended.
@@ -184,6 +198,9 @@ impl Server {
     pub fn keep(&self) {
         if let Some(keeper) = &self.keeper {
             keeper.save();
+        }
+        if let Some(ledger) = &self.ledger {
+            ledger.save();
         }
     }
 }
@@ -217,6 +234,7 @@ async fn sweep(gateway: Arc<Gateway>, surroundings: Arc<Surroundings>) {
             continue;
         }
         gateway.gate.sweep(gateway.clock.now());
+        gateway.books.settle(gateway.clock.now());
         surroundings.sweep(gateway.clock.now());
     }
 }

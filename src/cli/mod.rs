@@ -269,8 +269,9 @@ struct ReportArguments {
     /// Exit with 1 where the answer is `watch`, or worse; or only where it is `needed`.
     #[arg(long, value_name = "ANSWER", value_parser = |text: &str| word(text, &FAIL_IF))]
     fail_if: Option<Need>,
-    /// Log files, folders of them, or `s3://BUCKET/PREFIX`; gzip or not.
-    #[arg(value_name = "LOG", required = true)]
+    /// Log files, folders of them, or `s3://BUCKET/PREFIX`; gzip or not. Ledgers of gateways, too: files that end in
+    /// `.db`. Where none is named, the ledger of the gateway file.
+    #[arg(value_name = "LOG", required_unless_present = "config")]
     paths: Vec<PathBuf>,
 }
 

@@ -2,11 +2,15 @@
 
 use super::logs::{basis, judged, refused};
 use super::{EXIT_NO, ReportArguments, Written};
+use crate::clock::Timestamp;
 use crate::cost::{Preset, PriceBook};
 use crate::document::Diagnostics;
-use crate::replay::Replayed;
+use crate::ledger::Ledger;
+use crate::replay::{Example, Replayed};
 use crate::report::{Evidence, LeftOut, Report, html, json, markdown, text, whole_days};
+use crate::traffic::{Books, HOUR};
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// Columns of a report in text.
 const WIDTH: usize = 100;
@@ -26,17 +30,31 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
     };
     let decision = basis.policy.decision.clone();
     let unknown_feeds = basis.unknown_feeds.clone();
-    let replayed = judged(basis, None, logs, arguments.log_format, &arguments.paths)?;
-    let Some((first, last)) = replayed.span else {
+    let written = basis.config.as_ref().and_then(|config| config.file.ledger.as_ref()).map(|ledger| &ledger.value.path);
+    let (ledgers, paths): (Vec<PathBuf>, Vec<PathBuf>) = match (&*arguments.paths, written) {
+        ([], Some(ledger)) => (vec![ledger.value.clone()], Vec::new()),
+        ([], None) => return Err("name logs: the gateway file has no `ledger`".into()),
+        (paths, _) => {
+            paths.iter().cloned().partition(|path| path.extension().is_some_and(|extension| extension == "db"))
+        }
+    };
+    let mut found = Found::default();
+    for path in &ledgers {
+        found.add_ledger(path, logs.since, logs.until)?;
+    }
+    if !paths.is_empty() {
+        found.add_logs(judged(basis, None, logs, arguments.log_format, &paths)?);
+    }
+    let Some((first, last)) = found.span else {
         return Err("there is no read in these logs: nothing to report".into());
     };
-    let (left_out, described) = (left_out(&replayed), described(&replayed));
+    let described = found.described();
     let report = Report::new(
         &Evidence {
-            books: &replayed.books,
+            books: &found.books,
             described: &described,
-            lacks: "what the logs do not record",
-            left_out: &left_out,
+            lacks: if paths.is_empty() { "" } else { "what the logs do not record" },
+            left_out: &found.left_out,
             days: &whole_days(first, last),
             policy: &policy,
             location: location.as_ref(),
@@ -57,23 +75,65 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
     Ok(if fails { EXIT_NO } else { 0 })
 }
 
-fn left_out(replayed: &Replayed) -> LeftOut {
-    let unparsable = &replayed.tally.unparsable;
-    let example = |example: &crate::replay::Example| format!("{}: {}: {}", example.place, example.reason, example.text);
-    LeftOut {
-        unreadable: unparsable.count,
-        examples: unparsable.examples.iter().map(example).collect(),
-        duplicates: replayed.left_out.duplicates,
-        writes: replayed.left_out.writes,
-        own_reads: replayed.left_out.own_reads,
-        other: replayed.left_out.other,
-        part_days: 0,
-    }
+/// What a report is made from.
+#[derive(Default)]
+struct Found {
+    books: Books,
+    left_out: LeftOut,
+    span: Option<(Timestamp, Timestamp)>,
+    ledgers: usize,
+    logs: bool,
 }
 
-/// What was read.
-fn described(replayed: &Replayed) -> String {
-    let sources: BTreeSet<&str> = replayed.books.cells().map(|(_, key, _)| &*key.source).collect();
-    let buckets = if sources.len() == 1 { "bucket" } else { "buckets" };
-    format!("access logs of {} {buckets}", sources.len())
+impl Found {
+    fn widen(&mut self, first: Timestamp, last: Timestamp) {
+        let span = self.span.get_or_insert((first, last));
+        *span = (span.0.min(first), span.1.max(last));
+    }
+
+    /// Adds the ledger of a gateway. Of its first and last hour it is not known which part it holds.
+    fn add_ledger(&mut self, path: &Path, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), String> {
+        let (since, until) = (since.unwrap_or(Timestamp(0)), until.unwrap_or(Timestamp(u64::MAX)));
+        let books =
+            Ledger::read(path, since, until).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        if let (Some((first, _)), Some((last, _))) = (books.hours.first_key_value(), books.hours.last_key_value()) {
+            self.widen(Timestamp(first * HOUR), Timestamp((last + 1) * HOUR - 1));
+        }
+        self.books.merge(&books);
+        self.ledgers += 1;
+        Ok(())
+    }
+
+    fn add_logs(&mut self, replayed: Replayed) {
+        if let Some((first, last)) = replayed.span {
+            self.widen(first, last);
+        }
+        let unparsable = replayed.tally.unparsable;
+        let example = |example: Example| format!("{}: {}: {}", example.place, example.reason, example.text);
+        self.left_out = LeftOut {
+            unreadable: unparsable.count,
+            examples: unparsable.examples.into_iter().map(example).collect(),
+            duplicates: replayed.left_out.duplicates,
+            writes: replayed.left_out.writes,
+            own_reads: replayed.left_out.own_reads,
+            other: replayed.left_out.other,
+            part_days: 0,
+        };
+        self.books.merge(&replayed.books);
+        self.logs = true;
+    }
+
+    /// What it is, in words.
+    fn described(&self) -> String {
+        let sources: BTreeSet<&str> =
+            self.books.cells().map(|(_, key, _)| &*key.source).filter(|source| !source.is_empty()).collect();
+        let many = |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
+        let logs = format!("access logs of {}", many(sources.len(), "bucket", "buckets"));
+        let ledgers = format!("ledgers of {}", many(self.ledgers, "gateway", "gateways"));
+        match (self.ledgers, self.logs) {
+            (0, _) => logs,
+            (_, false) => ledgers,
+            (_, true) => format!("{ledgers}, {logs}"),
+        }
+    }
 }

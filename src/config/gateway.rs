@@ -5,6 +5,7 @@ use crate::credentials::CredentialsSource;
 use crate::document::{Decode, Diagnostics, Node, NonEmpty, Position, Schemas, Spanned, Version, decode_names, names};
 use crate::feeds::FeedsSettings;
 use crate::keeper::KeeperSettings;
+use crate::ledger::LedgerSettings;
 use crate::listener::ListenerSettings;
 use crate::origin::OriginSettings;
 use crate::shared_state::SharedStateSettings;
@@ -43,6 +44,9 @@ crate::settings! {
         pass_keys: Option<PassKeysSettings> = None,
         /// Where what was counted is kept over a restart. Everybody has a full budget after one where absent.
         counters: Option<Spanned<KeeperSettings>> = None,
+        /// Where it is kept who took how much, hour by hour. Only the last day is known, and only until the process ends,
+        /// where absent.
+        ledger: Option<Spanned<LedgerSettings>> = None,
         /// A store through which replicas share what they count; each counts alone where absent.
         shared_state: Option<Spanned<SharedStateSettings>> = None,
     }

@@ -134,6 +134,9 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
     if let Some(counters) = &mut file.counters {
         check_counters(counters, file.pass_keys.is_some(), directory, diagnostics);
     }
+    if let Some(ledger) = &mut file.ledger {
+        put_beside(&mut ledger.value.path, directory, diagnostics);
+    }
     if let Some(shared) = &mut file.shared_state {
         check_shared(shared, file.pass_keys.is_some(), diagnostics);
         let beside = |path: &mut PathBuf| *path = directory.join(&*path);
@@ -193,11 +196,17 @@ fn check_counters(
         let message = "`counters` needs `pass_keys`: who is counted is hashed with a secret that follows from them";
         diagnostics.error(counters.position, message);
     }
-    let file = &mut counters.value.file;
+    put_beside(&mut counters.value.file, directory, diagnostics);
+}
+
+/// Makes the path of a file that will be written relative to the gateway file.
+fn put_beside(file: &mut Spanned<PathBuf>, directory: &Path, diagnostics: &mut Diagnostics) {
     file.value = directory.join(&file.value);
     if !file.value.parent().is_some_and(Path::is_dir) {
         let message = format!("`{}` cannot be written: its directory does not exist", file.value.display());
         diagnostics.error(file.position, message);
+    } else if file.value.is_dir() {
+        diagnostics.error(file.position, format!("`{}` is a directory: name a file in it", file.value.display()));
     }
 }
 

@@ -65,6 +65,13 @@ pub struct Metrics {
     pub shared_state_counters: IntCounter,
     pub shared_state_dropped: IntCounter,
     pub shared_state_spends: IntCounterVec,
+    pub ledger_up: IntGaugeVec,
+    pub ledger_rows: IntGaugeVec,
+    pub ledger_bytes: IntGaugeVec,
+    pub ledger_last_write: IntGaugeVec,
+    pub ledger_failed_writes: IntCounter,
+    pub ledger_lost: IntCounter,
+    pub ledger_damaged: IntCounter,
 }
 
 /// Registers families under the `windscreen_` prefix.
@@ -310,6 +317,28 @@ impl Metrics {
                 "shared_state_spends_total",
                 "What was to be spent once over all replicas, by result (first, again, unavailable).",
                 &["result"],
+            )?,
+            // Families of one, too: no ledger is not a ledger that fails.
+            ledger_up: r.gauges(
+                "ledger_up",
+                "1 if the ledger was written the last time, 0 while what was counted waits in memory.",
+                &[],
+            )?,
+            ledger_rows: r.gauges("ledger_rows", "Rows of sums in the ledger.", &[])?,
+            ledger_bytes: r.gauges("ledger_bytes", "Bytes of the ledger's file that are in use.", &[])?,
+            ledger_last_write: r.gauges(
+                "ledger_last_write_timestamp_seconds",
+                "When the ledger was last written, in seconds since 1970.",
+                &[],
+            )?,
+            ledger_failed_writes: r.counter("ledger_failed_writes_total", "Attempts to write the ledger that failed.")?,
+            ledger_lost: r.counter(
+                "ledger_lost_requests_total",
+                "Requests that the ledger will never hold: it could not be written for two days.",
+            )?,
+            ledger_damaged: r.counter(
+                "ledger_damaged_total",
+                "Ledgers that were found damaged and moved aside.",
             )?,
             registry: r.0,
         };

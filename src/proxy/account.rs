@@ -1,4 +1,4 @@
-//! The books: what a request came to, in metrics and as one line of the access log.
+//! The books: what a request came to, in metrics, in the books of traffic and as one line of the access log.
 
 use super::Front;
 use super::context::Context;
@@ -97,6 +97,7 @@ impl Front {
         }
 
         let request = session.req_header();
+        self.enter(request, origin, status, sent, context);
         let header = |name| request.headers.get(name).map(|value| cut(header_text(value)));
         // The query is left out: a presigned one is a secret.
         let path = match &context.path {

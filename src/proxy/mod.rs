@@ -6,6 +6,7 @@
 mod account;
 mod context;
 mod decide;
+mod entry;
 pub mod intake;
 mod limits;
 mod refusal;
@@ -14,6 +15,7 @@ mod upstream;
 mod verify;
 
 pub use decide::{ALLOWED_METHODS, OWN};
+pub use entry::told_apart;
 pub use refusal::{Refusal, Reply, ask, lead, speak};
 pub use site::{NoSite, Site, Sites, authorities};
 
@@ -22,9 +24,10 @@ use crate::clock::{Clock, Throttle, Timestamp};
 use crate::exchange::SpendOnce;
 use crate::identity::Peer;
 use crate::limit::Limits;
-use crate::metrics::Metrics;
-use crate::policy::Policy;
+use crate::metrics::{Metrics, NO_SITE};
+use crate::policy::{NetworkId, Policy};
 use crate::state::Memory;
+use crate::traffic::Live;
 use crate::verdict::LimitId;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -54,6 +57,10 @@ pub struct Gateway {
     pub page: Page,
     /// The numbers.
     pub metrics: Metrics,
+    /// Who took how much.
+    pub books: Arc<Live>,
+    /// Networks with prices of their own.
+    pub priced: Vec<String>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -70,6 +77,8 @@ pub struct Ruling {
     pub solves: LimitId,
     /// How that makes challenges harder.
     pub harder: HarderSettings,
+    /// The networks that the books tell apart: see [`told_apart`].
+    pub networks: Vec<(NetworkId, Arc<str>)>,
 }
 
 /// The gateway behind one listener.
@@ -79,6 +88,9 @@ pub struct Front {
     peer: Peer,
     peer_warnings: Throttle,
     origin_warnings: Throttle,
+    /// What stands in the books where there is no name.
+    nowhere: Arc<str>,
+    no_site: Arc<str>,
 }
 
 /// A client that takes no byte for so long has left; its transfer would hold buffers and a connection to the origin.
@@ -94,7 +106,14 @@ impl Front {
     /// The gateway as seen through a listener whose proxies are `peer`.
     pub fn new(gateway: Arc<Gateway>, peer: Peer) -> Self {
         let throttle = || Throttle::new(WARNING_INTERVAL);
-        Front { gateway, peer, peer_warnings: throttle(), origin_warnings: throttle() }
+        Front {
+            gateway,
+            peer,
+            peer_warnings: throttle(),
+            origin_warnings: throttle(),
+            nowhere: "".into(),
+            no_site: NO_SITE.into(),
+        }
     }
 
     /// Counts a forwarding header from a peer that is not listed, and warns about it now and then.

@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn lines_end_as_they_should() {
         let long = |length: usize| vec![b'x'; length];
-        let cases: [(Vec<u8>, Vec<(char, usize)>); 8] = [
+        type Expected = Vec<(char, usize)>;
+        let cases: [(Vec<u8>, Expected); 8] = [
             (b"".to_vec(), vec![]),
             (b"a\nbc\r\n\nd".to_vec(), vec![('w', 1), ('w', 2), ('w', 0), ('l', 1)]),
             ([long(LONGEST), b"\n".to_vec()].concat(), vec![('w', LONGEST)]),

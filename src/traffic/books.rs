@@ -29,6 +29,14 @@ pub struct Would {
     pub action: &'static str,
 }
 
+impl Would {
+    /// The word for what a rule does, as it is kept in a file; `other` for one that is not known.
+    pub fn action(word: &str) -> &'static str {
+        let known = Done::WORDS.iter().map(|(known, _)| *known).chain(["weigh", "tag", "strike", "slow"]);
+        known.into_iter().find(|known| *known == word).unwrap_or("other")
+    }
+}
+
 /// What a request is for bills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Billed {
@@ -103,12 +111,20 @@ impl Cell {
         Cell { requests, bytes, prefixes, peak_minute, minutes: None }
     }
 
-    /// Adds what `other` counted. The peak becomes that of the busier one: it is not known whether both were busy at once.
+    /// Adds what `other` counted. Where it is not known minute by minute, the peak becomes that of the busier one: perhaps
+    /// both were busy at once.
     pub fn merge(&mut self, other: &Cell) {
-        self.requests += other.requests;
-        self.bytes += other.bytes;
+        self.requests = self.requests.saturating_add(other.requests);
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.prefixes.merge(&other.prefixes);
         self.peak_minute = self.peak_minute.max(other.peak_minute);
+        if let Some(theirs) = &other.minutes {
+            let minutes = self.minutes.get_or_insert_with(|| Box::new([0; 60]));
+            for (own, theirs) in minutes.iter_mut().zip(theirs.iter()) {
+                *own = own.saturating_add(*theirs);
+                self.peak_minute = self.peak_minute.max((*own).into());
+            }
+        }
     }
 }
 
@@ -256,6 +272,18 @@ impl Hour {
         self.paths.merge(&other.paths);
         self.stopped.merge(&other.stopped);
     }
+
+    /// Takes the peaks of the same cells in `known`, where they are higher.
+    pub(super) fn raise_peaks(&mut self, known: &Hour) {
+        for (key, cell) in &mut self.cells {
+            cell.peak_minute = known.cells.get(key).map_or(0, |known| known.peak_minute).max(cell.peak_minute);
+        }
+    }
+
+    /// Forgets what it knows of single prefixes.
+    pub(super) fn forget_clients(&mut self) {
+        (self.takers, self.stopped) = (Heavy::new(TOP), Heavy::new(TOP));
+    }
 }
 
 /// Hours by their number since 1970.
@@ -278,6 +306,16 @@ impl Books {
         }
     }
 
+    /// Forgets all but the newest `hours`. Says how many requests are forgotten.
+    pub fn keep_newest(&mut self, hours: usize) -> u64 {
+        let mut forgotten = 0;
+        while self.hours.len() > hours {
+            let oldest = self.hours.pop_first().into_iter().flat_map(|(_, hour)| hour.cells.into_values());
+            forgotten += oldest.map(|cell| cell.requests).sum::<u64>();
+        }
+        forgotten
+    }
+
     /// Every cell with the number of its hour.
     pub fn cells(&self) -> impl Iterator<Item = (u64, &Key, &Cell)> {
         self.hours.iter().flat_map(|(hour, counted)| counted.cells.iter().map(move |(key, cell)| (*hour, key, cell)))
@@ -285,10 +323,10 @@ impl Books {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn key(site: &str, class: Class) -> Key {
+    pub(crate) fn key(site: &str, class: Class) -> Key {
         Key {
             site: site.into(),
             source: "bucket".into(),
@@ -306,7 +344,7 @@ mod tests {
         }
     }
 
-    fn entry<'a>(at: u64, key: Key, third: u8, bytes: u64) -> Entry<'a> {
+    pub(crate) fn entry<'a>(at: u64, key: Key, third: u8, bytes: u64) -> Entry<'a> {
         let prefix = IpNet::new_assert([192, 0, third, 0].into(), 24);
         Entry { at: Timestamp(at), key, prefix, bytes, user_agent: "curl/8", path: "/run/1/log" }
     }

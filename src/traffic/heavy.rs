@@ -54,11 +54,12 @@ impl<K: Hash + Clone> Heavy<K> {
 
     fn put(&mut self, hash: u64, taken: &Taken, make: impl FnOnce() -> K) {
         if let Some(place) = self.places.get(&hash) {
-            self.weights[*place] += taken.weight;
+            let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+            add(&mut self.weights[*place], taken.weight);
             let (_, _, sum) = &mut self.rest[*place];
-            sum.error += taken.error;
-            sum.requests += taken.requests;
-            sum.bytes += taken.bytes;
+            add(&mut sum.error, taken.error);
+            add(&mut sum.requests, taken.requests);
+            add(&mut sum.bytes, taken.bytes);
         } else if self.weights.len() < self.cap {
             self.places.insert(hash, self.weights.len());
             self.weights.push(taken.weight);
@@ -66,11 +67,11 @@ impl<K: Hash + Clone> Heavy<K> {
         } else {
             let lightest = self.weights.iter().enumerate().min_by_key(|(_, weight)| **weight);
             let Some((place, least)) = lightest.map(|(place, least)| (place, *least)) else { return };
-            let newcomer = Taken { error: least + taken.error, ..*taken };
+            let newcomer = Taken { error: least.saturating_add(taken.error), ..*taken };
             let (old, ..) = std::mem::replace(&mut self.rest[place], (hash, make(), newcomer));
             self.places.remove(&old);
             self.places.insert(hash, place);
-            self.weights[place] = least + taken.weight;
+            self.weights[place] = least.saturating_add(taken.weight);
         }
     }
 

@@ -7,8 +7,10 @@ mod behaviour;
 mod books;
 mod distinct;
 mod heavy;
+mod live;
 
 pub use behaviour::{Behaviour, Cause, Suspicion};
 pub use books::{Agent, Billed, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, Stopped, Taker, Would};
 pub use distinct::{Distinct, prefix_hash};
 pub use heavy::{Heavy, Taken, weight};
+pub use live::{Disguise, Live};

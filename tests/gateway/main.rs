@@ -36,6 +36,7 @@ mod serving_needs_no_file;
 mod sites_are_addressed_by_host_and_prefix;
 mod the_engine_agrees_with_a_naive_one;
 mod the_guide_is_right;
+mod the_ledger_remembers;
 mod the_reference_policy;
 mod the_simulator_is_repeatable;
 mod three_gateways_count_as_one;

@@ -48,13 +48,12 @@ pub struct Columns {
     count: Option<usize>,
 }
 
-impl Default for Columns {
-    fn default() -> Self {
+impl Columns {
+    /// Those of a file without a header.
+    pub fn standard() -> Self {
         Columns { count: None, ..Columns::named(STANDARD) }
     }
-}
 
-impl Columns {
     fn named(header: &str) -> Self {
         let names: Vec<&str> = header.split_ascii_whitespace().take(MOST).collect();
         Columns { places: NAMES.map(|name| names.iter().position(|other| *other == name)), count: Some(names.len()) }

@@ -82,7 +82,7 @@ pub struct Parser {
 impl Parser {
     /// A parser of one format. One of [`Format::Auto`] can read nothing: that is a file whose format nobody could tell.
     pub fn new(format: Format) -> Self {
-        Parser { format, columns: Columns::default() }
+        Parser { format, columns: Columns::standard() }
     }
 
     /// Reads one line, without its end. `ended` says whether there was a line end: the last line of a file that is

@@ -24,10 +24,7 @@ fn s3_read(key: &str, target: &str) -> String {
 }
 
 fn read(format: Format, line: &str) -> Record<'_> {
-    match Parser::new(format).parse(line, true) {
-        Ok(Some(record)) => record,
-        other => panic!("{line}: {other:?}"),
-    }
+    Parser::new(format).parse(line, true).unwrap().unwrap()
 }
 
 fn present(text: &str) -> Fact<Cow<'_, str>> {

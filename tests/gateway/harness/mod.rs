@@ -6,6 +6,7 @@ pub mod judged;
 pub mod mmdb;
 pub mod passes;
 pub mod program;
+pub mod serving;
 pub mod valkey;
 
 pub use client::{Answer, Client};
