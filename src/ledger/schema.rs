@@ -41,8 +41,8 @@ pub enum LedgerError {
         /// The latest version that is known.
         known: i64,
     },
-    /// A database of something else.
-    #[error("it is a database of another program: name another file")]
+    /// Something else.
+    #[error("it belongs to another program: name another file")]
     Foreign,
     /// No ledger, or one that was damaged.
     #[error("it is damaged: {0}")]
@@ -64,7 +64,11 @@ impl LedgerError {
 impl From<rusqlite::Error> for LedgerError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
-        let damaged = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        // Whatever this is, it was not written here.
+        if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+            return LedgerError::Foreign;
+        }
+        let damaged = error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
             || matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..));
         if damaged { LedgerError::Damaged(error.to_string()) } else { LedgerError::Unusable(error) }
     }

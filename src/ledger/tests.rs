@@ -244,8 +244,7 @@ fn texts_of_clients_are_bounded_and_harm_nothing() {
 
 #[test]
 fn a_damaged_file_is_kept_aside_and_a_new_one_begins() {
-    let damages: [fn(&Path); 4] = [
-        |path| std::fs::write(path, "no database at all, but long enough to be taken for one".repeat(100)).unwrap(),
+    let damages: [fn(&Path); 3] = [
         |path| {
             let mut bytes = std::fs::read(path).unwrap();
             for byte in &mut bytes[5000..] {
@@ -273,9 +272,20 @@ fn a_damaged_file_is_kept_aside_and_a_new_one_begins() {
 }
 
 #[test]
+fn what_is_no_database_is_left_alone() {
+    let desk = Desk::new("");
+    let text = "no database at all, but long enough to be taken for one".repeat(100);
+    std::fs::write(&desk.path, &text).unwrap();
+    desk.enter(&[Made::new(HOUR * 9_999, 1)]);
+    desk.ledger.save();
+    assert!(!desk.is_up() && desk.metrics.ledger_damaged.get() == 0);
+    assert_eq!(std::fs::read_to_string(&desk.path).unwrap(), text);
+}
+
+#[test]
 fn files_of_others_and_of_later_versions_are_left_alone() {
     let cases: [(&str, &str); 2] = [
-        ("CREATE TABLE addresses (name TEXT)", "it is a database of another program: name another file"),
+        ("CREATE TABLE addresses (name TEXT)", "it belongs to another program: name another file"),
         (
             "PRAGMA application_id = 0x57534c47; PRAGMA user_version = 7; CREATE TABLE x (y)",
             "it is of version 7, and this program knows up to 1: use a newer windscreen",
