@@ -27,6 +27,8 @@ const BATCH: usize = 2048;
 const QUEUE: usize = 8;
 /// Texts of which a reader keeps one copy.
 const INTERNED: usize = 20_000;
+/// How long records wait for those before them: S3 delivers some of them hours late, and files are read side by side.
+const SPAN: Duration = Duration::from_secs(6 * 3600);
 /// Records that wait to be put in order at most: some 400 bytes each.
 const WINDOW: usize = 250_000;
 /// The User-Agent that the gateway sends to origins begins so.
@@ -51,7 +53,7 @@ pub struct Plan {
 impl Plan {
     /// A plan to read all of `logs`.
     pub fn new(logs: impl Iterator<Item = Log> + Send + 'static, places: Places) -> Self {
-        let (logs, bounds) = (Box::new(logs), Bounds { records: WINDOW, ..Bounds::default() });
+        let (logs, bounds) = (Box::new(logs), Bounds { span: SPAN, records: WINDOW });
         Plan { logs, format: Format::Auto, since: Timestamp(0), until: Timestamp(u64::MAX), places, bounds }
     }
 }
