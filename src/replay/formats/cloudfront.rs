@@ -50,7 +50,9 @@ pub struct Columns {
 
 impl Default for Columns {
     fn default() -> Self {
-        Columns { count: None, ..Columns::named(STANDARD) }
+        let mut standard = Columns::named(STANDARD);
+        standard.count = None;
+        standard
     }
 }
 

@@ -24,10 +24,8 @@ fn s3_read(key: &str, target: &str) -> String {
 }
 
 fn read(format: Format, line: &str) -> Record<'_> {
-    match Parser::new(format).parse(line, true) {
-        Ok(Some(record)) => record,
-        other => panic!("{line}: {other:?}"),
-    }
+    let parsed = Parser::new(format).parse(line, true);
+    parsed.unwrap_or_else(|reason| unreachable!("{line}: {reason}")).unwrap()
 }
 
 fn present(text: &str) -> Fact<Cow<'_, str>> {
