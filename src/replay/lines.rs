@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn lines_end_as_they_should() {
         let long = |length: usize| vec![b'x'; length];
-        type Expected = Vec<(char, usize)>;
-        let cases: [(Vec<u8>, Expected); 8] = [
+        type Kinds = Vec<(char, usize)>;
+        let cases: [(Vec<u8>, Kinds); 8] = [
             (b"".to_vec(), vec![]),
             (b"a\nbc\r\n\nd".to_vec(), vec![('w', 1), ('w', 2), ('w', 0), ('l', 1)]),
             ([long(LONGEST), b"\n".to_vec()].concat(), vec![('w', LONGEST)]),
@@ -201,7 +201,8 @@ mod tests {
         ) {
             let bytes = lines.join("\n").into_bytes();
             prop_assert_eq!(all(&bytes, size, false), all(&bytes, usize::MAX, false));
-            let joined: Vec<String> = all(&bytes, size, false).0.into_iter().map(|(_, line)| String::from_utf8(line).unwrap()).collect();
+            let found = all(&bytes, size, false).0.into_iter();
+            let joined: Vec<String> = found.map(|(_, line)| String::from_utf8(line).unwrap()).collect();
             let mut expected: Vec<&str> = lines.iter().map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
             if expected.last().is_some_and(|last| last.is_empty()) && !bytes.ends_with(b"\r") {
                 expected.pop();

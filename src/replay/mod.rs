@@ -17,12 +17,12 @@ mod source;
 mod summary;
 mod window;
 
-pub use bucket::{Access, Address, Bucket, BucketError, Objects};
+pub use bucket::{Access, Address, Bucket, BucketError, LogObject, Object, Objects};
 pub use formats::Format;
 pub use hindsight::Hindsight;
 pub use judge::{Basis, Judge, Past};
 pub use places::{Addressed, Places};
 pub use reader::{Damaged, Example, Reader, Tally, Unparsable};
 pub use run::{Change, Changes, LeftOut, Plan, Replayed, Ruled, replay};
-pub use source::{Log, LogFile, SourceError, find, open};
+pub use source::{Log, LogFile, SourceError, find, open, unpacked};
 pub use summary::Summary;

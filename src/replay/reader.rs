@@ -132,7 +132,7 @@ impl Reader {
     }
 
     /// Reads `input` to its end and gives each record to `visit`. What cannot be read is counted.
-    pub fn read(&mut self, name: &str, input: impl Read, mut visit: impl FnMut(Record<'_>)) {
+    pub fn read(&mut self, name: &str, input: impl Read, mut visit: impl FnMut(&Record<'_>)) {
         let tally = &mut self.tally;
         tally.files += 1;
         let mut lines = Lines::new(input, &mut self.block);
@@ -169,7 +169,7 @@ impl Reader {
             match parser.parse(line, ended) {
                 Ok(Some(record)) => {
                     tally.records += 1;
-                    visit(record);
+                    visit(&record);
                 }
                 Ok(None) => tally.skipped += 1,
                 Err(reason) => tally.unparsable.note(name, number, reason, bytes),

@@ -97,6 +97,7 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// A record of which no more is known than when it was and what was asked for.
+    #[inline]
     pub fn new(time: Timestamp, method: Cow<'a, str>, target: Cow<'a, str>) -> Self {
         Record {
             time,

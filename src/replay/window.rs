@@ -267,7 +267,8 @@ mod tests {
             // With room for all, exactly what came, each id once.
             if cap >= records.len() {
                 let mut seen = HashSet::new();
-                let mut expected: Vec<_> = records.iter().filter(|(_, id)| id.is_none_or(|id| seen.insert(id))).copied().collect();
+                let first = |(_, id): &&(u64, Option<u64>)| id.is_none_or(|id| seen.insert(id));
+                let mut expected: Vec<_> = records.iter().filter(first).copied().collect();
                 let mut given: Vec<_> = out.iter().map(|(at, id, _)| (*at, *id)).collect();
                 expected.sort_unstable();
                 given.sort_unstable();

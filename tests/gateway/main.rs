@@ -19,6 +19,7 @@ mod challenges_are_bound_and_spent;
 mod credentials_come_from_files_and_chain;
 mod explain_tells_the_path;
 mod limits_bound_one_client;
+mod logs_are_read_from_buckets;
 mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;
 mod origins_fail_over_and_fail_honestly;

@@ -7,7 +7,7 @@
 mod fetch;
 mod list;
 
-pub use fetch::Objects;
+pub use fetch::{Object, Objects};
 pub use list::LogObject;
 
 use crate::clock::Timestamp;

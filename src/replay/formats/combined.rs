@@ -3,8 +3,8 @@
 //! Only the form is common to them: whether the time is that of the request or of its end depends on the server, and
 //! whether bytes include headers on its configuration.
 
-use super::Reason;
 use super::text::{COMMON_TIME, address, common_time, number, request_line, said, status, token, unescaped};
+use super::{Parsed, Reason};
 use crate::facts::Fact;
 use crate::replay::record::Record;
 use memchr::memchr2_iter;
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 const SHORT: Reason = "a field is missing";
 
 /// Reads one line.
-pub fn parse(line: &str, ended: bool) -> Result<Record<'_>, Reason> {
+pub fn parse(line: &str, ended: bool) -> Parsed<'_> {
     let mut rest = line;
     let first = token(&mut rest).ok_or(SHORT)?;
     let (host, address) = match address(first) {
@@ -47,7 +47,7 @@ pub fn parse(line: &str, ended: bool) -> Result<Record<'_>, Reason> {
             (Cow::Owned(line.method.to_owned()), Cow::Owned(line.target.to_owned()), None, line.version)
         }
     };
-    Ok(Record {
+    Ok(Some(Record {
         address: Some(address),
         requester: user,
         host: request_host.map_or(host, Fact::Present),
@@ -57,7 +57,7 @@ pub fn parse(line: &str, ended: bool) -> Result<Record<'_>, Reason> {
         user_agent,
         version,
         ..Record::new(time, method, target)
-    })
+    }))
 }
 
 /// `- user [time] `. A user's name may hold spaces and brackets, so the time is where one can be read.

@@ -96,8 +96,8 @@ impl Parser {
         }
         match self.format {
             Format::Auto => Err("the file's format is not known: name it with --format"),
-            Format::S3 => s3::parse(line, ended).map(Some),
-            Format::Combined => combined::parse(line, ended).map(Some),
+            Format::S3 => s3::parse(line, ended),
+            Format::Combined => combined::parse(line, ended),
             Format::Json => json::parse(line),
             Format::CloudFront => self.columns.parse(line, ended),
         }

@@ -8,10 +8,10 @@
 //! Sources: "Amazon S3 server access log format" of the S3 user guide; that quotes are raw and keys encoded twice but
 //! for those of lifecycle rules and batches: Yelp Engineering, "S3 server access logs at scale" (2025).
 
-use super::Reason;
 use super::text::{
     COMMON_TIME, RequestLine, address, common_time, cut, header, number, request_line, said, status, token,
 };
+use super::{Parsed, Reason};
 use crate::facts::Fact;
 use crate::replay::record::{Operation, Record, Signature};
 use memchr::{memchr_iter, memrchr_iter};
@@ -26,7 +26,7 @@ const QUOTES: Reason = "a quoted field has no end";
 const QUOTES_BEHIND: usize = 5;
 
 /// Reads one line.
-pub fn parse(line: &str, ended: bool) -> Result<Record<'_>, Reason> {
+pub fn parse(line: &str, ended: bool) -> Parsed<'_> {
     let mut rest = line;
     let mut next = || token(&mut rest).filter(|field| !field.is_empty()).ok_or(SHORT);
     let (_owner, bucket) = (next()?, next()?);
@@ -52,7 +52,13 @@ pub fn parse(line: &str, ended: bool) -> Result<Record<'_>, Reason> {
         None => ("", Cow::Owned(target_of(key, operation.keys_once))),
     };
     let host = request.and_then(|request| request.host);
-    Ok(Record {
+    Ok(Some(Record {
+        time: at,
+        method: Cow::Borrowed(method),
+        target,
+        site: None,
+        tells_query: true,
+        identity: Fact::Unknown,
         address,
         requester: said(requester).filter(|name| *name != "Anonymous").into(),
         request_id: said(id).map(Cow::Borrowed),
@@ -70,8 +76,7 @@ pub fn parse(line: &str, ended: bool) -> Result<Record<'_>, Reason> {
         secure: tail.secure,
         signature: tail.signature,
         source_region: tail.region,
-        ..Record::new(at, Cow::Borrowed(method), target)
-    })
+    }))
 }
 
 /// What an operation is for.
@@ -84,6 +89,9 @@ struct Kind {
 impl Kind {
     /// `REST.GET.OBJECT` and others.
     fn of(word: &str) -> Self {
+        if word == "REST.GET.OBJECT" {
+            return Kind { operation: Operation::Read, keys_once: false };
+        }
         let (kind, rest) = cut(word, b'.').unwrap_or((word, ""));
         let (verb, resource) = cut(rest, b'.').unwrap_or((rest, ""));
         let operation = match (kind, verb, resource) {

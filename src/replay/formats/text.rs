@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// Takes the text up to the next space or the end. `None` at the end.
+#[inline]
 pub fn token<'a>(rest: &mut &'a str) -> Option<&'a str> {
     if rest.is_empty() {
         return None;
@@ -24,15 +25,19 @@ pub fn token<'a>(rest: &mut &'a str) -> Option<&'a str> {
 #[inline]
 fn space(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    if let Some(first) = bytes.first_chunk() {
-        let spaces = u64::from_le_bytes(*first) ^ (ONES * b' ' as u64);
+    let within = |eight: &[u8; 8]| {
+        let spaces = u64::from_le_bytes(*eight) ^ (ONES * b' ' as u64);
         let zeros = spaces.wrapping_sub(ONES) & !spaces & (ONES << 7);
-        if zeros != 0 {
-            return Some(zeros.trailing_zeros() as usize / 8);
-        }
-        return memchr(b' ', &bytes[8..]).map(|at| at + 8);
+        (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
+    };
+    let Some((first, rest)) = bytes.split_first_chunk() else { return bytes.iter().position(|byte| *byte == b' ') };
+    if let Some(at) = within(first) {
+        return Some(at);
     }
-    bytes.iter().position(|byte| *byte == b' ')
+    match rest.first_chunk().and_then(within) {
+        Some(at) => Some(8 + at),
+        None => memchr(b' ', rest).map(|at| 8 + at),
+    }
 }
 
 /// The text before and behind the first `byte`, an ASCII character. Quicker than `split_once`.
@@ -194,8 +199,11 @@ pub struct RequestLine<'a> {
 /// When it is none: what clients send may be anything, such as the beginning of a TLS handshake.
 pub fn request_line(line: &str) -> Result<RequestLine<'_>, Reason> {
     const GARBAGE: Reason = "the request line is no HTTP request";
-    let (method, rest) = cut(line, b' ').ok_or(GARBAGE)?;
-    let (target, version) = match memrchr(b' ', rest.as_bytes()) {
+    let (method, rest) = line.split_at(space(line.as_bytes()).ok_or(GARBAGE)?);
+    let rest = &rest[1..];
+    // Mostly it ends in ` HTTP/1.1`.
+    let usual = rest.len().checked_sub(9).filter(|at| rest.as_bytes()[*at] == b' ');
+    let (target, version) = match usual.or_else(|| memrchr(b' ', rest.as_bytes())) {
         Some(at) if rest[at + 1..].starts_with("HTTP/") => (&rest[..at], version(&rest[at + 6..])),
         _ => (rest, Fact::Unknown),
     };
