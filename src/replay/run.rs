@@ -329,7 +329,7 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
                         shared = turn.read().ok();
                     }
                     match input {
-                        Ok(input) => reader.read(&name, input, |record| sorter.take(&record)),
+                        Ok(input) => reader.read(&name, input, |record| sorter.take(record)),
                         Err(error) => reader.tally.damage(&name, &error),
                     }
                     sorter.send();

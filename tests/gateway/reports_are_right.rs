@@ -76,7 +76,9 @@ fn every_byte_of_a_week_is_in_the_books_and_the_answer_fits_the_month() {
         assert_eq!(sum("bytes") + unbilled, totals.sum(|total| total.bytes));
         let left_out = &report["evidence"]["left_out"];
         assert_eq!(left_out["unreadable"], unreadable);
-        assert_eq!(left_out["duplicates"], duplicates);
+        // Those of writes are left out as writes.
+        let repeated = left_out["duplicates"].as_u64().unwrap();
+        assert!(repeated > 0 && repeated <= duplicates, "{repeated} of {duplicates}");
         assert!(left_out["writes"].as_u64().unwrap() >= totals.label(Label::Ci).writes);
 
         let replayed = parsed(&run(&["replay", "--feeds", feeds, "--json", bucket]));
