@@ -1,6 +1,6 @@
 # `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
 # names it.
-.PHONY: demo test lint bench bench-limits bench-policy fuzz fuzz-smoke tools-build tools-test tools-bench
+.PHONY: demo test lint bench bench-limits bench-policy bench-replay fuzz fuzz-smoke tools-build tools-test tools-bench
 
 APT_BUILD = cmake gcc g++ make pkg-config
 APT_TEST = chromium chromium-driver procps python3 redis-server
@@ -26,6 +26,10 @@ bench-limits: tools-build tools-bench
 
 bench-policy: tools-build
 	cargo bench --bench policy
+
+bench-replay: tools-build
+	@sh tests/tools.sh 'goaccess bash' 'goaccess bash'
+	cargo bench --bench replay
 
 # Ten minutes for each target, or FUZZ_SECONDS.
 fuzz: tools-build

@@ -68,7 +68,7 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
         Written::Html => print!("{}", html(&report)),
         Written::Json => print!("{}", json(&report)),
     }
-    for feed in unknown_feeds {
+    for feed in unknown_feeds.iter().filter(|_| found.logs) {
         eprintln!("unknown: who is in the feed {feed}: `--feeds` may name a folder with a copy");
     }
     let fails = arguments.fail_if.is_some_and(|need| report.answer.need >= need);

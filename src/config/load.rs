@@ -202,7 +202,9 @@ fn check_counters(
 /// Makes the path of a file that will be written relative to the gateway file.
 fn put_beside(file: &mut Spanned<PathBuf>, directory: &Path, diagnostics: &mut Diagnostics) {
     file.value = directory.join(&file.value);
-    if !file.value.parent().is_some_and(Path::is_dir) {
+    // A file that is named without a directory has an empty one.
+    let parent = file.value.parent().map(|parent| if parent == "" { Path::new(".") } else { parent });
+    if !parent.is_some_and(Path::is_dir) {
         let message = format!("`{}` cannot be written: its directory does not exist", file.value.display());
         diagnostics.error(file.position, message);
     } else if file.value.is_dir() {

@@ -75,6 +75,17 @@ fn a_pattern_finds_files_beside_the_policy() {
 }
 
 #[test]
+fn paths_beside_a_file_without_a_directory_are_in_the_current_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "{version: 1, listeners: [{address: '127.0.0.1:0'}], ledger: {path: ledger.db}, sites: {logs: {origins: \
+                [{name: a, url: 'http://127.0.0.1:1/b', credentials: anonymous}]}}}";
+    std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windscreen"));
+    let output = command.current_dir(folder.path()).args(["check", "-c", "gateway.yaml"]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "ok\n");
+}
+
+#[test]
 fn a_broken_file_is_not_replaced_by_the_built_in_one_of_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("policy.yaml");
