@@ -1,7 +1,7 @@
 //! The report: is protection needed, what does traffic cost, whom would the policy hurt.
 //!
 //! [`Report::new`] turns the books of [`traffic`](crate::traffic), prices of [`cost`](crate::cost) and the policy's
-//! thresholds into plain data. [`text`], [`markdown`], [`html`] and [`json`] write it down; they say the same, and
+//! thresholds into plain data. [`text()`], [`markdown()`], [`html()`] and [`json()`] write it down; they say the same, and
 //! calculate nothing. Pure: no I/O and no clock. Text that clients sent is made harmless by each renderer.
 //!
 //! **Tables are of the last seven whole days**, dollars of a month like these days. Shares of dollars are averages,
