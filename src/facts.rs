@@ -37,6 +37,17 @@ impl<T> Fact<T> {
     }
 }
 
+impl<T: AsRef<str>> Fact<T> {
+    /// The same of a text that is owned elsewhere.
+    pub fn as_str(&self) -> Fact<&str> {
+        match self {
+            Fact::Present(text) => Fact::Present(text.as_ref()),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown => Fact::Unknown,
+        }
+    }
+}
+
 impl<T> From<Option<T>> for Fact<T> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Fact::Absent, Fact::Present)

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod facts;
 pub mod network;
 pub mod path;
+pub mod printable;
 pub mod quantity;
 pub mod referer;
 pub mod signal;

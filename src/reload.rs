@@ -10,7 +10,8 @@ use crate::document::Diagnostics;
 use crate::feeds::{self, FeedsSettings};
 use crate::network::{Feed, IpNet};
 use crate::policy::NetworkId;
-use crate::proxy::{Gateway, Ruling, told_apart};
+use crate::policy::ToldApart;
+use crate::proxy::{Gateway, Ruling};
 use crate::surroundings::{Geo, Surroundings};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -102,7 +103,7 @@ impl Steering {
         let limits = Arc::new(gateway.ruling.load().limits.renewed(&loaded.limits));
         let LoadedPolicy { policy, pass_limits, solves, networks, .. } = loaded;
         let harder = loaded.challenge.harder.clone();
-        let networks = told_apart(networks, &gateway.priced);
+        let networks = ToldApart::new(networks, &gateway.priced);
         let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks };
         let mut state = self.feeds();
         for (network, number, feed) in &loaded.feeds {

@@ -14,7 +14,8 @@ use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
-use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities, told_apart};
+use crate::policy::ToldApart;
+use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
 use crate::resolver;
 use crate::shared_state::SharedState;
@@ -110,7 +111,7 @@ impl Server {
             config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
         let priced: Vec<String> = config.prices.networks().map(str::to_owned).collect();
-        let (harder, networks) = (challenge.harder.clone(), told_apart(networks, &priced));
+        let (harder, networks) = (challenge.harder.clone(), ToldApart::new(networks, &priced));
         let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks };
         let ledger_settings = config.file.ledger.as_ref().map(|settings| &settings.value);
         let books = Arc::new(Ledger::live(ledger_settings));
@@ -283,7 +284,7 @@ fn sites(
         let pem = |origin: &Arc<Origin>| origin.settings.ca.as_ref().and_then(|path| config.authorities.get(path));
         sites.push(Site {
             name: name.as_str().into(),
-            hosts: settings.hosts.iter().map(|host| host.value.trim_end_matches('.').to_ascii_lowercase()).collect(),
+            hosts: settings.host_names().collect(),
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
             authorities: origins.iter().map(|origin| pem(origin).map(|pem| authorities(pem))).collect(),
             origins,

@@ -3,6 +3,7 @@
 use super::{CheckArguments, EXIT_NO};
 use crate::config::{check_policy, load};
 use crate::document::{Diagnostic, Diagnostics, Severity};
+use serde_json::json;
 
 /// Checks files and prints what was found.
 pub(super) fn check(arguments: &CheckArguments) -> Result<u8, String> {
@@ -14,7 +15,7 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<u8, String> {
         check_policy(path, &mut diagnostics)?;
     }
     if arguments.json {
-        println!("{}", serde_json::json!({"ok": diagnostics.error_count() == 0, "findings": findings(&diagnostics)}));
+        println!("{}", json!({"ok": diagnostics.error_count() == 0, "findings": findings(&diagnostics)}));
     } else {
         print!("{diagnostics}");
         if diagnostics.error_count() == 0 {
@@ -24,10 +25,20 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<u8, String> {
     Ok(if diagnostics.error_count() == 0 { 0 } else { EXIT_NO })
 }
 
+/// Says what is wrong with a configuration.
+pub(super) fn refused(diagnostics: &Diagnostics, json: bool) -> u8 {
+    if json {
+        println!("{}", json!({"ok": false, "findings": findings(diagnostics)}));
+    } else {
+        print!("{diagnostics}");
+    }
+    EXIT_NO
+}
+
 /// Findings for machines.
 pub(super) fn findings(found: &Diagnostics) -> Vec<serde_json::Value> {
     let finding = |d: &Diagnostic| {
-        serde_json::json!({
+        json!({
             "file": d.file,
             "line": d.position.line,
             "column": d.position.column,

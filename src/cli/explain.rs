@@ -2,8 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads the wall clock")]
 
-use super::check::findings;
-use super::{EXIT_NO, ExplainArguments, paint};
+use super::check::refused;
+use super::{ExplainArguments, paint};
 use crate::clock::Timestamp;
 use crate::config::{Config, LoadedPolicy, load};
 use crate::document::{Diagnostics, unknown_word};
@@ -12,8 +12,9 @@ use crate::feeds::{cached, given};
 use crate::identity::Peer;
 use crate::network::{parse, unmapped};
 use crate::origin::{Addresses, Origin, Signer};
+use crate::printable::printable;
 use crate::proxy::{Site, Sites};
-use crate::trial::{Addressed, Bench, Described, Given, printable, to_json, to_text};
+use crate::trial::{Addressed, Bench, Described, Given, to_json, to_text};
 use http::{HeaderName, HeaderValue, Uri};
 use serde_json::json;
 use std::path::Path;
@@ -25,12 +26,7 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
     let mut diagnostics = Diagnostics::default();
     let config = load(&arguments.config, &mut diagnostics)?;
     let Some(mut config) = config else {
-        if arguments.json {
-            println!("{}", json!({"ok": false, "findings": findings(&diagnostics)}));
-        } else {
-            print!("{diagnostics}");
-        }
-        return Ok(EXIT_NO);
+        return Ok(refused(&diagnostics, arguments.json));
     };
     if let Some(mode) = arguments.mode {
         config.policy.policy.set_mode(mode);
@@ -96,7 +92,7 @@ fn sites(config: &Config) -> Sites {
         };
         Site {
             name: name.as_str().into(),
-            hosts: settings.hosts.iter().map(|host| host.value.trim_end_matches('.').to_ascii_lowercase()).collect(),
+            hosts: settings.host_names().collect(),
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
             origins: settings.origins.0.iter().map(origin).collect(),
             authorities: Vec::new(),

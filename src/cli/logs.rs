@@ -2,11 +2,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads files")]
 
-use super::check::findings;
+use super::LogArguments;
 use super::explain::known_feeds;
-use super::{EXIT_NO, LogArguments};
 use crate::clock::Timestamp;
-use crate::config::{Config, LoadedPolicy, load, load_in_place};
+use crate::config::{Config, GatewayFile, LoadedPolicy, load, load_in_place};
+use crate::cost::PriceBook;
 use crate::credentials::{self, CredentialsSource};
 use crate::document::Diagnostics;
 use crate::metrics::Metrics;
@@ -17,7 +17,6 @@ use crate::replay::{
 };
 use crate::surroundings::Geo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,10 +24,20 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+/// What a gateway file says besides its policy.
+pub(super) struct Deployed {
+    /// The file.
+    pub file: GatewayFile,
+    /// What origins charge.
+    pub prices: PriceBook,
+    /// Databases of countries and autonomous systems.
+    pub geo: Geo,
+}
+
 /// A policy, and the deployment that it is for.
 pub(super) struct Basis {
     /// The gateway's configuration, where one was named.
-    pub config: Option<Config>,
+    pub deployed: Option<Deployed>,
     /// The policy.
     pub policy: LoadedPolicy,
     /// What it is called.
@@ -39,36 +48,36 @@ pub(super) struct Basis {
 
 /// Loads what logs are judged by. `None` where something is wrong with it, which then is in `diagnostics`.
 pub(super) fn basis(
-    config: Option<&Path>,
+    path: Option<&Path>,
     policy: Option<&Path>,
     feeds: Option<&Path>,
     diagnostics: &mut Diagnostics,
 ) -> Result<Option<Basis>, String> {
-    let loaded = match config {
+    let config = match path {
         Some(path) => match load(path, diagnostics)? {
             Some(config) => Some(config),
             None => return Ok(None),
         },
         None => None,
     };
-    let written = loaded.as_ref().and_then(|config| config.file.policy.file.as_ref()).map(|file| &*file.value);
+    let written = config.as_ref().and_then(|config| config.file.policy.file.as_ref()).map(|file| &*file.value);
     let name = policy.or(written).map_or("the built-in policy".to_owned(), |path| path.display().to_string());
-    let gateway = loaded.as_ref().zip(config);
-    let Some(policy) = load_in_place(policy, gateway, diagnostics)? else { return Ok(None) };
-    let directory = loaded.as_ref().and_then(|config| config.file.feeds.directory.as_deref());
+    let other = match (policy, &config) {
+        (None, Some(_)) => None,
+        _ => match load_in_place(policy, config.as_ref().zip(path), diagnostics)? {
+            Some(policy) => Some(policy),
+            None => return Ok(None),
+        },
+    };
+    let (own, deployed) = match config {
+        Some(Config { file, policy, prices, geo, .. }) => (Some(policy), Some(Deployed { file, prices, geo })),
+        None => (None, None),
+    };
+    let Some(policy) = other.or(own) else { return Ok(None) };
+    let directory = deployed.as_ref().and_then(|deployed| deployed.file.feeds.directory.as_deref());
     let feeds = known_feeds(&policy, feeds.or(directory));
     let unknown_feeds = feeds.into_iter().filter(|(_, known)| !known).map(|(feed, _)| feed).collect();
-    Ok(Some(Basis { config: loaded, policy, name, unknown_feeds }))
-}
-
-/// Says what is wrong with a configuration.
-pub(super) fn refused(diagnostics: &Diagnostics, json: bool) -> u8 {
-    if json {
-        println!("{}", json!({"ok": false, "findings": findings(diagnostics)}));
-    } else {
-        print!("{diagnostics}");
-    }
-    EXIT_NO
+    Ok(Some(Basis { deployed, policy, name, unknown_feeds }))
 }
 
 /// Reads logs and judges them by `basis`, and by `other` where there is one.
@@ -79,7 +88,10 @@ pub(super) fn judged(
     format: Format,
     paths: &[PathBuf],
 ) -> Result<Replayed, String> {
-    let mut places = basis.config.as_ref().map_or_else(Places::guessed, |config| Places::of(addressed(config)));
+    let mut places = match &basis.deployed {
+        Some(deployed) => Places::of(addressed(&deployed.file)),
+        None => Places::guessed(),
+    };
     for (site, bucket) in &arguments.site {
         places.assign(site, bucket);
     }
@@ -147,18 +159,18 @@ async fn signer(source: &CredentialsSource) -> Result<Signer, String> {
 }
 
 /// The sites of a gateway file.
-fn addressed(config: &Config) -> impl Iterator<Item = Addressed<'_>> {
-    config.file.sites.value.0.iter().map(|(name, site)| Addressed {
+fn addressed(file: &GatewayFile) -> impl Iterator<Item = Addressed<'_>> {
+    file.sites.value.0.iter().map(|(name, site)| Addressed {
         name,
-        hosts: site.hosts.iter().map(|host| host.value.as_str()).collect(),
+        hosts: site.host_names().collect(),
         prefix: site.prefix.as_ref().map(|prefix| prefix.value.as_str()),
         origins: &site.origins.0,
     })
 }
 
 fn judge(basis: Basis) -> Result<Judge, String> {
-    let (geo, priced) = match basis.config {
-        Some(config) => (config.geo, config.prices.networks().map(str::to_owned).collect()),
+    let (geo, priced) = match basis.deployed {
+        Some(Deployed { geo, prices, .. }) => (geo, prices.networks().map(str::to_owned).collect()),
         None => (Geo::default(), Vec::new()),
     };
     Judge::new(judging(basis.policy, geo), &priced, Timestamp(0))

@@ -1,7 +1,8 @@
 //! `windscreen replay`.
 
 use super::ReplayArguments;
-use super::logs::{basis, judged, refused};
+use super::check::refused;
+use super::logs::{basis, judged};
 use crate::document::Diagnostics;
 use crate::replay::Summary;
 

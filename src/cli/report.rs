@@ -1,13 +1,14 @@
 //! `windscreen report`.
 
-use super::logs::{basis, judged, refused};
+use super::check::refused;
+use super::logs::{basis, judged};
 use super::{EXIT_NO, ReportArguments, Written};
 use crate::clock::Timestamp;
 use crate::cost::{Preset, PriceBook};
 use crate::document::Diagnostics;
 use crate::ledger::Ledger;
 use crate::replay::{Example, Replayed};
-use crate::report::{Evidence, LeftOut, Report, html, json, markdown, text, whole_days};
+use crate::report::{Evidence, LeftOut, Report, counted, html, json, markdown, text, whole_days};
 use crate::traffic::{Books, HOUR};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,13 +25,14 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
         return Ok(refused(&diagnostics, arguments.format == Written::Json));
     };
     let policy = basis.name.rsplit('/').next().unwrap_or_default().to_owned();
-    let (book, location) = match (&basis.config, arguments.prices) {
-        (Some(config), None) => (config.prices.clone(), config.file.location.clone()),
+    let (book, location) = match (&basis.deployed, arguments.prices) {
+        (Some(deployed), None) => (deployed.prices.clone(), deployed.file.location.clone()),
         (_, preset) => (PriceBook::of(preset.unwrap_or(Preset::AwsUsEast1).prices()), None),
     };
     let decision = basis.policy.decision.clone();
     let unknown_feeds = basis.unknown_feeds.clone();
-    let written = basis.config.as_ref().and_then(|config| config.file.ledger.as_ref()).map(|ledger| &ledger.value.path);
+    let deployed = basis.deployed.as_ref();
+    let written = deployed.and_then(|deployed| deployed.file.ledger.as_ref()).map(|ledger| &ledger.value.path);
     let (ledgers, paths): (Vec<PathBuf>, Vec<PathBuf>) = match (&*arguments.paths, written) {
         ([], Some(ledger)) => (vec![ledger.value.clone()], Vec::new()),
         ([], None) => return Err("name logs: the gateway file has no `ledger`".into()),
@@ -81,7 +83,7 @@ struct Found {
     books: Books,
     left_out: LeftOut,
     span: Option<(Timestamp, Timestamp)>,
-    ledgers: usize,
+    ledgers: u64,
     logs: bool,
 }
 
@@ -127,9 +129,8 @@ impl Found {
     fn described(&self) -> String {
         let sources: BTreeSet<&str> =
             self.books.cells().map(|(_, key, _)| &*key.source).filter(|source| !source.is_empty()).collect();
-        let many = |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
-        let logs = format!("access logs of {}", many(sources.len(), "bucket", "buckets"));
-        let ledgers = format!("ledgers of {}", many(self.ledgers, "gateway", "gateways"));
+        let logs = format!("access logs of {}", counted(sources.len() as u64, "bucket", "buckets"));
+        let ledgers = format!("ledgers of {}", counted(self.ledgers, "gateway", "gateways"));
         match (self.ledgers, self.logs) {
             (0, _) => logs,
             (_, false) => ledgers,

@@ -95,6 +95,13 @@ crate::settings! {
     }
 }
 
+impl SiteSettings {
+    /// Its host names as requests are compared with them: lower case, without a last dot.
+    pub fn host_names(&self) -> impl Iterator<Item = String> {
+        self.hosts.iter().map(|host| host.value.trim_end_matches('.').to_ascii_lowercase())
+    }
+}
+
 /// The schema of a gateway file.
 pub fn gateway_schema() -> Value {
     let mut schemas = Schemas::default();

@@ -2,6 +2,7 @@
 
 use super::presets::CLOUDFRONT_READ;
 use super::{Bill, Day, Destination, Line, Location, Money, Preset, PriceBook, Usage};
+use serde::Serialize;
 
 /// A plan at a flat price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub const PLANS: [Plan; 3] = [
 pub const PLANS_SOURCE: &str = "https://aws.amazon.com/cloudfront/pricing/";
 
 /// One other way to deliver the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Alternative {
     /// What it is.
     pub name: &'static str,

@@ -29,7 +29,7 @@ mod window;
 
 pub use compile::Fragment;
 pub use names::{BUILT_IN_FILE, Deployment, Names};
-pub use networks::{NetworkId, NetworkParts, Networks};
+pub use networks::{NetworkId, NetworkParts, Networks, ToldApart};
 pub use request::Reason;
 pub use rule::{Effect, Rule, RuleSettings};
 pub use schema::{classes, rules};

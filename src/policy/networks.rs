@@ -54,6 +54,26 @@ impl Networks {
     }
 }
 
+/// The names under which the books tell the networks of clients apart, each client by one.
+#[derive(Debug, Clone, Default)]
+pub struct ToldApart(Vec<(NetworkId, Arc<str>)>);
+
+impl ToldApart {
+    /// Those of `networks` come first that are among `priced`, otherwise the order stays.
+    pub fn new(networks: Vec<(NetworkId, String)>, priced: &[String]) -> Self {
+        let mut networks: Vec<_> = networks.into_iter().map(|(id, name)| (id, Arc::<str>::from(name))).collect();
+        networks.sort_by_key(|(_, name)| !priced.iter().any(|priced| **priced == **name));
+        ToldApart(networks)
+    }
+
+    /// The name of the first network that `address` is in.
+    pub fn first(&self, networks: &Networks, address: IpAddr) -> Option<Arc<str>> {
+        let table = networks.table();
+        let ids = table.networks(address);
+        self.0.iter().find(|(id, _)| ids.contains(id)).map(|(_, name)| name.clone())
+    }
+}
+
 /// All networks as disjoint intervals of addresses, each with the networks that cover it: a prefix trie, flattened.
 #[derive(Debug)]
 pub struct Table {

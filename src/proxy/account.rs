@@ -2,6 +2,7 @@
 
 use super::Front;
 use super::context::Context;
+use super::entry::would;
 use crate::facts::header_text;
 use crate::metrics::NO_SITE;
 use crate::referer::path_at;
@@ -61,7 +62,6 @@ impl Front {
         let verdict = context.verdict.as_ref();
         let class = verdict.map_or(Class::Unknown, |verdict| verdict.class).word();
         let held_back = verdict.and_then(|verdict| verdict.held_back.as_ref());
-        let in_vain = context.limit.as_ref().filter(|over| !over.enforced);
         let passed_over = held_back.is_some() && context.done == Done::Allow;
         let observed = passed_over || verdict.is_some_and(|verdict| !verdict.enforced);
         let mode = if observed { "observe" } else { "enforce" };
@@ -79,10 +79,8 @@ impl Front {
             metrics.slowed_requests.with_label_values(&[site, class]).inc();
             metrics.slowed_seconds.with_label_values(&[site, class]).inc_by(slowed.as_secs_f64());
         }
-        if let Some(held) = held_back {
-            metrics.would_be.with_label_values(&[site, class, &*held.rule, held.action]).inc();
-        } else if let Some(over) = in_vain {
-            metrics.would_be.with_label_values(&[site, class, &*over.rule, "limit"]).inc();
+        if let Some(would) = would(context) {
+            metrics.would_be.with_label_values(&[site, class, &*would.rule, would.action]).inc();
         }
         if let Some(verdict) = verdict {
             metrics.expression_errors.inc_by(verdict.errors.into());

@@ -15,7 +15,6 @@ mod upstream;
 mod verify;
 
 pub use decide::{ALLOWED_METHODS, OWN};
-pub use entry::told_apart;
 pub use refusal::{Refusal, Reply, ask, lead, speak};
 pub use site::{NoSite, Site, Sites, authorities};
 
@@ -25,7 +24,7 @@ use crate::exchange::SpendOnce;
 use crate::identity::Peer;
 use crate::limit::Limits;
 use crate::metrics::{Metrics, NO_SITE};
-use crate::policy::{NetworkId, Policy};
+use crate::policy::{Policy, ToldApart};
 use crate::state::Memory;
 use crate::traffic::Live;
 use crate::verdict::LimitId;
@@ -77,8 +76,8 @@ pub struct Ruling {
     pub solves: LimitId,
     /// How that makes challenges harder.
     pub harder: HarderSettings,
-    /// The networks that the books tell apart: see [`told_apart`].
-    pub networks: Vec<(NetworkId, Arc<str>)>,
+    /// The networks that the books tell apart.
+    pub networks: ToldApart,
 }
 
 /// The gateway behind one listener.

@@ -27,10 +27,11 @@ struct Waiting {
     path: Box<str>,
 }
 
-#[derive(Debug)]
+/// A client: its prefix and its User-Agent.
+type Who = (IpNet, Arc<str>);
+
+#[derive(Debug, Default)]
 struct Session {
-    prefix: IpNet,
-    user_agent: Arc<str>,
     last: Timestamp,
     entries: Vec<Waiting>,
 }
@@ -38,9 +39,9 @@ struct Session {
 /// Entries that wait to be entered.
 #[derive(Debug, Default)]
 pub struct Hindsight {
-    sessions: HashMap<(IpNet, Arc<str>), Session>,
+    sessions: HashMap<Who, Session>,
     /// Sessions by when they may have ended. One that went on stands here once more.
-    ends: VecDeque<(Timestamp, (IpNet, Arc<str>))>,
+    ends: VecDeque<(Timestamp, Who)>,
     waiting: usize,
 }
 
@@ -67,27 +68,22 @@ impl Hindsight {
         }
         let who = (entry.prefix, user_agent.clone());
         self.ends.push_back((now, who.clone()));
-        let session = self.sessions.entry(who).or_insert_with(|| Session {
-            prefix: entry.prefix,
-            user_agent: user_agent.clone(),
-            last: now,
-            entries: Vec::new(),
-        });
+        let session = self.sessions.entry(who).or_default();
         session.last = session.last.max(now);
         session.entries.push(Waiting { at: now, key: entry.key, bytes: entry.bytes, path: entry.path.into() });
         self.waiting += 1;
     }
 
-    fn settle(&mut self, who: &(IpNet, Arc<str>), now: Timestamp, judge: &Judge, enter: &mut impl FnMut(Entry<'_>)) {
+    fn settle(&mut self, who: &Who, now: Timestamp, judge: &Judge, enter: &mut impl FnMut(Entry<'_>)) {
         let Some(session) = self.sessions.remove(who) else { return };
         self.waiting -= session.entries.len();
-        let suspicious = judge.is_suspicious(session.prefix, &session.user_agent, now);
+        let (prefix, user_agent) = (who.0, &*who.1);
+        let suspicious = judge.is_suspicious(prefix, user_agent, now);
         for Waiting { at, mut key, bytes, path } in session.entries {
             if suspicious {
                 key.class = Class::Suspect;
             }
-            let user_agent = &*session.user_agent;
-            enter(Entry { at, key, prefix: session.prefix, bytes, user_agent, path: &path });
+            enter(Entry { at, key, prefix, bytes, user_agent, path: &path });
         }
     }
 

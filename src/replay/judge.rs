@@ -11,7 +11,7 @@ use crate::limit::{LimitSettings, Limits, Manner, Meter, Subject};
 use crate::metrics::Metrics;
 use crate::network::IpNet;
 use crate::path::CanonicalPath;
-use crate::policy::{NetworkId, Policy};
+use crate::policy::{NetworkId, Policy, ToldApart};
 use crate::referer::path_at;
 use crate::state::{Fetch, Memory, State};
 use crate::surroundings::{Geo, StrikeSettings, Surroundings};
@@ -158,8 +158,7 @@ pub struct Judge {
     clock: Arc<ManualClock>,
     swept: Throttle,
     transfers: BinaryHeap<Reverse<Transfer>>,
-    /// The policy's networks by their ids; those that name a price come first.
-    networks: Vec<(NetworkId, Arc<str>)>,
+    networks: ToldApart,
     nowhere: Arc<str>,
     refused: Arc<str>,
 }
@@ -175,9 +174,6 @@ impl Judge {
         let clock = Arc::new(ManualClock::new(start));
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
         let as_clock: Arc<dyn Clock> = clock.clone();
-        let mut networks: Vec<(NetworkId, Arc<str>)> =
-            networks.into_iter().map(|(id, name)| (id, name.into())).collect();
-        networks.sort_by_key(|(_, name)| !priced.iter().any(|priced| **priced == **name));
         Ok(Judge {
             policy,
             limits: Limits::new(&limits, CAP, [0; 16], &as_clock),
@@ -186,7 +182,7 @@ impl Judge {
             clock,
             swept: Throttle::new(SWEEP),
             transfers: BinaryHeap::new(),
-            networks,
+            networks: ToldApart::new(networks, priced),
             nowhere: "".into(),
             refused: "refuse".into(),
         })
@@ -205,6 +201,8 @@ impl Judge {
 
         let client = Client::new(past.address, true);
         let user_agent = past.user_agent.present().unwrap_or_default();
+        let network = self.networks.first(&self.policy.networks, client.address);
+        let asn = self.memory.asn(client.address).present();
         let mut entry = Entry {
             at: past.at,
             key: Key {
@@ -216,10 +214,10 @@ impl Judge {
                 would: None,
                 status: u8::try_from(past.status / 100).unwrap_or(0),
                 billed: past.billed,
-                network: self.network(client.address),
+                network: network.unwrap_or_else(|| self.nowhere.clone()),
                 region: past.region.clone(),
                 country: self.memory.country(client.address).present(),
-                asn: self.memory.asn(client.address).present(),
+                asn,
                 undecided: None,
             },
             prefix: client.prefix,
@@ -238,7 +236,7 @@ impl Judge {
 
         let holder = holder(client.address, user_agent);
         let pass = match past.identity {
-            Identity::None if !self.is_suspicious(client.prefix, user_agent, past.at) => {
+            Identity::None if self.passes.holds(holder) && !self.is_suspicious(client.prefix, user_agent, past.at) => {
                 self.passes.get(holder, past.at)
             }
             _ => None,
@@ -274,7 +272,7 @@ impl Judge {
             status: past.status,
             bytes: past.bytes,
         });
-        entry.key.would = self.would(past, client, &verdict, holder);
+        entry.key.would = self.would(past, client, asn, &verdict, holder);
         if entry.key.would.is_none() && canonical.key().is_empty() {
             refuse(&mut entry, &self.refused);
         }
@@ -294,8 +292,15 @@ impl Judge {
     }
 
     /// What would have been done besides sending the object.
-    fn would(&mut self, past: &Past<'_>, client: Client, verdict: &Verdict, holder: u64) -> Option<Would> {
-        if let Some(rule) = self.over_limit(past, client, verdict) {
+    fn would(
+        &mut self,
+        past: &Past<'_>,
+        client: Client,
+        asn: Option<u32>,
+        verdict: &Verdict,
+        holder: u64,
+    ) -> Option<Would> {
+        if let Some(rule) = self.over_limit(past, client, asn, verdict) {
             return Some(Would { rule, action: Done::Limit.word() });
         }
         let action = verdict.action.word();
@@ -318,12 +323,11 @@ impl Judge {
     }
 
     /// Charges the limits, and says which rule's would have refused.
-    fn over_limit(&mut self, past: &Past<'_>, client: Client, verdict: &Verdict) -> Option<Arc<str>> {
+    fn over_limit(&mut self, past: &Past<'_>, client: Client, asn: Option<u32>, verdict: &Verdict) -> Option<Arc<str>> {
         if verdict.charges.is_empty() {
             return None;
         }
         let charges: SmallVec<[_; 4]> = verdict.charges.iter().map(|c| (&*c.limits, c.enforced)).collect();
-        let asn = self.memory.asn(client.address).present();
         let subject = Subject { client, site: &past.site, pass: None, identity: None, asn };
         let signed = past.identity == Identity::Signature;
         let manner = Manner {
@@ -343,13 +347,6 @@ impl Judge {
                 None
             }
         }
-    }
-
-    fn network(&self, address: IpAddr) -> Arc<str> {
-        let table = self.policy.networks.table();
-        let ids = table.networks(address);
-        let first = self.networks.iter().find(|(id, _)| ids.contains(id));
-        first.map_or_else(|| self.nowhere.clone(), |(_, name)| name.clone())
     }
 }
 

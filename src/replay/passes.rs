@@ -37,6 +37,11 @@ impl Passes {
         (more(self.settings.requests.get().into()), more(self.settings.bytes.0))
     }
 
+    /// Whether `client` holds a pass, be it worth anything or not.
+    pub(super) fn holds(&self, client: u64) -> bool {
+        self.held.contains_key(&client)
+    }
+
     /// The difficulty of the pass that `client` holds, if it is worth anything.
     pub(super) fn get(&mut self, client: u64, now: Timestamp) -> Option<u32> {
         let pass = *self.held.get(&client)?;

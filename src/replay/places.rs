@@ -16,8 +16,8 @@ const GUESSES: [(&str, &str); 4] = [("logs", "logs"), ("log", "logs"), ("images"
 pub struct Addressed<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its host names.
-    pub hosts: Vec<&'a str>,
+    /// Its host names, lower case.
+    pub hosts: Vec<String>,
     /// The prefix of its paths.
     pub prefix: Option<&'a str>,
     /// Where its objects are.
@@ -77,7 +77,6 @@ impl Places {
             let Some(first) = origins.first() else { continue };
             let source: Arc<str> = first.name.value.as_str().into();
             for host in hosts {
-                let host = host.trim_end_matches('.').to_ascii_lowercase();
                 places.hosts.push(Host {
                     host,
                     prefix: prefix.map(str::to_owned),
@@ -203,8 +202,13 @@ mod tests {
         let images =
             origins(&[("aws", "https://ci-b.s3.us-east-1.amazonaws.com/"), ("linode", "https://s3.example.org/ci-c")]);
         let sites = [
-            Addressed { name: "logs", hosts: vec!["logs.example.org"], prefix: None, origins: &logs },
-            Addressed { name: "images", hosts: vec!["all.example.org"], prefix: Some("/images"), origins: &images },
+            Addressed { name: "logs", hosts: vec!["logs.example.org".into()], prefix: None, origins: &logs },
+            Addressed {
+                name: "images",
+                hosts: vec!["all.example.org".into()],
+                prefix: Some("/images"),
+                origins: &images,
+            },
         ];
         let mut places = Places::of(sites);
         let cases = [

@@ -3,6 +3,7 @@
 use super::formats::{Format, Parser, Reason, sniff};
 use super::lines::{Line, Lines, block};
 use super::record::Record;
+use crate::printable::is_hidden;
 use std::fmt::Write;
 use std::io::Read;
 
@@ -48,11 +49,8 @@ fn shown(text: &str) -> String {
     let mut in_query = false;
     for c in text.chars().take(EXAMPLE_LENGTH) {
         in_query &= !matches!(c, ' ' | '"' | '\t');
-        // Characters that change the direction of text, or show nothing.
-        let hides =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
         if in_query {
-        } else if c.is_control() || hides {
+        } else if is_hidden(c) {
             let _ = write!(shown, "{}", c.escape_default());
         } else {
             shown.push(c);
@@ -225,7 +223,7 @@ mod tests {
         let mut reader = Reader::new(Format::Combined);
         let line = [&LINE.as_bytes()[..LINE.len() - 2], b"\xff/1\"\n"].concat();
         reader.read("a", &line[..], |record| {
-            assert_eq!(super::super::record::text(&record.user_agent).present(), Some("curl\u{fffd}/1"));
+            assert_eq!(record.user_agent.as_str().present(), Some("curl\u{fffd}/1"));
         });
         assert_eq!(reader.tally.records, 1);
     }

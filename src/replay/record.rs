@@ -139,12 +139,3 @@ impl<'a> Record<'a> {
         Fact::Present(self.target.split_once('?').map_or("", |(_, query)| query))
     }
 }
-
-/// A text of a record as policy takes it.
-pub fn text<'r>(fact: &'r Fact<Cow<'_, str>>) -> Fact<&'r str> {
-    match fact {
-        Fact::Present(text) => Fact::Present(text),
-        Fact::Absent => Fact::Absent,
-        Fact::Unknown => Fact::Unknown,
-    }
-}

@@ -7,10 +7,11 @@ use super::hindsight::Hindsight;
 use super::judge::{Judge, Past};
 use super::places::Places;
 use super::reader::{Reader, Tally};
-use super::record::{Operation, Record, text};
+use super::record::{Operation, Record};
 use super::source::Log;
 use super::window::{Bounds, Ids, Window};
 use crate::clock::Timestamp;
+use crate::cost::is_billed;
 use crate::facts::{Fact, HttpVersion, Identity};
 use crate::network::IpNet;
 use crate::traffic::{Billed, Books, Key};
@@ -161,14 +162,6 @@ struct Owned {
     region: Arc<str>,
 }
 
-fn as_text<T: AsRef<str>>(fact: &Fact<T>) -> Fact<&str> {
-    match fact {
-        Fact::Present(text) => Fact::Present(text.as_ref()),
-        Fact::Absent => Fact::Absent,
-        Fact::Unknown => Fact::Unknown,
-    }
-}
-
 impl Owned {
     fn past(&self, at: Timestamp) -> Past<'_> {
         let (path, query) = self.target.split_at(self.path);
@@ -181,10 +174,10 @@ impl Owned {
             method: &self.method,
             path,
             query: if self.tells_query { Fact::Present(query.trim_start_matches('?')) } else { Fact::Unknown },
-            host: as_text(&self.host),
+            host: self.host.as_str(),
             identity: self.identity,
-            user_agent: as_text(&self.user_agent),
-            referer: as_text(&self.referer),
+            user_agent: self.user_agent.as_str(),
+            referer: self.referer.as_str(),
             version: self.version,
             secure: self.secure,
             done: Done::Allow,
@@ -228,7 +221,7 @@ struct Sorter<'p> {
 
 impl Sorter<'_> {
     fn take(&mut self, record: &Record<'_>) {
-        let user_agent = text(&record.user_agent);
+        let user_agent = record.user_agent.as_str();
         let signed = matches!(record.requester, Fact::Present(_));
         let address = match (record.operation, record.address) {
             (Operation::Write, _) => {
@@ -275,7 +268,7 @@ impl Sorter<'_> {
             host: record.host.map(|host| texts.get(host)),
             identity,
             user_agent: user_agent.map(|agent| texts.get(agent)),
-            referer: text(&record.referer).map(Box::from),
+            referer: record.referer.as_str().map(Box::from),
             version: record.version,
             secure: record.secure,
             status,
@@ -293,12 +286,6 @@ impl Sorter<'_> {
         // Nobody takes it where the judge has panicked; the scope says so.
         _ = self.out.send(std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH)));
     }
-}
-
-/// Errors of the server are free, and so is a 403 to strangers (Amazon S3 User Guide, "Billing for Amazon S3 error
-/// responses").
-fn is_billed(status: u16, signed: bool) -> bool {
-    status < 500 && (status != 403 || signed)
 }
 
 /// Reads what `plan` names, and judges it. `other` is a second policy to compare with.
@@ -322,18 +309,12 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
                 loop {
                     let next = logs.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(Log { name, alone, input }) = next else { break };
-                    let (mut whole, mut shared) = (None, None);
-                    if alone {
-                        whole = turn.write().ok();
-                    } else {
-                        shared = turn.read().ok();
-                    }
+                    let _turn = (alone.then(|| turn.write()), (!alone).then(|| turn.read()));
                     match input {
                         Ok(input) => reader.read(&name, input, |record| sorter.take(record)),
                         Err(error) => reader.tally.damage(&name, &error),
                     }
                     sorter.send();
-                    drop((whole.take(), shared.take()));
                 }
                 let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
                 read.0.merge(reader.tally);

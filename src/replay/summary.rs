@@ -1,7 +1,8 @@
 //! What a replay came to, for people and for machines.
 
 use super::run::{Change, Changes, Replayed, Ruled};
-use crate::report::{bytes, grouped, printable};
+use crate::printable::printable;
+use crate::report::{aligned, bytes, grouped};
 use crate::traffic::{Distinct, Hour, Stopped, Taken};
 use crate::verdict::Class;
 use serde_json::{Value, json};
@@ -193,24 +194,12 @@ impl<'r> Summary<'r> {
     }
 }
 
-/// A table with a blank line before it; nothing where there are no rows. The first `words` columns are words, all others
-/// numbers.
+/// A table with a blank line before it; nothing where there are no rows. The first `words` columns are words.
 fn table(out: &mut String, head: &[&str], words: usize, rows: Vec<Vec<String>>) -> std::fmt::Result {
     if rows.is_empty() {
         return Ok(());
     }
-    let head: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    writeln!(out)?;
-    for row in [&head].into_iter().chain(&rows) {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column < words { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
+    let head = head.iter().map(|title| (*title).to_owned()).collect();
+    let rows: Vec<Vec<String>> = [head].into_iter().chain(rows).collect();
+    write!(out, "\n{}", aligned(&rows, words, "  "))
 }

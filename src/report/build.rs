@@ -4,9 +4,7 @@ use super::data::{Basis, CLASSES, Report};
 use super::decide::{Measured, answer};
 use super::evidence::{Days, Evidence, LeftOut, Of, sum};
 use super::people::{effect, tops};
-use super::rows::{
-    Amount, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, Offer, SiteRow, SourceRow, UndecidedRow,
-};
+use super::rows::{Amount, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, SiteRow, SourceRow, UndecidedRow};
 use super::settings::DecisionSettings;
 use crate::cost::{
     Bill, Day, DayUsage, Destination, Location, Month, PriceBook, Usage, alternatives, in_front, project, saving_of,
@@ -95,19 +93,6 @@ impl Period<'_> {
         (*dearest.0 == Class::Ci && saving.cents() > 0).then_some(CiOutside { bytes, saving })
     }
 
-    fn offers(&self) -> Vec<Offer> {
-        let offer = |other: crate::cost::Alternative| Offer {
-            name: other.name,
-            fee: other.fee,
-            total: other.total,
-            saving: other.saving,
-            fits: other.fits,
-            source: other.source,
-            effective: other.effective,
-        };
-        alternatives(&self.bill).into_iter().map(offer).collect()
-    }
-
     fn gateway(&self, location: &Location) -> InFront {
         let redirect = Done::Redirect.word();
         let effect = in_front(self.book, self.month, location, |usage| {
@@ -194,7 +179,7 @@ impl Report {
             effect: effect(&period, book, &month, &raw, settings),
             undecided: of.undecided(),
             ci_outside: of.ci_outside(),
-            offers: of.offers(),
+            offers: alternatives(&of.bill),
             gateway: evidence.location.map(|location| of.gateway(location)),
             month: month_row,
             look_again: last.map(|day| Day(day.0.saturating_add(answer.days_until_next(history.len())))),

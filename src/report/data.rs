@@ -2,9 +2,9 @@
 
 use super::evidence::LeftOut;
 use super::rows::{
-    Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, Offer, SiteRow, SourceRow, Top, UndecidedRow,
+    Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
 };
-use crate::cost::{Day, Money};
+use crate::cost::{Alternative, Day, Money};
 use crate::verdict::Class;
 use serde::Serialize;
 
@@ -140,7 +140,7 @@ pub struct Report {
     /// CI outside the region, where that is the dearest of all.
     pub ci_outside: Option<CiOutside>,
     /// Other ways to deliver the same.
-    pub offers: Vec<Offer>,
+    pub offers: Vec<Alternative>,
     /// What the gateway itself adds, where it is known where it stands.
     pub gateway: Option<InFront>,
     /// The month, where there are two days.

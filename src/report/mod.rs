@@ -29,11 +29,11 @@ pub use evidence::{Evidence, LeftOut, whole_days};
 pub use html::html;
 pub use markdown::markdown;
 pub use rows::{
-    Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, Offer, SiteRow, SourceRow, Top, UndecidedRow,
+    Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
 };
 pub use settings::{ConditionSettings, DecisionSettings, Growth, Monthly, Percent, ThresholdSettings};
 pub use text::text;
-pub use wording::{bytes, grouped, printable};
+pub use wording::{aligned, bytes, counted, grouped};
 
 /// The report for machines: its fields as they stand, `version` 1.
 pub fn json(report: &Report) -> String {

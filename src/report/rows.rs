@@ -102,25 +102,6 @@ pub struct CiOutside {
     pub saving: Money,
 }
 
-/// One other way to deliver the same.
-#[derive(Debug, Clone, Serialize)]
-pub struct Offer {
-    /// What it is.
-    pub name: &'static str,
-    /// What it costs by itself.
-    pub fee: Money,
-    /// What the month costs with it.
-    pub total: Money,
-    /// What it saves; negative where it costs more.
-    pub saving: Money,
-    /// Whether the month fits into it.
-    pub fits: bool,
-    /// Where its prices were read.
-    pub source: String,
-    /// A day on which they held.
-    pub effective: Day,
-}
-
 /// What a gateway in front adds to the bill.
 #[derive(Debug, Clone, Serialize)]
 pub struct InFront {

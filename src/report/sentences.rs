@@ -1,8 +1,9 @@
 //! What a report says in words, once for all formats. Renderers escape whole sentences: names in them are an operator's.
 
 use super::data::{Answer, Measure, Need, Reason, Report};
-use super::rows::{Hurt, Offer};
+use super::rows::Hurt;
 use super::wording::{bytes, counted, date, dates, dollars, grouped, percent};
+use crate::cost::Alternative;
 use crate::cost::Money;
 use crate::verdict::Class;
 
@@ -174,7 +175,7 @@ fn undecided(report: &Report) -> Option<String> {
 }
 
 /// The other way to deliver that saves most.
-fn best(report: &Report) -> Option<&Offer> {
+fn best(report: &Report) -> Option<&Alternative> {
     let fitting = report.offers.iter().filter(|offer| offer.fits && offer.saving.cents() > 0);
     fitting.max_by_key(|offer| offer.saving)
 }

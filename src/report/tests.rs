@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::cost::{Bill, Day, Location, Money, Preset, PriceBook, Usage};
 use crate::document::{Diagnostics, read};
 use crate::network::IpNet;
-use crate::traffic::{Billed, Books, Entry, HOUR, Key, Would};
-use crate::verdict::{Class, Done};
+use crate::traffic::{Books, Entry, HOUR, Key, Would};
+use crate::verdict::Class;
 use proptest::prelude::*;
 
 /// 3 November 2026, a Tuesday.
@@ -14,21 +14,7 @@ const FIRST: u32 = 20_760;
 const GIB: u64 = 1 << 30;
 
 fn key(site: &str, class: Class) -> Key {
-    Key {
-        site: site.into(),
-        source: format!("{site}-bucket").as_str().into(),
-        class,
-        rule: "default".into(),
-        done: Done::Allow,
-        would: None,
-        status: 2,
-        billed: Billed::Get,
-        network: "".into(),
-        region: "".into(),
-        country: None,
-        asn: None,
-        undecided: None,
-    }
+    Key { source: format!("{site}-bucket").as_str().into(), ..crate::traffic::key(site, class) }
 }
 
 fn would(rule: &str, action: &'static str) -> Option<Would> {

@@ -2,8 +2,9 @@
 
 use super::data::Report;
 use super::tables::{Cell, Table, classes, sites};
-use super::wording::printable;
+use super::wording::aligned;
 use super::{sentences, tables};
+use crate::printable::printable;
 
 /// Narrower, and numbers would have to break.
 const NARROWEST: usize = 60;
@@ -52,16 +53,8 @@ fn write(out: &mut String, table: &Table) {
     let text = |cell: &Cell| match cell {
         Cell::Own(text) | Cell::Strange(text) => printable(text),
     };
-    let head = table.head.iter().map(|title| printable(title)).collect::<Vec<_>>();
-    let rows: Vec<Vec<String>> =
-        [head].into_iter().chain(table.rows.iter().map(|row| row.iter().map(text).collect())).collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..table.head.len()).map(|column| width(column).unwrap_or(0)).collect();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column < table.words { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        out.push_str(cells.collect::<Vec<_>>().join(GAP).trim_end());
-        out.push('\n');
-    }
+    let head = table.head.iter().map(|title| printable(title)).collect();
+    let rows = table.rows.iter().map(|row| row.iter().map(text).collect());
+    let rows: Vec<Vec<String>> = [head].into_iter().chain(rows).collect();
+    out.push_str(&aligned(&rows, table.words, GAP));
 }

@@ -1,6 +1,7 @@
 //! How numbers are written, and how text of strangers is made harmless.
 
 use crate::cost::{Day, Money};
+use crate::printable::printable;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -18,7 +19,7 @@ pub fn grouped(number: u64) -> String {
 }
 
 /// `1 day`, `2 days`.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
@@ -83,14 +84,20 @@ pub(super) fn dates(from: Day, to: Day) -> String {
     }
 }
 
-/// Text that shows as it is, whoever sent it: no control characters, nothing that turns its direction or is not seen.
-pub fn printable(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-    };
-    text.chars().flat_map(|c| if hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+/// Rows in columns that are as wide as their widest cell. The first `words` columns are words, all others numbers.
+pub fn aligned(rows: &[Vec<String>], words: usize, gap: &str) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut out = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            if column < words { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        out.push_str(cells.collect::<Vec<_>>().join(gap).trim_end());
+        out.push('\n');
+    }
+    out
 }
 
 /// Text as it stands in HTML, in attributes, too.

@@ -323,7 +323,7 @@ impl Books {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn key(site: &str, class: Class) -> Key {

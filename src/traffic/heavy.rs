@@ -4,9 +4,9 @@
 //! Streams, ICDT 2005): a full table gives the place of its lightest entry to whoever is new, with that entry's weight as
 //! the newcomer's possible error. Whoever has more than total / places is always among them.
 
-use siphasher::sip::SipHasher13;
+use super::hash;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 
 /// How much one of those who took most took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,13 +95,6 @@ impl<K: Hash + Clone> Heavy<K> {
         all.sort_by_key(|(_, taken)| std::cmp::Reverse(taken.weight));
         all
     }
-}
-
-/// Its key is fixed: what is kept in files must be found again.
-fn hash<S: Hash + ?Sized>(seen: &S) -> u64 {
-    let mut hasher = SipHasher13::new();
-    seen.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

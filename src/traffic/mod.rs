@@ -14,3 +14,16 @@ pub use books::{Agent, Billed, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, 
 pub use distinct::{Distinct, prefix_hash};
 pub use heavy::{Heavy, Taken, weight};
 pub use live::{Disguise, Live};
+
+#[cfg(test)]
+pub(crate) use books::tests::key;
+
+use siphasher::sip::SipHasher13;
+use std::hash::{Hash, Hasher};
+
+/// What stands for a value where many are told apart. Its key is fixed: what is kept in files must be found again.
+fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = SipHasher13::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

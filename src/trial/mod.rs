@@ -20,4 +20,4 @@ pub use expected::{ExpectedSettings, Mismatch};
 pub use json::outcome as to_json;
 pub use request::{Addressed, Described, Given};
 pub use run::{Answer, Bench, Charged, Outcome};
-pub use text::{Paint, outcome as to_text, path as path_to_text, printable};
+pub use text::{Paint, outcome as to_text, path as path_to_text};

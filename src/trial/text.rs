@@ -4,6 +4,7 @@ use super::request::Described;
 use super::run::{Answer, Outcome};
 use crate::facts::Truth;
 use crate::policy::{ExplainedClass, Explanation, Fate, Reason};
+use crate::printable::printable;
 use crate::signal::{Signal, Signals};
 use crate::verdict::Class;
 use std::fmt::Write;
@@ -45,14 +46,6 @@ impl Paint {
     pub fn dim(self, text: &str) -> String {
         self.code("2", text)
     }
-}
-
-/// Text that a terminal shows as it is, whoever sent it.
-pub fn printable(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().flat_map(|c| if hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 /// Whether a test holds.

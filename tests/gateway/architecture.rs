@@ -5,7 +5,20 @@ use std::path::{Path, PathBuf};
 
 /// Modules by rank. A new module must take its place here.
 const RANKS: [&[&str]; 7] = [
-    &["clock", "document", "exchange", "facts", "network", "path", "quantity", "referer", "signal", "state", "verdict"],
+    &[
+        "clock",
+        "document",
+        "exchange",
+        "facts",
+        "network",
+        "path",
+        "printable",
+        "quantity",
+        "referer",
+        "signal",
+        "state",
+        "verdict",
+    ],
     &["challenge", "identity", "limit", "origin", "policy"],
     &["cost", "metrics", "report", "traffic"],
     &["proxy"],

@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock::Timestamp;
 use crate::facts::{Fact, HttpVersion, Identity};
-use crate::replay::record::{Operation, Signature, text};
+use crate::replay::record::{Operation, Signature};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use std::borrow::Cow;
@@ -119,7 +119,7 @@ fn lines_of_all_years_are_read_as_far_as_they_go() {
         let record = read(Format::S3, &line);
         assert_eq!((record.host, record.secure), (host, secure), "{tail}");
         assert_eq!((record.signature, record.source_region), (signature, region), "{tail}");
-        assert_eq!((record.status, record.bytes, text(&record.user_agent)), (Some(200), 5, Fact::Present("curl")));
+        assert_eq!((record.status, record.bytes, record.user_agent.as_str()), (Some(200), 5, Fact::Present("curl")));
     }
     let old = format!(
         "{OWNER} mybucket [04/Aug/2006:22:34:02 +0000] 72.21.206.5 Anonymous 3E57427F33A59F07 REST.GET.OBJECT /photos/a.jpg \
@@ -412,7 +412,7 @@ fn cloudfront_lines_are_read_by_their_header() {
     let record = parser.parse("GET\t192.0.2.1\t00:00:00\t2026-11-01\t-\t/a\t000", true).unwrap().unwrap();
     assert_eq!((record.status, record.bytes, &*record.target), (None, 0, "/a"));
     assert_eq!(
-        (record.query(), text(&record.user_agent), record.secure),
+        (record.query(), record.user_agent.as_str(), record.secure),
         (Fact::Unknown, Fact::Unknown, Fact::Unknown)
     );
     assert_eq!(parser.parse("GET\t192.0.2.1\t00:00:00\t2026-11-01\t-\t/a", true), Err("the line is cut off"));
@@ -430,7 +430,7 @@ fn cloudfront_lines_are_read_by_their_header() {
     let agents = [("-", None), ("curl", Some("curl")), ("a%2520b", Some("a b")), ("a%20b%25", Some("a b%"))];
     for (logged, sent) in agents {
         let line = cloudfront_line("/", "-", logged);
-        assert_eq!(text(&read(Format::CloudFront, &line).user_agent).present(), sent, "{logged}");
+        assert_eq!(read(Format::CloudFront, &line).user_agent.as_str().present(), sent, "{logged}");
     }
 }
 
@@ -589,7 +589,7 @@ proptest! {
         );
         let record = read(Format::S3, &line);
         prop_assert_eq!(&record.target, &format!("{sent}?x=1"));
-        prop_assert_eq!((text(&record.referer), text(&record.user_agent)), (Fact::Present(&*referer), Fact::Present(&*agent)));
+        prop_assert_eq!((record.referer.as_str(), record.user_agent.as_str()), (Fact::Present(&*referer), Fact::Present(&*agent)));
         prop_assert_eq!((record.status, record.bytes, record.size), (Some(status), bytes.into(), size.map(u64::from)));
         prop_assert_eq!(record.signature, Fact::Absent);
     }
@@ -610,7 +610,7 @@ proptest! {
         );
         let record = read(Format::Combined, &line);
         prop_assert_eq!(&record.target, &format!("/{path}"));
-        prop_assert_eq!((text(&record.referer), text(&record.user_agent)), (Fact::Present(&*referer), Fact::Present(&*agent)));
+        prop_assert_eq!((record.referer.as_str(), record.user_agent.as_str()), (Fact::Present(&*referer), Fact::Present(&*agent)));
         prop_assert_eq!((record.bytes, record.address), (bytes.into(), Some(address)));
     }
 }

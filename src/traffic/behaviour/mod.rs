@@ -13,6 +13,7 @@ mod agents;
 mod names;
 mod session;
 
+use super::hash;
 use crate::clock::Timestamp;
 use crate::network::IpNet;
 use crate::state::Fetch;
@@ -20,10 +21,8 @@ use agents::Agents;
 use names::Names;
 use percent_encoding::percent_decode_str;
 use session::{Session, Sight};
-use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// Sessions that are remembered: 160 bytes each.
@@ -135,12 +134,6 @@ fn claims_browser(user_agent: &str) -> bool {
     user_agent.starts_with("Mozilla/") || user_agent.starts_with("Opera/")
 }
 
-fn hash(value: impl Hash) -> u64 {
-    let mut hasher = SipHasher13::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Behaviour {
     /// Takes note of a request.
     pub fn note(&mut self, seen: &Fetch<'_>) {
@@ -152,16 +145,16 @@ impl Behaviour {
         let referer = decoded.as_deref();
         let kind = self.names.note(&Fetch { referer, ..*seen });
         let agent = hash(seen.user_agent);
-        let key = hash((seen.prefix, agent));
+        let key = hash(&(seen.prefix, agent));
         if self.sessions.len() >= self.cap && !self.sessions.contains_key(&key) {
             self.make_room(seen.at);
         }
         let sight = Sight {
             at: seen.at,
             kind,
-            page: hash((seen.site, seen.path)),
-            referer: referer.map(|referer| hash((seen.site, referer))),
-            folder: hash((seen.site, folder(seen.path))),
+            page: hash(&(seen.site, seen.path)),
+            referer: referer.map(|referer| hash(&(seen.site, referer))),
+            folder: hash(&(seen.site, folder(seen.path))),
             missing: matches!(seen.status, 403 | 404),
             robots: seen.path == "/robots.txt",
             bytes: seen.bytes,
@@ -181,7 +174,7 @@ impl Behaviour {
         }
         let agent = hash(user_agent);
         let mut evidence = Evidence::default();
-        let session = self.sessions.get(&hash((prefix, agent)));
+        let session = self.sessions.get(&hash(&(prefix, agent)));
         let proven = session.is_some_and(|session| session.weigh(now, &mut evidence));
         let odds = if proven { self.agents.haste(agent) } else { self.agents.odds(agent) };
         evidence.add(Cause::Agent, odds);

@@ -3,9 +3,9 @@
 //! A name is a page once enough different prefixes have fetched something with a Referer that names it. How often it is
 //! fetched without does not matter: scrapers may outnumber people by far, and cannot hide that a page has parts.
 
-use super::hash;
 use crate::state::Fetch;
 use crate::traffic::distinct::prefix_hash;
+use crate::traffic::hash;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
@@ -53,10 +53,10 @@ pub(super) struct Names {
 impl Names {
     /// Learns from a request, and says what its name is known to be.
     pub fn note(&mut self, seen: &Fetch<'_>) -> Kind {
-        let own = hash((seen.site, shape(seen.path)));
+        let own = hash(&(seen.site, shape(seen.path)));
         if let Some(referer) = seen.referer.filter(|referer| seen.is_found() && *referer != seen.path) {
             let prefix = prefix_hash(seen.prefix);
-            if let Some(page) = self.name(hash((seen.site, shape(referer)))) {
+            if let Some(page) = self.name(hash(&(seen.site, shape(referer)))) {
                 page.as_page.by(prefix);
             }
             if let Some(part) = self.name(own) {
