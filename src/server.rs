@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
-use crate::origin::{Addresses, CredentialsCell, Origin, Signer};
+use crate::origin::{CredentialsCell, Origin, Signer, Whereabouts};
 use crate::policy::ToldApart;
 use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
@@ -127,6 +127,7 @@ impl Server {
             page: Page::default(),
             metrics: metrics.clone(),
             books: books.clone(),
+            whereabouts: Whereabouts::new(rand::random()),
             priced,
             clock,
         });
@@ -248,38 +249,28 @@ fn sites(
     background: &CancellationToken,
     first_looks: &mut JoinSet<()>,
 ) -> Vec<Site> {
-    let mut cells: BTreeMap<&str, CredentialsCell> = BTreeMap::new();
+    let mut cells: BTreeMap<String, CredentialsCell> = BTreeMap::new();
+    let mut signer = |named: &str| {
+        if named == "anonymous" {
+            return Signer::Anonymous;
+        }
+        let cell = cells.entry(named.to_owned()).or_insert_with(|| {
+            let source = config.file.credentials.get(named).cloned().unwrap_or(CredentialsSource::Chain);
+            let cell = CredentialsCell::default();
+            let (metrics, stop) = (metrics.clone(), background.clone());
+            first_looks.spawn(credentials::start(named.to_owned(), source, cell.clone(), metrics, stop));
+            cell
+        });
+        Signer::Credentials(cell.clone())
+    };
     let mut sites = Vec::new();
     for (name, settings) in &config.file.sites.value.0 {
         let mut origins = Vec::new();
         for origin in &settings.origins.0 {
             let named = origin.credentials.as_ref().map_or("chain", |name| name.value.as_str());
-            let signer = match named {
-                "anonymous" => Signer::Anonymous,
-                _ => {
-                    if !cells.contains_key(named) {
-                        let source = config.file.credentials.get(named).cloned().unwrap_or(CredentialsSource::Chain);
-                        let cell = CredentialsCell::default();
-                        let (metrics, stop) = (metrics.clone(), background.clone());
-                        first_looks.spawn(credentials::start(named.to_owned(), source, cell.clone(), metrics, stop));
-                        cells.insert(named, cell);
-                    }
-                    Signer::Credentials(cells[named].clone())
-                }
-            };
-            let region = origin.region.clone().or_else(|| origin.url.region().map(str::to_owned));
-            origins.push(Arc::new(Origin {
-                name: origin.name.value.as_str().into(),
-                url: origin.url.clone(),
-                region: region.unwrap_or_else(|| "us-east-1".into()),
-                signer,
-                addresses: Arc::new(Addresses::default()),
-                settings: origin.clone(),
-            }));
-        }
-        for origin in &origins {
-            let (metrics, stop) = (metrics.clone(), background.clone());
-            first_looks.spawn(resolver::start(name.as_str().into(), origin.clone(), metrics, stop));
+            let redirect_signer = origin.redirect_credentials.as_ref().map(|name| signer(&name.value));
+            let signer = signer(named);
+            origins.push(Arc::new(Origin::new(origin.clone(), signer, redirect_signer)));
         }
         let pem = |origin: &Arc<Origin>| origin.settings.ca.as_ref().and_then(|path| config.authorities.get(path));
         sites.push(Site {
@@ -287,8 +278,15 @@ fn sites(
             hosts: settings.host_names().collect(),
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
             authorities: origins.iter().map(|origin| pem(origin).map(|pem| authorities(pem))).collect(),
+            changing: settings.mutable.clone(),
             origins,
         });
+    }
+    for site in &sites {
+        for origin in &site.origins {
+            let (metrics, stop) = (metrics.clone(), background.clone());
+            first_looks.spawn(resolver::start(site.name.clone(), origin.clone(), metrics, stop));
+        }
     }
     sites
 }

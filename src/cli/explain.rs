@@ -11,7 +11,7 @@ use crate::facts::{Fact, HttpVersion, Identity};
 use crate::feeds::{cached, given};
 use crate::identity::Peer;
 use crate::network::{parse, unmapped};
-use crate::origin::{Addresses, Origin, Signer};
+use crate::origin::{Origin, Signer};
 use crate::printable::printable;
 use crate::proxy::{Site, Sites};
 use crate::trial::{Addressed, Bench, Described, Given, to_json, to_text};
@@ -80,22 +80,15 @@ pub(super) fn known_feeds(policy: &LoadedPolicy, directory: Option<&Path>) -> Ve
 /// The sites as the gateway would have them, with origins that are never asked.
 fn sites(config: &Config) -> Sites {
     let site = |(name, settings): &(String, crate::config::SiteSettings)| {
-        let origin = |origin: &crate::origin::OriginSettings| {
-            Arc::new(Origin {
-                name: origin.name.value.as_str().into(),
-                url: origin.url.clone(),
-                region: String::new(),
-                signer: Signer::Anonymous,
-                addresses: Arc::new(Addresses::default()),
-                settings: origin.clone(),
-            })
-        };
+        let origin =
+            |origin: &crate::origin::OriginSettings| Arc::new(Origin::new(origin.clone(), Signer::Anonymous, None));
         Site {
             name: name.as_str().into(),
             hosts: settings.host_names().collect(),
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
             origins: settings.origins.0.iter().map(origin).collect(),
             authorities: Vec::new(),
+            changing: settings.mutable.clone(),
         }
     };
     Sites::new(config.file.sites.value.0.iter().map(site).collect())

@@ -7,7 +7,7 @@ use crate::feeds::FeedsSettings;
 use crate::keeper::KeeperSettings;
 use crate::ledger::LedgerSettings;
 use crate::listener::ListenerSettings;
-use crate::origin::OriginSettings;
+use crate::origin::{Changing, OriginSettings};
 use crate::shared_state::SharedStateSettings;
 use crate::surroundings::GeoIpSettings;
 use crate::verdict::Mode;
@@ -90,6 +90,9 @@ crate::settings! {
         hosts: Vec<Spanned<String>> = Vec::new(),
         /// A path prefix such as `/logs`. Without hosts and prefix the site takes every host.
         prefix: Option<Spanned<String>> = None,
+        /// Globs of the paths whose objects change after they were written, such as `/**/log.chunks`. What origins said
+        /// of them is forgotten sooner. All objects may change where this is absent.
+        mutable: Option<Changing> = None,
         /// Where the objects are: in order, the next one on a miss.
         origins: NonEmpty<OriginSettings>,
     }

@@ -109,13 +109,14 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
     let mut authorities = BTreeMap::new();
     for (_, site) in &file.sites.value.0 {
         for origin in &site.origins.0 {
-            if let Some(name) = &origin.credentials
-                && !matches!(name.value.as_str(), "chain" | "anonymous")
-                && !file.credentials.contains_key(&name.value)
-                && !diagnostics.is_broken(&name.value)
-            {
-                let known = file.credentials.keys().map(String::as_str).chain(["chain", "anonymous"]);
-                diagnostics.error(name.position, unknown_word("credentials", &name.value, known));
+            for name in [&origin.credentials, &origin.redirect_credentials].into_iter().flatten() {
+                if !matches!(name.value.as_str(), "chain" | "anonymous")
+                    && !file.credentials.contains_key(&name.value)
+                    && !diagnostics.is_broken(&name.value)
+                {
+                    let known = file.credentials.keys().map(String::as_str).chain(["chain", "anonymous"]);
+                    diagnostics.error(name.position, unknown_word("credentials", &name.value, known));
+                }
             }
             if let Some(path) = &origin.ca {
                 match read_authorities(&directory.join(path), files) {

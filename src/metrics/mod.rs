@@ -45,6 +45,9 @@ pub struct Metrics {
     pub origin_errors: IntCounterVec,
     pub origin_first_byte_seconds: HistogramVec,
     pub origin_up: IntGaugeVec,
+    pub origin_divergences: IntCounterVec,
+    pub fallback_responses: IntCounterVec,
+    pub fallback_bytes: IntCounterVec,
     pub malformed_requests: IntCounterVec,
     pub untrusted_forwarding: IntCounter,
     pub credentials_refreshes: IntCounterVec,
@@ -210,7 +213,7 @@ impl Metrics {
             )?,
             origin_errors: r.counters(
                 "origin_errors_total",
-                "Requests to origins that failed, by kind (connect, timeout, tls, reset, unresolved, credentials, status, protocol).",
+                "Requests to origins that failed, by kind (connect, timeout, tls, reset, unresolved, credentials, status, protocol, diverged).",
                 &["site", "origin", "kind"],
             )?,
             origin_first_byte_seconds: r.histograms(
@@ -218,6 +221,21 @@ impl Metrics {
                 "Seconds from sending a request to an origin to its response's header.",
                 &["site", "origin"],
                 &FIRST_BYTE_BUCKETS,
+            )?,
+            origin_divergences: r.counters(
+                "origin_divergences_total",
+                "Answers of origins with another object of the same name than another origin had just had, by site and the later origin.",
+                &["site", "origin"],
+            )?,
+            fallback_responses: r.counters(
+                "fallback_responses_total",
+                "Objects from an origin that is not the site's first, by reason: miss (those before it lack it), failure.",
+                &["site", "origin", "reason"],
+            )?,
+            fallback_bytes: r.counters(
+                "fallback_bytes_total",
+                "Bytes of response bodies in fallback_responses_total.",
+                &["site", "origin", "reason"],
             )?,
             origin_up: r.gauges(
                 "origin_up",

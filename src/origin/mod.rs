@@ -3,15 +3,21 @@
 //! Everything here is computed from arguments. What changes while the gateway runs (addresses, credentials) stands in
 //! cells that background tasks write and requests read, so that no request ever waits for DNS or for a token.
 
+mod breaker;
+mod changing;
 mod request;
 mod response;
 mod settings;
 mod sign;
+mod whereabouts;
 
+pub use breaker::Breaker;
+pub use changing::Changing;
 pub use request::{OriginRequest, QueryError, allowed_query, forwarded_headers};
 pub use response::{Outcome, judge, keeps_header};
 pub use settings::{OriginSettings, OriginUrl};
 pub use sign::{SignError, presigned};
+pub use whereabouts::{Belief, Known, Shape, Whereabouts};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_smithy_runtime_api::client::identity::Identity;
@@ -93,4 +99,25 @@ pub struct Origin {
     pub addresses: Arc<Addresses>,
     /// How long things may take.
     pub settings: OriginSettings,
+    /// Who signs the URLs that clients are redirected to, where that is somebody else.
+    pub redirect_signer: Option<Signer>,
+    /// Whether it may be asked.
+    pub breaker: Breaker,
+}
+
+impl Origin {
+    /// The origin that `settings` describe. No address is known yet.
+    pub fn new(settings: OriginSettings, signer: Signer, redirect_signer: Option<Signer>) -> Self {
+        let region = settings.region.clone().or_else(|| settings.url.region().map(str::to_owned));
+        Origin {
+            name: settings.name.value.as_str().into(),
+            url: settings.url.clone(),
+            region: region.unwrap_or_else(|| "us-east-1".into()),
+            signer,
+            addresses: Arc::default(),
+            settings,
+            redirect_signer,
+            breaker: Breaker::default(),
+        }
+    }
 }

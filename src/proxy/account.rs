@@ -54,7 +54,8 @@ impl Front {
             self.gateway.gate.charge(pass, sent, context.reserved);
         }
 
-        if status >= 400 && context.origin_stopwatch.is_some() {
+        let is_about_the_object = context.origin_stopwatch.is_some() || context.reason == Some("missing");
+        if status >= 400 && is_about_the_object {
             self.note_fetch(session.req_header(), status, 0, context);
         }
 
@@ -92,6 +93,11 @@ impl Front {
         let origin = origin.and_then(|site| site.origins.get(context.attempt));
         if let Some(origin) = origin {
             metrics.origin_bytes.with_label_values(&[site, &*origin.name]).inc_by(context.origin_bytes);
+            if let Some(fallback) = context.fallback {
+                let labels = [site, &*origin.name, fallback.word()];
+                metrics.fallback_responses.with_label_values(&labels).inc();
+                metrics.fallback_bytes.with_label_values(&labels).inc_by(sent);
+            }
         }
 
         let request = session.req_header();

@@ -1,16 +1,19 @@
 //! What the gateway remembers of one request while it is being answered.
 
 use super::refusal::Refusal;
+use super::route::Fallback;
 use super::site::Site;
 use super::upstream::Failed;
 use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
 use crate::limit::{Meter, Quota};
+use crate::origin::Known;
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Done, Verdict};
 use http::StatusCode;
 use prometheus::IntGauge;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,8 +110,14 @@ pub struct Context {
     pub reserved: u64,
     /// A cookie to set on the response.
     pub cookie: Option<String>,
-    /// Which of the site's origins is being asked.
+    /// Which of the site's origins is being asked, and which may be asked after it.
     pub attempt: usize,
+    pub route: SmallVec<[usize; 8]>,
+    /// Those that said that they lack the object, and what was known of it before.
+    pub missed: SmallVec<[usize; 8]>,
+    pub known: Known,
+    /// Why the origin that answered is not the site's first.
+    pub fallback: Option<Fallback>,
     /// To how many of its addresses no connection was made.
     pub addresses_tried: usize,
     /// What to answer instead of a body for which a limit or the pass has no bytes left.
@@ -150,6 +159,10 @@ impl Context {
             reserved: 0,
             cookie: None,
             attempt: 0,
+            route: SmallVec::new(),
+            missed: SmallVec::new(),
+            known: Known::default(),
+            fallback: None,
             addresses_tried: 0,
             overdrawn: None,
             failed: None,

@@ -10,6 +10,7 @@ mod entry;
 pub mod intake;
 mod limits;
 mod refusal;
+mod route;
 mod site;
 mod upstream;
 mod verify;
@@ -24,6 +25,7 @@ use crate::exchange::SpendOnce;
 use crate::identity::Peer;
 use crate::limit::Limits;
 use crate::metrics::{Metrics, NO_SITE};
+use crate::origin::Whereabouts;
 use crate::policy::{Policy, ToldApart};
 use crate::state::Memory;
 use crate::traffic::Live;
@@ -58,6 +60,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Who took how much.
     pub books: Arc<Live>,
+    /// Which origins have what.
+    pub whereabouts: Whereabouts,
     /// Networks with prices of their own.
     pub priced: Vec<String>,
     /// The time.
@@ -188,7 +192,10 @@ impl ProxyHttp for Front {
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEP_ALIVE));
         }
-        let decision = self.decide(session, context);
+        let mut decision = self.decide(session, context);
+        if let (decide::Decision::Forward, Some(refusal)) = (&decision, self.plan_route(context)) {
+            decision = decide::Decision::Refuse(Box::new(refusal));
+        }
         if let decide::Decision::Forward = decision {
             delay(context.delay).await;
             context.meter.waited();
@@ -227,11 +234,11 @@ impl ProxyHttp for Front {
 
     async fn upstream_response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.judge_response(response, context)
+        self.judge_response(session.req_header(), response, context)
     }
 
     async fn response_filter(
@@ -277,7 +284,7 @@ impl ProxyHttp for Front {
             return error;
         }
         self.give_up_origin(&error, context);
-        error.set_retry(context.try_next_origin());
+        error.set_retry(self.next_origin(context));
         error
     }
 
@@ -292,12 +299,15 @@ impl ProxyHttp for Front {
         if has_answered(session) {
             // A retry now would splice two objects into one body.
             error.set_retry(false);
+            if *error.esource() == ErrorSource::Upstream {
+                self.learn_break(&error, context);
+            }
             return error;
         }
         error.retry.decide_reuse(client_reused);
         if *error.esource() == ErrorSource::Upstream && !upstream::is_decided(&error) && !error.retry() {
             self.give_up_origin(&error, context);
-            error.set_retry(context.try_next_origin());
+            error.set_retry(self.next_origin(context));
         }
         error
     }

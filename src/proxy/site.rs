@@ -1,6 +1,6 @@
 //! Sites: what a request addresses.
 
-use crate::origin::Origin;
+use crate::origin::{Changing, Origin};
 use crate::path::CanonicalPath;
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::{WrappedX509, parse_x509};
@@ -19,6 +19,8 @@ pub struct Site {
     pub prefix: Option<String>,
     /// Where the objects are: the next one is tried on a miss.
     pub origins: Vec<Arc<Origin>>,
+    /// Which of its objects change; all may where nothing is said.
+    pub changing: Option<Changing>,
     /// For each origin, the certificates that it is trusted by instead of the system's.
     pub authorities: Vec<Option<Arc<CaType>>>,
 }
@@ -97,6 +99,7 @@ mod tests {
             prefix: prefix.map(str::to_owned),
             origins: Vec::new(),
             authorities: Vec::new(),
+            changing: None,
         }
     }
 

@@ -25,7 +25,7 @@ const NO_OBJECT: ErrorType = ErrorType::new("NoObject");
 const OVERDRAWN: ErrorType = ErrorType::new("Overdrawn");
 
 /// An origin failed, in a way that the client should hear of if no other has the object.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Failed {
     /// It said 503.
     busy: bool,
@@ -43,14 +43,6 @@ fn decided(kind: ErrorType, retry: bool) -> Box<Error> {
 impl Context {
     fn origin(&self) -> Option<&Arc<Origin>> {
         self.site.as_ref()?.origins.get(self.attempt)
-    }
-
-    /// Moves on to the next origin, if there is one.
-    pub(super) fn try_next_origin(&mut self) -> bool {
-        let more = self.site.as_ref().is_some_and(|site| self.attempt + 1 < site.origins.len());
-        self.attempt += usize::from(more);
-        self.addresses_tried = 0;
-        more
     }
 
     /// Whether a connection to another address of the same origin may be tried.
@@ -71,7 +63,7 @@ impl Front {
             let Some(address) = origin.addresses.next() else {
                 let error = decided(UNRESOLVED, false);
                 self.give_up_origin(&error, context);
-                if context.try_next_origin() {
+                if self.next_origin(context) {
                     continue;
                 }
                 return Err(error);
@@ -103,7 +95,7 @@ impl Front {
         if let Err(error) = ours.sign(origin, request.method.as_str(), self.gateway.clock.now()) {
             self.warn_of_origin(&origin.name, &error, "a request was not signed", context);
             self.give_up_origin(&decided(UNSIGNED, false), context);
-            return Err(decided(UNSIGNED, context.try_next_origin()));
+            return Err(decided(UNSIGNED, self.next_origin(context)));
         }
         let theirs: Vec<HeaderName> = request.headers.keys().cloned().collect();
         for name in theirs {
@@ -119,7 +111,12 @@ impl Front {
     }
 
     /// Counts the answer; a miss or a failure of an origin that has a successor goes to that.
-    pub(super) fn judge_response(&self, response: &ResponseHeader, context: &mut Context) -> Result<()> {
+    pub(super) fn judge_response(
+        &self,
+        request: &RequestHeader,
+        response: &ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
         if response.status.is_informational() {
             return Ok(());
         }
@@ -132,17 +129,30 @@ impl Front {
             metrics.origin_first_byte_seconds.with_label_values(&[&*site.name, &*origin.name]).observe(seconds);
         }
         let outcome = judge(response.status);
-        if outcome == Outcome::Object {
-            return Ok(());
+        let fails = |kind| metrics.origin_errors.with_label_values(&[&*site.name, &*origin.name, kind]).inc();
+        match outcome {
+            Outcome::Object => {
+                origin.breaker.succeeded();
+                if self.learn(&request.headers, response, context) {
+                    return Ok(());
+                }
+                fails("diverged");
+                context.failed.get_or_insert(Failed::default());
+            }
+            Outcome::Miss => {
+                origin.breaker.succeeded();
+                self.learn_missing(response.status, context);
+            }
+            Outcome::Failure => {
+                origin.breaker.failed(self.gateway.clock.now());
+                fails("status");
+                self.warn_of_origin(&origin.name, &class, "an origin answered with an unexpected status", context);
+                context
+                    .failed
+                    .get_or_insert(Failed { busy: response.status == StatusCode::SERVICE_UNAVAILABLE, timeout: false });
+            }
         }
-        if outcome == Outcome::Failure {
-            metrics.origin_errors.with_label_values(&[&*site.name, &*origin.name, "status"]).inc();
-            self.warn_of_origin(&origin.name, &class, "an origin answered with an unexpected status", context);
-            context
-                .failed
-                .get_or_insert(Failed { busy: response.status == StatusCode::SERVICE_UNAVAILABLE, timeout: false });
-        }
-        if context.try_next_origin() {
+        if self.next_origin(context) {
             return Err(decided(NEXT, true));
         }
         context.miss = Some(response.status).filter(|_| outcome == Outcome::Miss);
@@ -200,11 +210,17 @@ impl Front {
     /// Counts the failure of an origin that will not be tried again. What a retry mends is no failure: an idle connection
     /// that the origin closed, one address of several.
     pub(super) fn give_up_origin(&self, error: &Error, context: &mut Context) {
-        let (Some(site), Some(origin)) = (context.site.clone(), context.origin().cloned()) else { return };
-        let kind = error_kind(error);
-        self.gateway.metrics.origin_errors.with_label_values(&[&*site.name, &*origin.name, kind]).inc();
+        self.count_failure(error, context);
+        context.failed.get_or_insert(Failed { busy: false, timeout: error_kind(error) == "timeout" });
+    }
+
+    /// Counts the failure of the origin that is being asked.
+    pub(super) fn count_failure(&self, error: &Error, context: &Context) {
+        let (Some(site), Some(origin)) = (&context.site, context.origin()) else { return };
+        let labels = [&*site.name, &*origin.name, error_kind(error)];
+        self.gateway.metrics.origin_errors.with_label_values(&labels).inc();
+        origin.breaker.failed(self.gateway.clock.now());
         self.warn_of_origin(&origin.name, error, "an origin failed", context);
-        context.failed.get_or_insert(Failed { busy: false, timeout: kind == "timeout" });
     }
 
     /// Says what is wrong with an origin, now and then: the access log has a line for every request.

@@ -241,7 +241,8 @@ impl Bench<'_> {
             })?,
             Addressed::Site(name) => {
                 let (name, hosts) = (name.as_str().into(), vec![host]);
-                let site = Site { name, hosts, prefix: None, origins: Vec::new(), authorities: Vec::new() };
+                let site =
+                    Site { name, hosts, prefix: None, origins: Vec::new(), authorities: Vec::new(), changing: None };
                 (Arc::new(site), path)
             }
         };

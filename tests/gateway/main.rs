@@ -22,6 +22,7 @@ mod limits_bound_one_client;
 mod logs_are_read_from_buckets;
 mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;
+mod ordered_origins_are_asked_for_what_they_have;
 mod origins_fail_over_and_fail_honestly;
 mod paths_have_one_reading;
 mod policies_act_as_they_say;

@@ -11,7 +11,7 @@ pub use fetch::{Object, Objects};
 pub use list::LogObject;
 
 use crate::clock::Timestamp;
-use crate::origin::{Addresses, Origin, OriginRequest, OriginSettings, OriginUrl, Signer};
+use crate::origin::{Origin, OriginRequest, OriginSettings, OriginUrl, Signer};
 use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderValue, RANGE};
 use http::{Response, StatusCode};
@@ -208,21 +208,15 @@ fn origin_in(address: &Address, access: &Access, region: &str) -> Result<Origin,
         name: crate::document::Spanned { position: crate::document::Position::default(), value: "logs".into() },
         url: url.clone(),
         credentials: None,
-        region: None,
+        redirect_credentials: None,
+        region: Some(region.to_owned()),
         ca: None,
         connect_timeout: PATIENCE,
         read_timeout: PATIENCE,
         write_timeout: PATIENCE,
         idle_timeout: PATIENCE,
     };
-    Ok(Origin {
-        name: "logs".into(),
-        url,
-        region: region.to_owned(),
-        signer: access.signer.clone(),
-        addresses: Arc::new(Addresses::default()),
-        settings,
-    })
+    Ok(Origin::new(settings, access.signer.clone(), None))
 }
 
 #[cfg(test)]

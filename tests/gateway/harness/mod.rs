@@ -6,6 +6,7 @@ pub mod judged;
 pub mod mmdb;
 pub mod passes;
 pub mod program;
+pub mod scripted;
 pub mod serving;
 pub mod valkey;
 
@@ -20,7 +21,7 @@ use windscreen::config::load;
 use windscreen::demo::samples::{Attributes, put};
 use windscreen::demo::store::Store;
 use windscreen::document::Diagnostics;
-use windscreen::origin::{Addresses, CredentialsCell, Origin, OriginRequest, OriginSettings, OriginUrl, Signer};
+use windscreen::origin::{CredentialsCell, Origin, OriginRequest, OriginSettings, Signer};
 use windscreen::path::CanonicalPath;
 use windscreen::server::{Server, SystemClock};
 
@@ -252,18 +253,10 @@ fn signed_request(store: SocketAddr, bucket: &str, method: &str, path: &str) -> 
     let cell = CredentialsCell::default();
     let credentials = aws_credential_types::Credentials::new(ACCESS, SECRET, None, None, "test");
     cell.store(Some(Arc::new(credentials.into())));
-    let url = OriginUrl::parse(&format!("http://{store}/{bucket}")).unwrap();
     let mut diagnostics = Diagnostics::default();
     let settings: OriginSettings =
         windscreen::document::read(&format!("{{name: x, url: 'http://{store}/{bucket}'}}"), &mut diagnostics).unwrap();
-    let origin = Origin {
-        name: "x".into(),
-        url,
-        region: "us-east-1".into(),
-        signer: Signer::Credentials(cell),
-        addresses: Arc::new(Addresses::default()),
-        settings,
-    };
+    let origin = Origin::new(settings, Signer::Credentials(cell), None);
     let path = CanonicalPath::parse(path).unwrap();
     let mut request = OriginRequest::new(&origin, &path, "", http::HeaderMap::new());
     request.sign(&origin, method, Timestamp::from(SystemTime::now())).unwrap();
