@@ -46,6 +46,7 @@ pub struct Metrics {
     pub origin_first_byte_seconds: HistogramVec,
     pub origin_up: IntGaugeVec,
     pub origin_divergences: IntCounterVec,
+    pub redirected_bytes: IntCounterVec,
     pub fallback_responses: IntCounterVec,
     pub fallback_bytes: IntCounterVec,
     pub malformed_requests: IntCounterVec,
@@ -226,6 +227,11 @@ impl Metrics {
                 "origin_divergences_total",
                 "Answers of origins with another object of the same name than another origin had just had, by site and the later origin.",
                 &["site", "origin"],
+            )?,
+            redirected_bytes: r.counters(
+                "redirected_bytes_total",
+                "Bytes that clients were sent to fetch from an origin themselves, by site and class; an estimate, as if all came to the end.",
+                &["site", "class"],
             )?,
             fallback_responses: r.counters(
                 "fallback_responses_total",

@@ -48,7 +48,8 @@ impl OriginRequest {
     }
 }
 
-/// A URL of the object at `path`, which anybody may use with `method` for so long: signed, unless the origin is public.
+/// A URL of the object at `path`, which anybody may use with `method` for so long: signed by the origin's
+/// `redirect_signer`, or else by its own, unless that is nobody.
 ///
 /// # Errors
 /// When the origin has no credentials yet.
@@ -62,7 +63,8 @@ pub fn presigned(
     let request = OriginRequest::new(origin, path, "", HeaderMap::new());
     let host = request.headers.get(HOST).and_then(|value| value.to_str().ok()).ok_or(SignError::Failed)?;
     let uri = format!("{}://{host}{}", scheme(origin), request.target);
-    let Signer::Credentials(cell) = &origin.signer else { return Ok(uri) };
+    let signer = origin.redirect_signer.as_ref().unwrap_or(&origin.signer);
+    let Signer::Credentials(cell) = signer else { return Ok(uri) };
     let mut settings = settings();
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(life);

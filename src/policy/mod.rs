@@ -35,7 +35,7 @@ pub use rule::{Effect, Rule, RuleSettings};
 pub use schema::{classes, rules};
 pub use user_agents::UserAgentListSettings;
 
-use crate::facts::{Facts, Identity, Truth};
+use crate::facts::{Client, Facts, Identity, Truth};
 use crate::signal::Signals;
 use crate::state::State;
 use crate::verdict::{Action, Charge, Class, HeldBack, Mode, Step, Verdict};
@@ -201,7 +201,7 @@ impl Policy {
     /// does not hold them back: without them its other verdicts would not be those of the same policy under `enforce`.
     pub fn decide(&self, facts: &Facts<'_>, state: &dyn State) -> Verdict {
         let verdict = self.run(facts, state, &mut Blind);
-        self.with_debt(verdict, facts, state)
+        self.settled(verdict, facts, state)
     }
 
     /// Decides one request and tells how.
@@ -209,7 +209,26 @@ impl Policy {
         let mut explainer = Explainer::default();
         let verdict = self.run(facts, state, &mut explainer);
         let Explainer { classes, signals, rules } = explainer;
-        Explanation { classes, signals, rules, verdict: self.with_debt(verdict, facts, state) }
+        Explanation { classes, signals, rules, verdict: self.settled(verdict, facts, state) }
+    }
+
+    /// The verdict with what only the whole of it tells.
+    fn settled(&self, verdict: Verdict, facts: &Facts<'_>, state: &dyn State) -> Verdict {
+        let mut verdict = self.with_debt(verdict, facts, state);
+        if verdict.action == Action::Redirect && !self.may_redirect(facts, state) {
+            verdict.action = Action::Allow;
+        }
+        verdict
+    }
+
+    /// Whether the URL of a redirect may be given away. It is good for whoever has it, so not where a stranger would be denied what the
+    /// client may have. A client that signs would send its signature to the origin. The answer to a HEAD has no bytes to save, and
+    /// Python's urllib makes a GET of a redirected one, for which the URL is not signed (before 3.13).
+    fn may_redirect(&self, facts: &Facts<'_>, state: &dyn State) -> bool {
+        let signs = matches!(facts.identity, Identity::Signature | Identity::Token);
+        let client = Client { trusted: false, ..facts.client };
+        let stranger = Facts { client, identity: Identity::None, pass: None, ..*facts };
+        facts.method == "GET" && !signs && !matches!(self.run(&stranger, state, &mut Blind).action, Action::Deny { .. })
     }
 
     /// The verdict, which also draws on the pass where the client would have got less without it: whatever asks for the

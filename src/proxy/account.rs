@@ -51,7 +51,7 @@ impl Front {
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
         let elapsed = context.stopwatch.elapsed();
         if let Some(pass) = &context.pass {
-            self.gateway.gate.charge(pass, sent, context.reserved);
+            self.gateway.gate.charge(pass, context.redirected.unwrap_or(sent), context.reserved);
         }
 
         let is_about_the_object = context.origin_stopwatch.is_some() || context.reason == Some("missing");
@@ -72,6 +72,9 @@ impl Front {
         let code = if status == 0 { "none".into() } else { status.to_string() };
         metrics.responses.with_label_values(&[site, &code]).inc();
         metrics.request_seconds.with_label_values(&[site]).observe(elapsed.as_secs_f64());
+        if let Some(bytes) = context.redirected {
+            metrics.redirected_bytes.with_label_values(&[site, class]).inc_by(bytes);
+        }
         if let Some(first) = context.first_byte {
             metrics.first_byte_seconds.with_label_values(&[site]).observe(first.as_secs_f64());
         }
@@ -142,6 +145,8 @@ impl Front {
             held_seconds = Some(context.held.as_secs_f64()).filter(|seconds| *seconds > 0.0),
             origin = origin.map(|origin| &*origin.name),
             origin_bytes = context.origin_bytes,
+            fallback = context.fallback.map(|fallback| fallback.word()),
+            redirected_bytes = context.redirected,
             error = error.map(|error| error.etype().as_str()),
             seconds = elapsed.as_secs_f64(),
             first_byte_seconds = context.first_byte.map(|first| first.as_secs_f64()),

@@ -126,6 +126,9 @@ pub struct Context {
     pub failed: Option<Failed>,
     /// The status of the last origin, when it did not have the object.
     pub miss: Option<StatusCode>,
+    /// Whether the client is sent to the origin instead of getting the object here, and for how many bytes it was.
+    pub redirecting: bool,
+    pub redirected: Option<u64>,
     pub origin_stopwatch: Option<Stopwatch>,
     pub origin_bytes: u64,
     pub first_byte: Option<Duration>,
@@ -167,6 +170,8 @@ impl Context {
             overdrawn: None,
             failed: None,
             miss: None,
+            redirecting: false,
+            redirected: None,
             origin_stopwatch: None,
             origin_bytes: 0,
             first_byte: None,

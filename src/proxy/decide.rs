@@ -2,25 +2,22 @@
 
 use super::context::{Caller, Context};
 use super::intake::{self, Intake, RequestLine};
-use super::refusal::{Refusal, Reply, ask, lead};
+use super::refusal::{Refusal, Reply, ask};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling};
 use crate::challenge::{Pass, PassError, VERIFY_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Claim, claim, client, dialect};
-use crate::origin::{allowed_query, presigned};
+use crate::origin::allowed_query;
 use crate::verdict::{Action, Dialect, Done, Verdict};
 use http::Method;
 use http::header::HeaderMap;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
-use std::time::Duration;
 
 /// Paths of the gateway's own pages begin so.
 pub const OWN: &str = "/.windscreen/";
-/// How long the URL of a redirect is good for: long enough to follow it, too short to pass it around.
-const REDIRECT_LIFE: Duration = Duration::from_secs(60);
 /// What may be asked of a site.
 pub const ALLOWED_METHODS: &str = "GET, HEAD";
 
@@ -193,7 +190,7 @@ impl Front {
         pass: Option<&Pass>,
         context: &mut Context,
     ) -> Option<Decision> {
-        let Asked { site, caller, method, .. } = *asked;
+        let Asked { site, caller, .. } = *asked;
         if let Some(refusal) = self.over_limit(verdict, asked, pass, context) {
             return Some(refuse(refusal));
         }
@@ -229,10 +226,7 @@ impl Front {
                     context.meter.undo();
                     return None;
                 }
-                if verdict.action == Action::Redirect {
-                    context.done = Done::Redirect;
-                    return Some(self.redirect(method, site, context));
-                }
+                context.redirecting = verdict.action == Action::Redirect;
                 context.done = Done::Allow;
                 Some(Decision::Forward)
             }
@@ -291,25 +285,6 @@ impl Front {
         gateway.metrics.challenges_issued.with_label_values(&[&*site.name, tier]).inc();
         let challenge = gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
         match ask(&gateway.page, &challenge, difficulty, &site.name, &context.request_id) {
-            Ok(reply) => Decision::Reply(Box::new(reply)),
-            Err(_) => refuse(Refusal::internal()),
-        }
-    }
-
-    /// Sends the client to the site's first origin, by a URL that is good for a minute.
-    fn redirect(&self, method: &str, site: &Site, context: &mut Context) -> Decision {
-        let (Some(origin), Some(path)) = (site.origins.first(), &context.path) else {
-            return refuse(Refusal::internal());
-        };
-        let location = match presigned(origin, method, path, REDIRECT_LIFE, context.now) {
-            Ok(location) => location,
-            Err(error) => {
-                tracing::warn!(origin = &*origin.name, %error, "a redirect could not be signed");
-                context.reason = Some("credentials");
-                return refuse(Refusal::origin_failed(false));
-            }
-        };
-        match lead(&location, &context.request_id) {
             Ok(reply) => Decision::Reply(Box::new(reply)),
             Err(_) => refuse(Refusal::internal()),
         }

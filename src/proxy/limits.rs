@@ -7,7 +7,7 @@ use super::site::Site;
 use super::{Front, Ruling};
 use crate::challenge::Pass;
 use crate::facts::{Client, Identity};
-use crate::limit::{Admission, Exceeded, LONGEST_DELAY, Limits, Manner, Meter, Subject};
+use crate::limit::{Admission, Currency, Exceeded, LONGEST_DELAY, Limits, Manner, Meter, Subject};
 use crate::verdict::{Dialect, Done, LimitId, Verdict};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -74,14 +74,29 @@ impl Front {
         }
     }
 
-    /// Reserves the bytes of a body that is about to be sent. Says what to answer instead where a limit refuses it.
-    pub(super) fn reserve(&self, bytes: u64, context: &mut Context) -> Option<Refusal> {
-        let exceeded = context.meter.reserve(bytes).err()?;
-        let (site, verdict) = (context.site.clone()?, context.verdict.as_ref()?);
-        let rule = verdict.charges.get(exceeded.charge).map_or(&verdict.rule, |charge| &charge.rule).clone();
-        let refusal = Refusal::over_limit(context.dialect(), exceeded.currency, exceeded.retry_after);
-        self.note_refusal(exceeded, rule, &site.name, context);
-        Some(refusal)
+    /// Reserves the bytes of a body that is about to be sent, of limits and of the pass: what many transfers at once take must
+    /// not be known only afterwards.
+    ///
+    /// # Errors
+    /// What to answer instead, where a limit or the pass has not so many left.
+    pub(super) fn reserve(&self, bytes: u64, context: &mut Context) -> Result<(), Refusal> {
+        if let Err(exceeded) = context.meter.reserve(bytes) {
+            let rule = context.verdict.as_ref().map(|verdict| {
+                verdict.charges.get(exceeded.charge).map_or(&verdict.rule, |charge| &charge.rule).clone()
+            });
+            let refusal = Refusal::over_limit(context.dialect(), exceeded.currency, exceeded.retry_after);
+            if let (Some(site), Some(rule)) = (context.site.clone(), rule) {
+                self.note_refusal(exceeded, rule, &site.name, context);
+            }
+            return Err(refusal);
+        }
+        if let Some(pass) = &context.pass {
+            if !self.gateway.gate.reserve(pass, bytes) {
+                return Err(Refusal::over_limit(context.dialect(), Currency::Bytes, Duration::from_secs(1)));
+            }
+            context.reserved = bytes;
+        }
+        Ok(())
     }
 
     /// Books that a limit refused the request, which `rule` had charged to it.

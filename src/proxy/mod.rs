@@ -9,6 +9,7 @@ mod decide;
 mod entry;
 pub mod intake;
 mod limits;
+mod redirect;
 mod refusal;
 mod route;
 mod site;
@@ -195,6 +196,13 @@ impl ProxyHttp for Front {
         let mut decision = self.decide(session, context);
         if let (decide::Decision::Forward, Some(refusal)) = (&decision, self.plan_route(context)) {
             decision = decide::Decision::Refuse(Box::new(refusal));
+        }
+        if let (decide::Decision::Forward, true) = (&decision, context.redirecting) {
+            decision = match self.lead_at_once(&session.req_header().headers, context) {
+                Some(Ok(reply)) => decide::Decision::Reply(Box::new(reply)),
+                Some(Err(refusal)) => decide::Decision::Refuse(Box::new(refusal)),
+                None => decision,
+            };
         }
         if let decide::Decision::Forward = decision {
             delay(context.delay).await;

@@ -3,7 +3,6 @@
 use super::context::{Context, Stopwatch};
 use super::refusal::Refusal;
 use super::{Front, add_quota};
-use crate::limit::Currency;
 use crate::origin::{Origin, OriginRequest, Outcome, forwarded_headers, judge, keeps_header};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
@@ -11,7 +10,6 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The origin has no address yet.
 const UNRESOLVED: ErrorType = ErrorType::new("Unresolved");
@@ -41,7 +39,8 @@ fn decided(kind: ErrorType, retry: bool) -> Box<Error> {
 }
 
 impl Context {
-    fn origin(&self) -> Option<&Arc<Origin>> {
+    /// The origin that is being asked.
+    pub(super) fn origin(&self) -> Option<&Arc<Origin>> {
         self.site.as_ref()?.origins.get(self.attempt)
     }
 
@@ -91,6 +90,9 @@ impl Front {
     ) -> Result<()> {
         let origin = context.origin().ok_or_else(internal)?;
         let path = context.path.as_ref().ok_or_else(internal)?;
+        if context.redirecting {
+            request.set_method(Method::HEAD);
+        }
         let mut ours = OriginRequest::new(origin, path, &context.query, forwarded_headers(client));
         if let Err(error) = ours.sign(origin, request.method.as_str(), self.gateway.clock.now()) {
             self.warn_of_origin(&origin.name, &error, "a request was not signed", context);
@@ -170,6 +172,15 @@ impl Front {
         if response.status.is_informational() {
             return Ok(());
         }
+        if context.redirecting && response.status.is_success() {
+            match self.lead_by(response, context) {
+                Ok(reply) => *response = *reply.header,
+                Err(refusal) => {
+                    context.overdrawn = Some(refusal);
+                    return Err(decided(OVERDRAWN, false));
+                }
+            }
+        }
         let hidden: Vec<HeaderName> = response.headers.keys().filter(|name| !keeps_header(name)).cloned().collect();
         for name in hidden {
             response.remove_header(&name);
@@ -189,19 +200,15 @@ impl Front {
         let length = response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let has_body = request.method != Method::HEAD && response.status != StatusCode::NOT_MODIFIED;
         let bytes = length.and_then(|length| length.parse().ok()).filter(|_| has_body).unwrap_or(0);
-        context.overdrawn = self.reserve(bytes, context);
-        if context.overdrawn.is_some() {
+        // The bytes of a redirect have been charged.
+        if context.redirected.is_none()
+            && let Err(refusal) = self.reserve(bytes, context)
+        {
+            context.overdrawn = Some(refusal);
             return Err(decided(OVERDRAWN, false));
         }
-        if let Some(pass) = &context.pass {
-            if !self.gateway.gate.reserve(pass, bytes) {
-                let refusal = Refusal::over_limit(context.dialect(), Currency::Bytes, Duration::from_secs(1));
-                context.overdrawn = Some(refusal);
-                return Err(decided(OVERDRAWN, false));
-            }
-            context.reserved = bytes;
-        }
         // At the header, not at the end: a browser asks for the parts of a page while the page still comes.
+        let bytes = context.redirected.unwrap_or(bytes);
         self.note_fetch(request, response.status.as_u16(), bytes, context);
         context.first_byte = Some(context.stopwatch.elapsed());
         Ok(())

@@ -14,36 +14,6 @@ async fn world(policy: &str) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_leads_to_the_object_itself_for_a_minute() {
-    let world = world(
-        "rules:\n  - {name: private, match: {path: {prefix: /rhel}}, action: deny, mode: enforce}\n\
-         \x20 - {name: near, match: {site: images}, action: redirect}\ndefault: {action: allow}\n",
-    )
-    .await;
-    world.put("images", "near image", b"the image");
-    world.put("images", "rhel-9", b"private");
-    for method in ["GET", "HEAD"] {
-        let answer = world.client(STRANGER).curl().send(method, "/images/near%20image").await;
-        assert_eq!((answer.status, answer.header("cache-control")), (307, Some("no-store")));
-        let location = answer.header("location").unwrap().to_owned();
-        let store = format!("http://{}", world.first.address);
-        let target = location.strip_prefix(&store).unwrap_or_else(|| panic!("{location}"));
-        assert!(target.starts_with("/images/near%20image?") && target.contains("X-Amz-Expires=60"), "{target}");
-        let direct = Client::new(world.first.address).curl();
-        let object = direct.send(method, target).await;
-        assert_eq!((object.status, object.header("content-length")), (200, Some("9")), "{}", object.text());
-        let other = direct.send(method, &target.replace("near%20image", "rhel-9")).await;
-        assert_eq!(other.status, 403, "the signature is for one object");
-    }
-    assert_eq!(world.client(STRANGER).curl().get("/images/rhel-9").await.status, 403);
-    assert_eq!(world.client(STRANGER).curl().get("/images/").await.status, 403, "a bucket is not listed");
-    eventually("they are counted", async || {
-        sum_in(&world.metrics().await, "windscreen_requests_total", &["action=\"redirect\""]) == 2.0
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn weights_add_up_and_thresholds_judge_them() {
     let world = world(
         "rules:\n  - {name: one, match: {header: {x-one: true}}, action: weigh, weight: 5}\n\

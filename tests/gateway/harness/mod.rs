@@ -47,6 +47,7 @@ pub struct Setup {
     origins: Vec<String>,
     pass_keys: bool,
     more: String,
+    more_credentials: String,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -62,6 +63,7 @@ impl Setup {
             origins: Vec::new(),
             pass_keys: false,
             more: String::new(),
+            more_credentials: String::new(),
             files: Vec::new(),
         }
     }
@@ -108,6 +110,12 @@ impl Setup {
     /// Adds sections to the gateway file.
     pub fn more(mut self, text: &str) -> Self {
         self.more = text.to_owned();
+        self
+    }
+
+    /// Adds an entry to `credentials`; `{directory}` stands for where files are.
+    pub fn more_credentials(mut self, text: &str) -> Self {
+        self.more_credentials = text.to_owned();
         self
     }
 
@@ -163,8 +171,9 @@ impl Setup {
         let key = directory.path().join("s3-key");
         let gateway = format!(
             "version: 1\nlisteners:\n  - {{address: '127.0.0.1:0', trusted_proxies: [127.0.0.1]}}\n\
-             admin: {{address: '127.0.0.1:0'}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\nsites:\n{sites}",
+             admin: {{address: '127.0.0.1:0'}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\n  {}\nsites:\n{sites}",
             key.display(),
+            self.more_credentials.replace("{directory}", directory.path().to_str().unwrap()),
             more = self.more,
         );
         write("gateway.yaml", &gateway);

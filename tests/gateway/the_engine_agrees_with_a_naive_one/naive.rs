@@ -308,6 +308,15 @@ pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
         let charged = without.charges.iter().any(|charge| charge.enforced && !verdict.charges.contains(charge));
         verdict.draws_on_pass = verdict.action != without.action || decided || slower || charged;
     }
+    if verdict.action == verdict::Action::Redirect {
+        let client = windscreen::facts::Client { trusted: false, ..request.client };
+        let stranger = Request { client, identity: Identity::None, pass: None, ..request.clone() };
+        let private = matches!(evaluate(policy, &stranger).0.action, verdict::Action::Deny { .. });
+        let signs = [Identity::Signature, Identity::Token].contains(&request.identity);
+        if private || signs || request.method != "GET" {
+            verdict.action = verdict::Action::Allow;
+        }
+    }
     (verdict, held)
 }
 
