@@ -4,7 +4,7 @@
 
 use crate::admin::Admin;
 use crate::challenge::{Gate, Page, SigningKeys};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Throttle, Timestamp};
 use crate::config::{Config, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
 use crate::exchange::{Change, CounterId, Replicated, Total};
@@ -279,6 +279,7 @@ fn sites(
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
             authorities: origins.iter().map(|origin| pem(origin).map(|pem| authorities(pem))).collect(),
             changing: settings.mutable.clone(),
+            compare: settings.compare.map(Throttle::new),
             origins,
         });
     }

@@ -89,6 +89,7 @@ fn sites(config: &Config) -> Sites {
             origins: settings.origins.0.iter().map(origin).collect(),
             authorities: Vec::new(),
             changing: settings.mutable.clone(),
+            compare: None,
         }
     };
     Sites::new(config.file.sites.value.0.iter().map(site).collect())

@@ -6,6 +6,7 @@ mod explain;
 mod import;
 mod logging;
 mod logs;
+mod origins;
 mod replay;
 mod report;
 mod schema;
@@ -24,6 +25,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use std::time::SystemTime;
 
 /// The answer is no: a check failed.
@@ -64,6 +66,9 @@ enum Command {
     Report(ReportArguments),
     /// Judge past logs by a policy as if it had been enforced: what it would have stopped, and whom it would have hit.
     Replay(ReplayArguments),
+    /// Say whether the second store of each site can be switched off, from what the ledger knows. Exit status 0, or 1 where
+    /// one is still needed or not enough is known.
+    Origins(OriginsArguments),
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -275,6 +280,22 @@ struct ReportArguments {
     paths: Vec<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct OriginsArguments {
+    /// The gateway file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// For how long nobody must have needed an origin before it may go.
+    #[arg(long, value_name = "TIME", default_value = "14d", value_parser = span)]
+    quiet: Duration,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// The ledgers of all gateways, in place of that of the gateway file.
+    #[arg(value_name = "LEDGER")]
+    ledgers: Vec<PathBuf>,
+}
+
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
@@ -315,6 +336,7 @@ pub fn run() -> ExitCode {
         Command::Test(arguments) => test::test(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Origins(arguments) => origins::origins(&arguments),
         Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Schema { of } => schema::schema(of),
         Command::Keygen => {
@@ -349,6 +371,11 @@ fn strikes(text: &str) -> Result<f64, String> {
 fn probability(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
     number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+/// A span of time.
+fn span(text: &str) -> Result<Duration, String> {
+    crate::quantity::duration(text).ok_or_else(|| format!("expected a span of time such as 14d, not `{text}`"))
 }
 
 /// A moment, or how long ago it was.

@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 crate::settings! {
     /// The whole file.
@@ -93,6 +94,9 @@ crate::settings! {
         /// Globs of the paths whose objects change after they were written, such as `/**/log.chunks`. What origins said
         /// of them is forgotten sooner. All objects may change where this is absent.
         mutable: Option<Changing> = None,
+        /// How often an object that the first origin served is compared with what the others have of it, for
+        /// `windscreen origins`. Never where absent.
+        compare: Option<Duration> = None,
         /// Where the objects are: in order, the next one on a miss.
         origins: NonEmpty<OriginSettings>,
     }

@@ -96,18 +96,24 @@ impl File {
             transaction.execute(&format!("DELETE FROM {table} WHERE hour < ?1"), [signed(hour)])
         };
         let mut fewer = drop_before("cells", oldest)?;
-        drop_before("tops", oldest)?;
+        for table in ["tops", "objects", "findings"] {
+            drop_before(table, oldest)?;
+        }
         while used(&transaction)? > most {
             let Some(newest) = number("SELECT max(hour) FROM cells")? else { break };
             let first_top = number("SELECT min(hour) FROM tops")?;
             if let Some(hour) = first_top.filter(|hour| hour + WEEK < newest) {
-                drop_before("tops", (hour + DAY).min(newest))?;
+                for table in ["tops", "objects"] {
+                    drop_before(table, (hour + DAY).min(newest))?;
+                }
                 continue;
             }
             let Some(first) = number("SELECT min(hour) FROM cells")?.filter(|first| *first < newest) else { break };
             let end = (first + DAY).min(newest);
             fewer += drop_before("cells", end)?;
-            drop_before("tops", end)?;
+            for table in ["tops", "objects", "findings"] {
+                drop_before(table, end)?;
+            }
         }
         transaction.commit()?;
         self.rows = self.rows.saturating_sub(fewer as u64);

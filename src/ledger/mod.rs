@@ -9,6 +9,7 @@ mod file;
 mod rows;
 mod schema;
 mod settings;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod texts;

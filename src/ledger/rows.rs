@@ -1,6 +1,7 @@
 //! Hours as rows, and back.
 
-use super::schema::LedgerError;
+use super::schema::{FINDINGS, LedgerError, STEPS, version};
+use super::stores;
 use super::texts::Texts;
 use crate::network::IpNet;
 use crate::traffic::{Agent, Billed, Books, Cell, Distinct, Hour, Key, PathPrefix, Stopped, Taken, Taker, Would};
@@ -17,7 +18,7 @@ const READ_TOPS: &str = "SELECT hour, kind, prefix, class, name, text, weight, e
     WHERE hour >= ?1 AND hour < ?2 ORDER BY hour, kind, place";
 const WRITE_TOP: &str = "INSERT INTO tops VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
-fn damaged(what: &str) -> LedgerError {
+pub(super) fn damaged(what: &str) -> LedgerError {
     LedgerError::Damaged(format!("a {what} that makes no sense"))
 }
 
@@ -32,7 +33,7 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-fn word<T: Copy>(words: &[(&str, T)], word: &str, what: &str) -> Result<T, LedgerError> {
+pub(super) fn word<T: Copy>(words: &[(&str, T)], word: &str, what: &str) -> Result<T, LedgerError> {
     words.iter().find(|(known, _)| *known == word).map(|(_, value)| *value).ok_or_else(|| damaged(what))
 }
 
@@ -109,6 +110,10 @@ pub(super) fn read(connection: &Connection, texts: &Texts, hours: Range<u64>) ->
     while let Some(row) = rows.next()? {
         top(row, texts, books.hours.entry(unsigned(row, 0)?).or_default())?;
     }
+    // An older file that nobody may write has none.
+    if version(connection, STEPS)? >= FINDINGS {
+        stores::read(connection, texts, range, &mut books)?;
+    }
     Ok(books)
 }
 
@@ -180,5 +185,5 @@ pub(super) fn write(
         let rule = texts.id(connection, &stopped.rule)?;
         put("stopped", place, stopped.prefix.to_string(), stopped.class.word(), rule, stopped.action, taken)?;
     }
-    Ok(())
+    stores::write(connection, texts, hour, &after.stores)
 }

@@ -25,7 +25,23 @@ pub(super) const STEPS: &[&str] = &["
         weight INTEGER NOT NULL, error INTEGER NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL,
         PRIMARY KEY (hour, kind, place)
     ) STRICT, WITHOUT ROWID;
+", "
+    -- What requests of an hour showed about origins that are not the first of their site: sums, and objects by their path.
+    CREATE TABLE findings (
+        hour INTEGER NOT NULL, site INTEGER NOT NULL, source INTEGER NOT NULL, shown TEXT NOT NULL,
+        requests INTEGER NOT NULL, bytes INTEGER NOT NULL, objects BLOB NOT NULL, last INTEGER NOT NULL,
+        PRIMARY KEY (hour, site, source, shown)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE objects (
+        hour INTEGER NOT NULL, place INTEGER NOT NULL, site INTEGER NOT NULL, source INTEGER NOT NULL,
+        shown TEXT NOT NULL, path TEXT NOT NULL,
+        weight INTEGER NOT NULL, error INTEGER NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        PRIMARY KEY (hour, place)
+    ) STRICT, WITHOUT ROWID;
 "];
+
+/// The first version that has findings.
+pub(super) const FINDINGS: i64 = 2;
 
 /// `WSLG`: files of this program bear it.
 const APPLICATION: i64 = 0x5753_4c47;

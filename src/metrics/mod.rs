@@ -3,12 +3,13 @@
 //! Label values are closed sets: names from the configuration and words from enums. No text that a client sends is ever
 //! a label value.
 
+mod registrar;
+
 use crate::challenge::{PassError, RedeemError};
-use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    CounterVec, Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use registrar::Registrar;
 
 /// Seconds; downloads of gigabytes take minutes, a first byte milliseconds.
 const REQUEST_BUCKETS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
@@ -47,6 +48,7 @@ pub struct Metrics {
     pub origin_up: IntGaugeVec,
     pub origin_divergences: IntCounterVec,
     pub redirected_bytes: IntCounterVec,
+    pub comparisons: IntCounterVec,
     pub fallback_responses: IntCounterVec,
     pub fallback_bytes: IntCounterVec,
     pub malformed_requests: IntCounterVec,
@@ -76,47 +78,6 @@ pub struct Metrics {
     pub ledger_failed_writes: IntCounter,
     pub ledger_lost: IntCounter,
     pub ledger_damaged: IntCounter,
-}
-
-/// Registers families under the `windscreen_` prefix.
-struct Registrar(Registry);
-
-impl Registrar {
-    fn register<C: Collector + Clone + 'static>(
-        &self,
-        collector: Result<C, prometheus::Error>,
-    ) -> Result<C, prometheus::Error> {
-        let collector = collector?;
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
-        self.register(IntCounterVec::new(Opts::new(format!("windscreen_{name}"), help), labels))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-        self.register(IntGaugeVec::new(Opts::new(format!("windscreen_{name}"), help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.register(IntGauge::new(format!("windscreen_{name}"), help))
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.register(IntCounter::new(format!("windscreen_{name}"), help))
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        let options = HistogramOpts::new(format!("windscreen_{name}"), help).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(options, labels))
-    }
 }
 
 impl Metrics {
@@ -227,6 +188,11 @@ impl Metrics {
                 "origin_divergences_total",
                 "Answers of origins with another object of the same name than another origin had just had, by site and the later origin.",
                 &["site", "origin"],
+            )?,
+            comparisons: r.counters(
+                "origin_comparisons_total",
+                "Objects of the first origin that were compared with another one, by site, the other origin and result (same, differs, lacks, failed).",
+                &["site", "origin", "result"],
             )?,
             redirected_bytes: r.counters(
                 "redirected_bytes_total",

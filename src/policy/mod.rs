@@ -20,6 +20,7 @@ mod request;
 mod rule;
 mod schema;
 mod settings;
+mod settle;
 mod signals;
 mod texts;
 mod user_agents;
@@ -35,7 +36,7 @@ pub use rule::{Effect, Rule, RuleSettings};
 pub use schema::{classes, rules};
 pub use user_agents::UserAgentListSettings;
 
-use crate::facts::{Client, Facts, Identity, Truth};
+use crate::facts::{Facts, Truth};
 use crate::signal::Signals;
 use crate::state::State;
 use crate::verdict::{Action, Charge, Class, HeldBack, Mode, Step, Verdict};
@@ -210,37 +211,6 @@ impl Policy {
         let verdict = self.run(facts, state, &mut explainer);
         let Explainer { classes, signals, rules } = explainer;
         Explanation { classes, signals, rules, verdict: self.settled(verdict, facts, state) }
-    }
-
-    /// The verdict with what only the whole of it tells.
-    fn settled(&self, verdict: Verdict, facts: &Facts<'_>, state: &dyn State) -> Verdict {
-        let mut verdict = self.with_debt(verdict, facts, state);
-        if verdict.action == Action::Redirect && !self.may_redirect(facts, state) {
-            verdict.action = Action::Allow;
-        }
-        verdict
-    }
-
-    /// Whether the URL of a redirect may be given away. It is good for whoever has it, so not where a stranger would be denied what the
-    /// client may have. A client that signs would send its signature to the origin. The answer to a HEAD has no bytes to save, and
-    /// Python's urllib makes a GET of a redirected one, for which the URL is not signed (before 3.13).
-    fn may_redirect(&self, facts: &Facts<'_>, state: &dyn State) -> bool {
-        let signs = matches!(facts.identity, Identity::Signature | Identity::Token);
-        let client = Client { trusted: false, ..facts.client };
-        let stranger = Facts { client, identity: Identity::None, pass: None, ..*facts };
-        facts.method == "GET" && !signs && !matches!(self.run(&stranger, state, &mut Blind).action, Action::Deny { .. })
-    }
-
-    /// The verdict, which also draws on the pass where the client would have got less without it: whatever asks for the
-    /// identity, by however many classes, weights and tags in between, would else honour a pass without end.
-    fn with_debt(&self, mut verdict: Verdict, facts: &Facts<'_>, state: &dyn State) -> Verdict {
-        let is_served = matches!(verdict.action, Action::Allow | Action::Redirect);
-        let may_owe = is_served && facts.identity == Identity::Pass && self.atoms.ask_for_identity;
-        if may_owe && !verdict.draws_on_pass {
-            let without = Facts { identity: Identity::None, pass: None, ..*facts };
-            verdict.draws_on_pass = verdict.is_better_than(&self.run(&without, state, &mut Blind));
-        }
-        verdict
     }
 
     fn run<W: Watch>(&self, facts: &Facts<'_>, state: &dyn State, watch: &mut W) -> Verdict {

@@ -1,11 +1,12 @@
 //! What a request that is over comes to in the books of traffic.
 
 use super::context::Context;
+use super::route::Fallback;
 use super::{Front, Gateway};
 use crate::cost::is_billed;
 use crate::facts::{Client, header_text};
 use crate::origin::{Origin, Signer};
-use crate::traffic::{Billed, Entry, Key, Would};
+use crate::traffic::{Billed, Entry, Key, Shown, Would};
 use crate::verdict::{Class, Done};
 use http::header::USER_AGENT;
 use pingora::http::RequestHeader;
@@ -59,6 +60,10 @@ impl Front {
         };
         let user_agent = request.headers.get(USER_AGENT).map(header_text).unwrap_or_default();
         let path = context.path.as_ref().map_or("", |path| path.as_str());
-        books.enter(Entry { at: context.now, key, prefix, bytes: sent, user_agent, path });
+        let shown = context.fallback.map(|fallback| match fallback {
+            Fallback::Miss => Shown::OnlyHere,
+            Fallback::Failure => Shown::StoodIn,
+        });
+        books.enter(Entry { at: context.now, key, prefix, bytes: sent, user_agent, path, shown });
     }
 }

@@ -4,6 +4,7 @@
 //! identity, policy, limits and the challenge, `upstream` asks the origin, `refusal` speaks, `account` keeps the books.
 
 mod account;
+mod compare;
 mod context;
 mod decide;
 mod entry;

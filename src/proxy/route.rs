@@ -116,6 +116,9 @@ impl Front {
             whereabouts.found(name, path, attempt, belief, now);
         }
         if let Some(shape) = shape {
+            if let (0, true, Some(object)) = (attempt, is_immutable, &context.path) {
+                self.compare(site, object, shape, now);
+            }
             whereabouts.seen(name, path, attempt, shape, belief, now);
         }
         true
@@ -140,7 +143,7 @@ impl Front {
 }
 
 /// What an answer tells about the whole object.
-fn shape(response: &ResponseHeader) -> Option<Shape> {
+pub(super) fn shape(response: &ResponseHeader) -> Option<Shape> {
     let text = |value: Option<&HeaderValue>| value.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let size = match response.status {
         StatusCode::OK => text(response.headers.get(CONTENT_LENGTH))?,

@@ -1,5 +1,6 @@
 //! Sites: what a request addresses.
 
+use crate::clock::Throttle;
 use crate::origin::{Changing, Origin};
 use crate::path::CanonicalPath;
 use pingora::protocols::tls::CaType;
@@ -21,6 +22,8 @@ pub struct Site {
     pub origins: Vec<Arc<Origin>>,
     /// Which of its objects change; all may where nothing is said.
     pub changing: Option<Changing>,
+    /// When its origins are compared; never where it is absent.
+    pub compare: Option<Throttle>,
     /// For each origin, the certificates that it is trusted by instead of the system's.
     pub authorities: Vec<Option<Arc<CaType>>>,
 }
@@ -100,6 +103,7 @@ mod tests {
             origins: Vec::new(),
             authorities: Vec::new(),
             changing: None,
+            compare: None,
         }
     }
 

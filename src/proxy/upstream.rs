@@ -2,6 +2,7 @@
 
 use super::context::{Context, Stopwatch};
 use super::refusal::Refusal;
+use super::site::Site;
 use super::{Front, add_quota};
 use crate::origin::{Origin, OriginRequest, Outcome, forwarded_headers, judge, keeps_header};
 use http::header::{self, HeaderMap, HeaderName};
@@ -9,6 +10,7 @@ use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The origin has no address yet.
@@ -55,6 +57,21 @@ fn internal() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without an origin")
 }
 
+/// An address of an origin, the one of this number at its site, with how it is talked to.
+pub(super) fn peer(site: &Site, origin: &Origin, number: usize, address: SocketAddr) -> HttpPeer {
+    let settings = &origin.settings;
+    // The host name is never empty: an empty one would switch certificate verification off.
+    let mut peer = HttpPeer::new(address, origin.url.tls, origin.url.host.clone());
+    let options = &mut peer.options;
+    options.connection_timeout = Some(settings.connect_timeout);
+    options.total_connection_timeout = Some(settings.connect_timeout);
+    options.read_timeout = Some(settings.read_timeout);
+    options.write_timeout = Some(settings.write_timeout);
+    options.idle_timeout = Some(settings.idle_timeout);
+    options.ca = site.authorities.get(number).cloned().flatten();
+    peer
+}
+
 impl Front {
     pub(super) fn choose_peer(&self, context: &mut Context) -> Result<Box<HttpPeer>> {
         loop {
@@ -67,17 +84,8 @@ impl Front {
                 }
                 return Err(error);
             };
-            let settings = &origin.settings;
-            // The host name is never empty: an empty one would switch certificate verification off.
-            let mut peer = HttpPeer::new(address, origin.url.tls, origin.url.host.clone());
-            let options = &mut peer.options;
-            options.connection_timeout = Some(settings.connect_timeout);
-            options.total_connection_timeout = Some(settings.connect_timeout);
-            options.read_timeout = Some(settings.read_timeout);
-            options.write_timeout = Some(settings.write_timeout);
-            options.idle_timeout = Some(settings.idle_timeout);
-            options.ca = context.site.as_ref().and_then(|site| site.authorities.get(context.attempt)?.clone());
-            return Ok(Box::new(peer));
+            let site = context.site.as_ref().ok_or_else(internal)?;
+            return Ok(Box::new(peer(site, &origin, context.attempt, address)));
         }
     }
 

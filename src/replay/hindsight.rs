@@ -83,7 +83,7 @@ impl Hindsight {
             if suspicious {
                 key.class = Class::Suspect;
             }
-            enter(Entry { at, key, prefix, bytes, user_agent, path: &path });
+            enter(Entry { at, key, prefix, bytes, user_agent, path: &path, shown: None });
         }
     }
 

@@ -224,6 +224,7 @@ impl Judge {
             bytes: past.bytes,
             user_agent,
             path: "",
+            shown: None,
         };
         let refuse = |entry: &mut Entry<'_>, refused: &Arc<str>| {
             let action = Done::Refuse.word();

@@ -18,6 +18,7 @@ mod people;
 mod rows;
 mod sentences;
 mod settings;
+mod stores;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use rows::{
     Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
 };
 pub use settings::{ConditionSettings, DecisionSettings, Growth, Monthly, Percent, ThresholdSettings};
+pub use stores::{Named, Removal, SecondStore, Showed, second_stores, second_stores_text};
 pub use text::text;
 pub use wording::{aligned, bytes, counted, grouped};
 

@@ -25,7 +25,7 @@ fn would(rule: &str, action: &'static str) -> Option<Would> {
 fn enter(books: &mut Books, day: u32, key: &Key, third: u8, bytes: u64, user_agent: &str, path: &str) {
     let at = Timestamp((u64::from(FIRST + day) * 24 + 12) * HOUR);
     let prefix = IpNet::new_assert([198, 51, third, 0].into(), 24);
-    books.enter(Entry { at, key: key.clone(), prefix, bytes, user_agent, path });
+    books.enter(Entry { at, key: key.clone(), prefix, bytes, user_agent, path, shown: None });
 }
 
 fn days(count: u32) -> Vec<Day> {

@@ -2,6 +2,7 @@
 
 use super::distinct::{Distinct, prefix_hash};
 use super::heavy::Heavy;
+use super::stores::{Finding, Shown, Stores};
 use crate::clock::Timestamp;
 use crate::network::IpNet;
 use crate::verdict::{Class, Done};
@@ -185,6 +186,8 @@ pub struct Entry<'a> {
     pub user_agent: &'a str,
     /// The canonical path; empty where there is none.
     pub path: &'a str,
+    /// What it showed about the origin that served it.
+    pub shown: Option<Shown>,
 }
 
 /// What one hour came to.
@@ -200,6 +203,8 @@ pub struct Hour {
     pub paths: Heavy<PathPrefix>,
     /// Whom the policy stopped or would have stopped, those first who took most.
     pub stopped: Heavy<Stopped>,
+    /// What requests showed about second stores.
+    pub stores: Stores,
 }
 
 impl Default for Hour {
@@ -210,6 +215,7 @@ impl Default for Hour {
             agents: Heavy::new(TOP),
             paths: Heavy::new(TOP),
             stopped: Heavy::new(TOP),
+            stores: Stores::default(),
         }
     }
 }
@@ -227,7 +233,11 @@ fn path_prefix(path: &str) -> &str {
 
 impl Hour {
     fn enter(&mut self, entry: Entry<'_>) {
-        let Entry { at, key, prefix, bytes, user_agent, path } = entry;
+        let Entry { at, key, prefix, bytes, user_agent, path, shown } = entry;
+        if let Some(shown) = shown {
+            let finding = Finding { site: key.site.clone(), origin: key.source.clone(), shown };
+            self.stores.enter(finding, path, bytes, at);
+        }
         let class = key.class;
         self.takers.add(&(prefix, class, &key.site), bytes, || Taker { prefix, class, site: key.site.clone() });
         let agent = cut(user_agent, MAX_AGENT);
@@ -271,6 +281,7 @@ impl Hour {
         self.agents.merge(&other.agents);
         self.paths.merge(&other.paths);
         self.stopped.merge(&other.stopped);
+        self.stores.merge(&other.stores);
     }
 
     /// Takes the peaks of the same cells in `known`, where they are higher.
@@ -297,6 +308,11 @@ impl Books {
     /// Enters a request that is over.
     pub fn enter(&mut self, entry: Entry<'_>) {
         self.hours.entry(entry.at.0 / HOUR).or_default().enter(entry);
+    }
+
+    /// Enters what a comparison of origins showed.
+    pub fn enter_finding(&mut self, finding: Finding, path: &str, at: Timestamp) {
+        self.hours.entry(at.0 / HOUR).or_default().stores.enter(finding, path, 0, at);
     }
 
     /// Adds what `other` counted.
@@ -346,7 +362,7 @@ pub(crate) mod tests {
 
     pub(crate) fn entry<'a>(at: u64, key: Key, third: u8, bytes: u64) -> Entry<'a> {
         let prefix = IpNet::new_assert([192, 0, third, 0].into(), 24);
-        Entry { at: Timestamp(at), key, prefix, bytes, user_agent: "curl/8", path: "/run/1/log" }
+        Entry { at: Timestamp(at), key, prefix, bytes, user_agent: "curl/8", path: "/run/1/log", shown: None }
     }
 
     #[test]

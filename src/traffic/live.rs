@@ -5,6 +5,7 @@
 
 use super::books::{Books, Entry, HOUR};
 use super::distinct::prefix_hash;
+use super::stores::Finding;
 use crate::clock::Timestamp;
 use crate::network::IpNet;
 use siphasher::sip::SipHasher13;
@@ -81,6 +82,12 @@ impl Live {
         entry.prefix = self.disguise.of(entry.prefix, entry.at.0 / HOUR);
         let shard = SHARD.with(|shard| *shard);
         lock(&self.shards[shard]).enter(entry);
+    }
+
+    /// Enters what a comparison of origins showed.
+    pub fn enter_finding(&self, finding: Finding, path: &str, at: Timestamp) {
+        let shard = SHARD.with(|shard| *shard);
+        lock(&self.shards[shard]).enter_finding(finding, path, at);
     }
 
     /// Brings together what threads have entered, and forgets what is older than a day. Call it every minute or so.

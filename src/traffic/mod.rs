@@ -8,12 +8,14 @@ mod books;
 mod distinct;
 mod heavy;
 mod live;
+mod stores;
 
 pub use behaviour::{Behaviour, Cause, Suspicion};
 pub use books::{Agent, Billed, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, Stopped, Taker, Would};
 pub use distinct::{Distinct, prefix_hash};
 pub use heavy::{Heavy, Taken, weight};
 pub use live::{Disguise, Live};
+pub use stores::{Finding, Shower, Shown, Stores, Sum};
 
 #[cfg(test)]
 pub(crate) use books::tests::key;

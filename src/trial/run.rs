@@ -241,8 +241,15 @@ impl Bench<'_> {
             })?,
             Addressed::Site(name) => {
                 let (name, hosts) = (name.as_str().into(), vec![host]);
-                let site =
-                    Site { name, hosts, prefix: None, origins: Vec::new(), authorities: Vec::new(), changing: None };
+                let site = Site {
+                    name,
+                    hosts,
+                    prefix: None,
+                    origins: Vec::new(),
+                    authorities: Vec::new(),
+                    changing: None,
+                    compare: None,
+                };
                 (Arc::new(site), path)
             }
         };

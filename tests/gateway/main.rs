@@ -41,6 +41,7 @@ mod the_engine_agrees_with_a_naive_one;
 mod the_guide_is_right;
 mod the_ledger_remembers;
 mod the_reference_policy;
+mod the_second_store_goes_when_nobody_needs_it;
 mod the_simulator_is_repeatable;
 mod three_gateways_count_as_one;
 mod urllib_downloads_images;

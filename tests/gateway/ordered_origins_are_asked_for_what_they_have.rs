@@ -198,3 +198,35 @@ async fn a_download_does_not_go_on_with_another_object() {
     let whole = world.client(CI).get("/images/a").await;
     assert_eq!((whole.status, &*whole.body), (200, &b"another object"[..]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_the_first_are_compared_with_the_second() {
+    let others: [(Deed, &str); 4] = [
+        (Deed::Has(OBJECT), "same"),
+        (Deed::Has(b"another object"), "differs"),
+        (Deed::Says(404), "lacks"),
+        (Deed::HangsUp, "failed"),
+    ];
+    for (deed, result) in others {
+        let clock = manual_clock();
+        let (one, two) = (Scripted::start(Deed::Has(OBJECT)).await, Scripted::start(deed).await);
+        let origins = [one.origin("one"), two.origin("two")].join(", ");
+        let sites =
+            format!("  images: {{prefix: /images, mutable: [/index.html], compare: 1m, origins: [{origins}]}}\n");
+        let world = Setup::new().policy(OPEN).clock(clock.clone()).sites(&sites).start().await;
+        for path in ["/images/index.html", "/images/a", "/images/b"] {
+            assert_eq!(ask(&world, "GET", false, path).await.body, OBJECT);
+        }
+        let label = format!("result=\"{result}\"");
+        let compared = async || {
+            let metrics = world.metrics().await;
+            let all = sum_in(&metrics, "windscreen_origin_comparisons_total", &["two"]);
+            (all, sum_in(&metrics, "windscreen_origin_comparisons_total", &["two", &label]))
+        };
+        eventually(result, async || compared().await == (1.0, 1.0)).await;
+        assert_eq!(two.asked(), 1, "one in a minute, and nothing that changes");
+        clock.advance(Duration::from_secs(60));
+        ask(&world, "HEAD", false, "/images/c").await;
+        eventually(result, async || compared().await == (2.0, 2.0)).await;
+    }
+}

@@ -48,6 +48,7 @@ pub struct Setup {
     pass_keys: bool,
     more: String,
     more_credentials: String,
+    open_first: bool,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -64,6 +65,7 @@ impl Setup {
             pass_keys: false,
             more: String::new(),
             more_credentials: String::new(),
+            open_first: false,
             files: Vec::new(),
         }
     }
@@ -119,6 +121,12 @@ impl Setup {
         self
     }
 
+    /// Has the first store ask for no signature, as the second.
+    pub fn open_first(mut self) -> Self {
+        self.open_first = true;
+        self
+    }
+
     /// Puts a file beside the gateway file; `{directory}` in the policy stands for where they are.
     pub fn file(mut self, name: &str, content: &[u8]) -> Self {
         self.files.push((name.to_owned(), content.to_vec()));
@@ -137,7 +145,7 @@ impl Setup {
             }
         }
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let first = Store::start(loopback, &first_root, Some((ACCESS, SECRET))).await.unwrap();
+        let first = Store::start(loopback, &first_root, (!self.open_first).then_some((ACCESS, SECRET))).await.unwrap();
         let second = Store::start(loopback, &second_root, None).await.unwrap();
 
         let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();

@@ -1,0 +1,39 @@
+//! What only the whole of a verdict tells: what it owes to the pass, and whether a redirect may be given away.
+
+use super::{Blind, Policy};
+use crate::facts::{Client, Facts, Identity};
+use crate::state::State;
+use crate::verdict::{Action, Verdict};
+
+impl Policy {
+    /// The verdict with what only the whole of it tells.
+    pub(super) fn settled(&self, verdict: Verdict, facts: &Facts<'_>, state: &dyn State) -> Verdict {
+        let mut verdict = self.with_debt(verdict, facts, state);
+        if verdict.action == Action::Redirect && !self.may_redirect(facts, state) {
+            verdict.action = Action::Allow;
+        }
+        verdict
+    }
+
+    /// Whether the URL of a redirect may be given away. It is good for whoever has it, so not where a stranger would be denied what the
+    /// client may have. A client that signs would send its signature to the origin. The answer to a HEAD has no bytes to save, and
+    /// Python's urllib makes a GET of a redirected one, for which the URL is not signed (before 3.13).
+    fn may_redirect(&self, facts: &Facts<'_>, state: &dyn State) -> bool {
+        let signs = matches!(facts.identity, Identity::Signature | Identity::Token);
+        let client = Client { trusted: false, ..facts.client };
+        let stranger = Facts { client, identity: Identity::None, pass: None, ..*facts };
+        facts.method == "GET" && !signs && !matches!(self.run(&stranger, state, &mut Blind).action, Action::Deny { .. })
+    }
+
+    /// The verdict, which also draws on the pass where the client would have got less without it: whatever asks for the
+    /// identity, by however many classes, weights and tags in between, would else honour a pass without end.
+    fn with_debt(&self, mut verdict: Verdict, facts: &Facts<'_>, state: &dyn State) -> Verdict {
+        let is_served = matches!(verdict.action, Action::Allow | Action::Redirect);
+        let may_owe = is_served && facts.identity == Identity::Pass && self.atoms.ask_for_identity;
+        if may_owe && !verdict.draws_on_pass {
+            let without = Facts { identity: Identity::None, pass: None, ..*facts };
+            verdict.draws_on_pass = verdict.is_better_than(&self.run(&without, state, &mut Blind));
+        }
+        verdict
+    }
+}

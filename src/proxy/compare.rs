@@ -1,0 +1,86 @@
+//! Comparing origins: of an object that the first one has just served, the others are asked for the header, now and then.
+//!
+//! It runs beside requests, one object at a time for each site, and nobody waits for it.
+
+use super::Front;
+use super::site::Site;
+use super::upstream::peer;
+use crate::clock::Timestamp;
+use crate::origin::{OriginRequest, Outcome, Shape, judge};
+use crate::path::CanonicalPath;
+use crate::traffic::{Finding, Shown};
+use http::{HeaderMap, Method};
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long all of one comparison may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Front {
+    /// Compares an object that the first origin of `site` has in this `shape` with what the others have, where that is due.
+    pub(super) fn compare(&self, site: &Arc<Site>, path: &CanonicalPath, shape: Shape, now: Timestamp) {
+        if !site.compare.as_ref().is_some_and(|compare| compare.is_due(now)) {
+            return;
+        }
+        let (gateway, site, path) = (self.gateway.clone(), site.clone(), path.clone());
+        let comparing = async move {
+            // Its own connections: those for requests are never held up.
+            let connector: Connector = Connector::new(None);
+            for number in 1..site.origins.len() {
+                let Some(origin) = site.origins.get(number) else { return };
+                let shown = match shape_at(&connector, &site, number, &path, now).await {
+                    Ok(Some(theirs)) if theirs.may_equal(&shape) => Shown::Same,
+                    Ok(Some(_)) => Shown::Differs,
+                    Ok(None) => Shown::Lacks,
+                    Err(error) => {
+                        tracing::debug!(origin = &*origin.name, %error, "an object could not be compared");
+                        Shown::Failed
+                    }
+                };
+                gateway.metrics.comparisons.with_label_values(&[&*site.name, &*origin.name, shown.word()]).inc();
+                let finding = Finding { site: site.name.clone(), origin: origin.name.clone(), shown };
+                gateway.books.enter_finding(finding, path.as_str(), now);
+            }
+        };
+        tokio::spawn(in_time(comparing));
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "nothing is decided by this time: it bounds how long a task lives")]
+async fn in_time(work: impl Future<Output = ()>) {
+    let _ = tokio::time::timeout(PATIENCE, work).await;
+}
+
+/// The shape of an object at an origin; `None` where it lacks it.
+async fn shape_at(
+    connector: &Connector,
+    site: &Site,
+    number: usize,
+    path: &CanonicalPath,
+    now: Timestamp,
+) -> Result<Option<Shape>> {
+    let nowhere = || Error::new(ErrorType::ConnectNoRoute);
+    let origin = site.origins.get(number).ok_or_else(nowhere)?;
+    let peer = peer(site, origin, number, origin.addresses.next().ok_or_else(nowhere)?);
+    let mut ours = OriginRequest::new(origin, path, "", HeaderMap::new());
+    let method = Method::HEAD;
+    ours.sign(origin, method.as_str(), now).map_err(|_| Error::new(ErrorType::InternalError))?;
+    let mut request = RequestHeader::build(method, ours.target.as_bytes(), Some(ours.headers.len()))?;
+    for (name, value) in &ours.headers {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    let (mut session, _) = connector.get_http_session(&peer).await?;
+    session.set_read_timeout(Some(origin.settings.read_timeout));
+    session.write_request_header(Box::new(request)).await?;
+    session.finish_request_body().await?;
+    session.read_response_header().await?;
+    let response = session.response_header().ok_or_else(nowhere)?;
+    match judge(response.status) {
+        Outcome::Object => Ok(super::route::shape(response)),
+        Outcome::Miss => Ok(None),
+        Outcome::Failure => Err(Error::new(ErrorType::HTTPStatus(response.status.as_u16()))),
+    }
+}
