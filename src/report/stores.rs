@@ -237,7 +237,8 @@ mod tests {
     #[test]
     fn it_may_go_when_nobody_needed_it_for_long_enough() {
         let two = [(Shown::OnlyHere, "/old", 20), (Shown::OnlyHere, "/old", 30)];
-        let cases: [(u64, &[(Shown, &str, u64)], Removal, &str); 8] = [
+        type Case<'a> = (u64, &'a [(Shown, &'a str, u64)], Removal, &'a str);
+        let cases: [Case; 8] = [
             (20, &[], Removal::Safe, "nothing came from it alone for 14 days"),
             (20, &[(Shown::OnlyHere, "/x", 15 * 24)], Removal::Safe, "nothing came from it alone"),
             (20, &[(Shown::StoodIn, "/x", 5)], Removal::Safe, "stood in for a failing store in 1 request"),
