@@ -36,7 +36,7 @@ pub(super) struct TokenArguments {
 fn name(text: &str) -> Result<String, String> {
     let mut diagnostics = Diagnostics::default();
     check_name(text, Position::default(), &mut diagnostics);
-    match diagnostics.sorted().into_iter().next() {
+    match diagnostics.sorted().next() {
         Some(mistake) => Err(mistake.message.clone()),
         None => Ok(text.to_owned()),
     }

@@ -1,7 +1,7 @@
 //! Why a token is no proof of who sent it.
 
-/// Why a token is refused: a closed set, for metrics and the access log, in the order in which it is looked for. Clients are
-/// not told which.
+/// Why a token is refused: a closed set, for metrics and the access log, in the order in which it is looked for.
+/// Clients are not told which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
     /// It has not the form of any token that is understood.

@@ -1,9 +1,9 @@
 //! Bearer tokens: random texts that a client keeps, of which the gateway knows a hash only.
 //!
-//! A token is `wst_` and 48 characters of base64url: 32 random bytes and a checksum over them. A prefix, much randomness
-//! and a checksum of 32 bits are what secret scanners want, so that a token that leaked is found
-//! (<https://docs.github.com/en/code-security/secret-scanning/secret-scanning-partner-program>), and what is no token is
-//! told by itself. The checksum keeps no secret: the hash does.
+//! A token is `wst_` and 48 characters of base64url: 32 random bytes and a checksum over them. A prefix, much
+//! randomness and a checksum of 32 bits are what secret scanners want, so that a token that leaked is found
+//! (<https://docs.github.com/en/code-security/secret-scanning/secret-scanning-partner-program>), and what is no token
+//! is told by itself. The checksum keeps no secret: the hash does.
 //!
 //! Pure: whoever makes a token brings the random bytes.
 
@@ -57,8 +57,8 @@ fn checksum(secret: &[u8]) -> [u8; CHECKSUM] {
     std::array::from_fn(|at| digest[at])
 }
 
-/// SHA-256 of a token's whole text, which is as good as the token for recognising it and for nothing else. Comparing two
-/// takes the same time wherever they differ.
+/// SHA-256 of a token's whole text, which is as good as the token for recognising it and for nothing else. Comparing
+/// two takes the same time wherever they differ.
 #[derive(Clone, Copy)]
 pub struct TokenHash([u8; 32]);
 

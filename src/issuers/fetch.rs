@@ -1,7 +1,7 @@
 //! One fetch of an issuer's keys, with a bound on everything.
 //!
-//! Whoever can change what comes could let anybody in. So it comes by https, or from this machine itself, and no redirect
-//! is followed.
+//! Whoever can change what comes could let anybody in. So it comes by https, or from this machine itself, and no
+//! redirect is followed.
 
 use crate::identity::{IssuerUrl, KeySet, KeySource, LARGEST_KEY_SET};
 use bytes::Bytes;
@@ -28,7 +28,8 @@ struct Discovery {
 /// The keys of `source`, and for how long they may be used without asking again.
 ///
 /// # Errors
-/// When the server cannot be reached or trusted, answers with anything but 200, or what it sends is not what it should be.
+/// When the server cannot be reached or trusted, answers with anything but 200, or what it sends is not what it should
+/// be.
 pub(super) async fn keys(source: &KeySource) -> Result<(KeySet, Option<Duration>), String> {
     let url = match &source.jwks {
         Some(url) => url.clone(),

@@ -1,7 +1,7 @@
 //! The keys of issuers of tokens: fetched in the background, the last good ones kept in use.
 //!
-//! No request waits for an issuer. One that bears a token of an unknown key is refused, and the keys are fetched again, so
-//! that the next one is known; a stranger who makes up keys causes one fetch a minute and no more.
+//! No request waits for an issuer. One that bears a token of an unknown key is refused, and the keys are fetched again,
+//! so that the next one is known; a stranger who makes up keys causes one fetch a minute and no more.
 
 #![allow(clippy::disallowed_methods, reason = "rank 4: sockets, waiting and the wall clock")]
 
@@ -41,8 +41,9 @@ impl Issuers {
         Issuers { cells: Mutex::default(), metrics, stop }
     }
 
-    /// The cell with the keys of `source`. Where there is none it begins empty, and its keys are fetched until everybody
-    /// has dropped it; so a reload goes on with the keys that it finds. Must be called within a tokio runtime.
+    /// The cell with the keys of `source`. Where there is none it begins empty, and its keys are fetched until
+    /// everybody has dropped it; so a reload goes on with the keys that it finds. Must be called within a tokio
+    /// runtime.
     pub fn keys(&self, source: &KeySource) -> Arc<KeyCell> {
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cell) = cells.get(source).and_then(Weak::upgrade) {

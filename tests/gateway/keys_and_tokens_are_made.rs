@@ -44,7 +44,7 @@ fn a_key_file_comes_last_and_is_for_its_owner() {
     assert_eq!((program.status, &*program.stderr), (0, ""));
     assert_eq!(program.stdout.lines().count(), 1);
     let last = files(directory.path()).pop().unwrap();
-    assert!(program.stdout.contains(&last) && last > "2026".to_owned(), "{last}: {}", program.stdout);
+    assert!(program.stdout.contains(&last) && *last > *"2026", "{last}: {}", program.stdout);
     let path = directory.path().join(&last);
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     SigningKeys::parse(&std::fs::read_to_string(path).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Promise: the keys of issuers are fetched beside requests: at start, and at once when a token names a new one, as often
-//! as one a minute. An issuer that fails takes nothing away.
+//! Promise: the keys of issuers are fetched beside requests: at start, and at once when a token names a new one, as
+//! often as one a minute. An issuer that fails takes nothing away.
 
 use crate::harness::issuer::{IssuerServer, TokenKey};
 use serde_json::json;
@@ -128,7 +128,8 @@ async fn made_up_keys_cause_one_fetch_a_minute() {
 #[tokio::test]
 async fn an_issuer_that_fails_takes_nothing_away() {
     let (ours, stranger) = (TokenKey::es256("ours"), TokenKey::es256("stranger"));
-    let broken: [(&str, fn(&IssuerServer)); 3] = [
+    type Break = fn(&IssuerServer);
+    let broken: [(&str, Break); 3] = [
         ("an error", |server| server.set_broken(true)),
         ("no keys", |server| server.set_keys(&[])),
         ("another issuer", |server| server.set_issuer("http://127.0.0.1:1")),

@@ -13,8 +13,8 @@ const LONGEST: usize = 16 << 10;
 /// The longest id of a key in bytes.
 pub(super) const LONGEST_KEY_ID: usize = 256;
 
-/// How a token may be signed (RFC 7518, section 3.1). All else is refused by name: `none`, and HS256, where whoever knows
-/// the public key could sign.
+/// How a token may be signed (RFC 7518, section 3.1). All else is refused by name: `none`, and HS256, where whoever
+/// knows the public key could sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -34,8 +34,8 @@ impl Algorithm {
     }
 }
 
-/// What a token says of its signature. Of all other parameters none matters, keys that it brings (`jwk`, `jku`, `x5c`) the
-/// least.
+/// What a token says of its signature. Of all other parameters none matters, keys that it brings (`jwk`, `jku`, `x5c`)
+/// the least.
 #[derive(Deserialize)]
 struct Header {
     alg: String,

@@ -24,7 +24,7 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
 }
 
 enum Pair {
-    Es256(EcdsaKeyPair),
+    Es256(Box<EcdsaKeyPair>),
     Rs256(Box<RsaKeyPair>),
 }
 
@@ -40,7 +40,7 @@ impl TokenKey {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).unwrap();
-        TokenKey { id: id.into(), pair: Pair::Es256(pair) }
+        TokenKey { id: id.into(), pair: Pair::Es256(Box::new(pair)) }
     }
 
     /// The RSA key of the vectors: ring makes none.
