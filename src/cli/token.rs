@@ -24,7 +24,7 @@ pub(super) struct TokenArguments {
     /// For how long it is good, such as 90d; for ever where absent.
     #[arg(long, value_name = "TIME", value_parser = lifetime)]
     expires: Option<Duration>,
-    /// The sites that it is good for, such as `logs,images`.
+    /// The sites that it is good for, such as `logs,images`; to be filled in where absent.
     #[arg(long, value_name = "SITES", value_delimiter = ',', value_parser = name)]
     sites: Vec<String>,
     /// Print one JSON document.
@@ -52,10 +52,7 @@ pub(super) fn token(TokenCommand::New(arguments): &TokenCommand) -> Result<u8, S
     let expires = arguments.expires.map(|lifetime| (Timestamp::from(SystemTime::now()) + lifetime).to_string());
     let TokenArguments { name, sites, json, .. } = arguments;
     if *json {
-        let mut client = json!({ "name": name, "token": token.hash().to_string() });
-        if !sites.is_empty() {
-            client["sites"] = json!(sites);
-        }
+        let mut client = json!({ "name": name, "token": token.hash().to_string(), "sites": sites });
         if let Some(expires) = expires {
             client["expires"] = json!(expires);
         }
@@ -63,16 +60,15 @@ pub(super) fn token(TokenCommand::New(arguments): &TokenCommand) -> Result<u8, S
         return Ok(0);
     }
     // Quoted, so that no name is taken for a number or for nothing.
-    let mut entry = format!("name: '{name}', token: '{}'", token.hash());
-    if !sites.is_empty() {
-        entry += &format!(", sites: ['{}']", sites.join("', '"));
-    }
+    let sites: Vec<String> = sites.iter().map(|site| format!("'{site}'")).collect();
+    let mut entry = format!("name: '{name}', token: '{}', sites: [{}]", token.hash(), sites.join(", "));
     if let Some(expires) = expires {
         entry += &format!(", expires: '{expires}'");
     }
+    let sites = if sites.is_empty() { ", with the sites that it is good for" } else { "" };
     println!(
         "{}\n\nThis is the token, shown this once. Its client sends `Authorization: Bearer TOKEN`.\n\
-         The gateway takes it once `clients` in the gateway file has this entry:\n\n  - {{{entry}}}",
+         The gateway takes it once `clients` in the gateway file has this entry{sites}:\n\n  - {{{entry}}}",
         token.reveal()
     );
     Ok(0)

@@ -33,11 +33,9 @@ struct Issuer {
 }
 
 impl Bearers {
-    /// Clients with their proofs; the first one counts whose proof holds. `keys` is asked once for each issuer.
-    pub fn new(
-        proofs: impl IntoIterator<Item = (usize, BearerProof)>,
-        mut keys: impl FnMut(&KeySource) -> Arc<KeyCell>,
-    ) -> Self {
+    /// Clients with their proofs; the first one counts whose proof holds. Issuers have no keys until
+    /// [`Bearers::with_keys`] brings them.
+    pub fn new(proofs: impl IntoIterator<Item = (usize, BearerProof)>) -> Self {
         let mut bearers = Bearers::default();
         for (client, proof) in proofs {
             let settings = match proof {
@@ -51,12 +49,19 @@ impl Bearers {
             match bearers.issuers.iter_mut().find(|issuer| issuer.source == source) {
                 Some(issuer) => issuer.entries.push((client, settings)),
                 None => {
-                    let keys = keys(&source);
-                    bearers.issuers.push(Issuer { source, keys, entries: vec![(client, settings)] });
+                    bearers.issuers.push(Issuer { source, keys: Arc::default(), entries: vec![(client, settings)] })
                 }
             }
         }
         bearers
+    }
+
+    /// The same with the cells in which the keys of issuers are kept. `keys` is asked once for each of them.
+    pub fn with_keys(mut self, mut keys: impl FnMut(&KeySource) -> Arc<KeyCell>) -> Self {
+        for issuer in &mut self.issuers {
+            issuer.keys = keys(&issuer.source);
+        }
+        self
     }
 
     /// Whether no client has a token.
@@ -117,7 +122,7 @@ mod tests {
     fn a_token_tells_whose_it_is() {
         let [first, second, stranger] = [1, 2, 3].map(|n| Token::new(&[n; 32]));
         let proofs = [(4, BearerProof::Token(first.hash())), (7, BearerProof::Token(second.hash()))];
-        let bearers = Bearers::new(proofs, |_| Arc::default());
+        let bearers = Bearers::new(proofs);
         let cases = [
             (first.reveal(), Ok(4)),
             (second.reveal(), Ok(7)),

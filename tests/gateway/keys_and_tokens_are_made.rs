@@ -102,7 +102,7 @@ fn a_token_can_be_read_by_a_machine() {
     assert_eq!((program.status, &*program.stderr), (0, ""));
     let printed: Value = serde_json::from_str(&program.stdout).unwrap();
     let hash = TokenHash::of(printed["token"].as_str().unwrap()).unwrap();
-    assert_eq!(printed["client"], serde_json::json!({ "name": "null", "token": hash.to_string() }));
+    assert_eq!(printed["client"], serde_json::json!({ "name": "null", "token": hash.to_string(), "sites": [] }));
 }
 
 #[test]

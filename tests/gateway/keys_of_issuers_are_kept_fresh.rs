@@ -34,7 +34,7 @@ impl Kept {
     }
 
     fn bearers(settings: &OidcSettings, issuers: &Issuers) -> Bearers {
-        Bearers::new([(0, BearerProof::Oidc(settings.clone()))], |source| issuers.keys(source))
+        Bearers::new([(0, BearerProof::Oidc(settings.clone()))]).with_keys(|source| issuers.keys(source))
     }
 
     fn verify(&self, key: &TokenKey) -> Result<usize, Rejection> {

@@ -41,7 +41,7 @@ fn bearers(keys: &Arc<KeyCell>) -> Bearers {
         "{issuer: 'https://token.actions.githubusercontent.com', audience: other, claims: {repository_id: '123'}}",
     ];
     let proofs = entries.into_iter().map(|text| BearerProof::Oidc(settings(text)));
-    Bearers::new(proofs.enumerate(), |_| keys.clone())
+    Bearers::new(proofs.enumerate()).with_keys(|_| keys.clone())
 }
 
 fn claims() -> Value {
@@ -296,7 +296,7 @@ fn a_token_of_two_clients_is_that_of_the_first() {
         (1, BearerProof::Oidc(settings(entry))),
     ];
     let mut asked = 0;
-    let bearers = Bearers::new(proofs, |_| {
+    let bearers = Bearers::new(proofs).with_keys(|_| {
         asked += 1;
         keys.clone()
     });

@@ -132,7 +132,7 @@ fn token(text: &str) {
             "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
         let cell = Arc::new(KeyCell::default());
         KeySet::parse(keys).into_iter().for_each(|keys| cell.set(keys));
-        Bearers::new(settings.map(|settings| (0, BearerProof::Oidc(settings))), |_| cell.clone())
+        Bearers::new(settings.map(|settings| (0, BearerProof::Oidc(settings)))).with_keys(|_| cell.clone())
     });
     let now = Timestamp(1_795_221_000_000);
     let encoded: Vec<String> = text.splitn(3, '\n').map(|part| URL_SAFE_NO_PAD.encode(part)).collect();
