@@ -39,6 +39,7 @@ pub mod proxy;
 // Rank 4: the outside world.
 pub mod credentials;
 pub mod feeds;
+pub mod issuers;
 pub mod keeper;
 pub mod ledger;
 pub mod listener;

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod explain;
 mod import;
+mod keygen;
 mod logging;
 mod logs;
 mod origins;
@@ -12,6 +13,7 @@ mod report;
 mod schema;
 mod serve;
 mod test;
+mod token;
 
 use crate::clock::Timestamp;
 use crate::cost::Preset;
@@ -77,8 +79,15 @@ enum Command {
         /// Which kind.
         of: SchemaOf,
     },
-    /// Print a new key for `pass_keys`.
-    Keygen,
+    /// Make a new key for `pass_keys`, and print it.
+    Keygen {
+        /// Write it to a new file in this folder instead, whose name makes it the one that signs.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Tokens by which clients prove who they are.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -339,10 +348,8 @@ pub fn run() -> ExitCode {
         Command::Origins(arguments) => origins::origins(&arguments),
         Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Schema { of } => schema::schema(of),
-        Command::Keygen => {
-            println!("{}", crate::challenge::SigningKeys::print(&rand::random()));
-            Ok(0)
-        }
+        Command::Keygen { dir } => keygen::keygen(dir.as_deref()),
+        Command::Token(command) => token::token(&command),
     };
     match status {
         Ok(status) => status.into(),

@@ -1,9 +1,17 @@
 //! Identity: who is asking, and in which dialect to answer.
 
+mod bearer;
 mod client;
 mod credentials;
 mod dialect;
+mod oidc;
+mod rejection;
+mod token;
 
+pub use bearer::{BearerProof, Bearers, bearer};
 pub use client::{Peer, client};
 pub use credentials::{Claim, claim};
 pub use dialect::dialect;
+pub use oidc::{ClaimPattern, IssuerUrl, KeyCell, KeySet, KeySource, LARGEST_KEY_SET, OidcSettings, RequiredClaims};
+pub use rejection::Rejection;
+pub use token::{TOKEN_PREFIX, Token, TokenHash};

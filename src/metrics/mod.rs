@@ -65,6 +65,9 @@ pub struct Metrics {
     pub feed_refreshes: IntCounterVec,
     pub feed_last_success: IntGaugeVec,
     pub feed_prefixes: IntGaugeVec,
+    pub issuer_refreshes: IntCounterVec,
+    pub issuer_last_success: IntGaugeVec,
+    pub issuer_keys: IntGaugeVec,
     pub shared_state_up: IntGaugeVec,
     pub shared_state_exchanges: IntCounterVec,
     pub shared_state_exchange_seconds: HistogramVec,
@@ -278,6 +281,17 @@ impl Metrics {
                 "CIDR blocks in use of a feed, by the filter that a network puts on it.",
                 &["feed", "filter"],
             )?,
+            issuer_refreshes: r.counters(
+                "issuer_refreshes_total",
+                "Attempts to fetch the keys of an issuer of tokens, by result (ok, error). After an error the last ones stay in use.",
+                &["issuer", "result"],
+            )?,
+            issuer_last_success: r.gauges(
+                "issuer_last_success_timestamp_seconds",
+                "When the keys of an issuer were last fetched, in seconds since 1970; 0 if never.",
+                &["issuer"],
+            )?,
+            issuer_keys: r.gauges("issuer_keys", "Keys of an issuer in use.", &["issuer"])?,
             // Without labels, but a family of one: it is not there where no state is shared, and 0 would alert.
             shared_state_up: r.gauges(
                 "shared_state_up",

@@ -22,7 +22,7 @@ const RANKS: [&[&str]; 7] = [
     &["challenge", "identity", "limit", "origin", "policy"],
     &["cost", "metrics", "report", "traffic"],
     &["proxy"],
-    &["credentials", "feeds", "keeper", "ledger", "listener", "resolver", "shared_state", "surroundings"],
+    &["credentials", "feeds", "issuers", "keeper", "ledger", "listener", "resolver", "shared_state", "surroundings"],
     &["admin", "config", "demo", "importer", "replay", "trial"],
     &["cli", "reload", "server"],
 ];

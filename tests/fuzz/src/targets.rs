@@ -1,15 +1,19 @@
 //! The targets: each reads one text and checks what must hold whatever it says.
 
 use crate::requests::{REQUESTS, decide_all, request};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
+use windscreen::clock::Timestamp;
 use windscreen::config::{LoadedPolicy, check_policy, load};
-use windscreen::document::{Diagnostics, read};
+use windscreen::document::{Diagnostics, Position, read};
+use windscreen::identity::{BearerProof, Bearers, KeyCell, KeySet, OidcSettings, TokenHash};
 use windscreen::importer::anubis;
 use windscreen::network::{Blocks, parse, parse_list};
 use windscreen::replay::{Format, Reader};
 
-pub const TARGETS: [(&str, fn(&str)); 7] = [
+pub const TARGETS: [(&str, fn(&str)); 8] = [
     ("policy_file", policy_file),
     ("gateway_file", gateway_file),
     ("when", when),
@@ -17,6 +21,7 @@ pub const TARGETS: [(&str, fn(&str)); 7] = [
     ("request", a_request),
     ("anubis", an_anubis_policy),
     ("access_log", access_log),
+    ("token", token),
 ];
 
 /// A file with this text, in a folder of this process alone.
@@ -113,5 +118,35 @@ fn access_log(text: &str) {
         assert_eq!(tally.lines, tally.records + tally.skipped + tally.unparsable.count);
         let is_safe = |text: &str| !text.chars().any(char::is_control);
         assert!(tally.unparsable.examples.iter().all(|example| is_safe(&example.text)));
+    }
+}
+
+/// A token, as it came or with a header, claims and a signature on a line each, proves nothing; nor does a text that is
+/// read as keys, as settings or as a hash break anything.
+fn token(text: &str) {
+    static BEARERS: LazyLock<Bearers> = LazyLock::new(|| {
+        let settings = "{issuer: 'https://i.example', audience: a, claims: {repository_id: '1', ref: 'refs/*'}}";
+        let settings: Option<OidcSettings> = read(settings, &mut Diagnostics::default());
+        // The key of RFC 7515, appendix A.3.
+        let keys = br#"{"keys": [{"kid": "k", "kty": "EC", "crv": "P-256",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+        let cell = Arc::new(KeyCell::default());
+        KeySet::parse(keys).into_iter().for_each(|keys| cell.set(keys));
+        Bearers::new(settings.map(|settings| (0, BearerProof::Oidc(settings)))).with_keys(|_| cell.clone())
+    });
+    let now = Timestamp(1_795_221_000_000);
+    let encoded: Vec<String> = text.splitn(3, '\n').map(|part| URL_SAFE_NO_PAD.encode(part)).collect();
+    for token in [text, &encoded.join(".")] {
+        assert!(BEARERS.verify(token, now).is_err());
+    }
+    assert!(TokenHash::of(text).is_none_or(|_| text.len() == 52 && text.is_ascii()));
+    if let Ok(hash) = text.parse::<TokenHash>() {
+        assert_eq!(hash.to_string(), text.to_lowercase());
+    }
+    assert!(KeySet::parse(text.as_bytes()).map_or(true, |keys| (1..=64).contains(&keys.len())));
+    let mut diagnostics = Diagnostics::default();
+    if let Some(settings) = read::<OidcSettings>(text, &mut diagnostics) {
+        settings.check(Position::default(), &mut diagnostics);
+        assert!(settings.source().discovery().ends_with("/.well-known/openid-configuration"));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod issuer;
 pub mod judged;
 pub mod mmdb;
 pub mod passes;
