@@ -129,15 +129,18 @@ pub enum Identity {
     Token,
     /// By a pass.
     Pass,
+    /// By a signature that anybody can make: the access key is published.
+    PublicKey,
 }
 
 impl Identity {
     /// The words of the policy language, with what they mean.
-    pub const WORDS: [(&'static str, Identity); 4] = [
+    pub const WORDS: [(&'static str, Identity); 5] = [
         ("none", Identity::None),
         ("signature", Identity::Signature),
         ("token", Identity::Token),
         ("pass", Identity::Pass),
+        ("public-key", Identity::PublicKey),
     ];
 
     /// The word for it.
