@@ -217,6 +217,8 @@ pub struct Facts<'a> {
     pub client: Client,
     /// How the client proved itself.
     pub identity: Identity,
+    /// The name of the client's entry in the gateway file, where it proved to be that client.
+    pub client_name: Fact<&'a str>,
     /// The difficulty of the challenge that the valid pass was bought with.
     pub pass: Option<u32>,
     /// The User-Agent.

@@ -3,6 +3,7 @@
 use super::signature::{AccessKey, Fault, Sent, Signed};
 use crate::clock::Timestamp;
 use crate::facts::Identity;
+use crate::path::CanonicalPath;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -41,14 +42,14 @@ impl Entry {
         }
     }
 
-    /// Whether it may ask this site for anything at all.
-    pub fn knows_site(&self, site: &str) -> bool {
-        self.sites.iter().any(|known| known == site)
-    }
-
-    /// Whether it may ask for this canonical path of a site that it knows.
+    /// Whether it may ask for this canonical path of a site that it may ask.
     pub fn may_read(&self, path: &str) -> bool {
         self.paths.is_empty() || self.paths.iter().any(|prefix| path.starts_with(&**prefix))
+    }
+
+    /// Whether it may ask for `path` of `site`. The bucket itself is no object: what is seen of it is up to listings.
+    pub fn may_ask(&self, site: &str, path: &CanonicalPath) -> bool {
+        self.sites.iter().any(|known| known == site) && (path.key().is_empty() || self.may_read(path.as_str()))
     }
 
     /// Whether its time has come and is not over.
@@ -86,7 +87,7 @@ impl Roster {
     /// # Errors
     /// Says what is wrong with it. Such a request is not an anonymous one.
     pub fn verify(&self, sent: Sent<'_>, now: Timestamp) -> Result<Arc<Entry>, Fault> {
-        let signed = Signed::read(sent)?;
+        let signed = Signed::read(sent, |key| self.by_key.contains_key(key))?;
         let entry = self.by_key.get(signed.key()).ok_or(Fault::UnknownKey)?;
         let Proof::Key(key) = &entry.proof;
         if !entry.is_valid(now) {

@@ -3,11 +3,13 @@
 //! Everything here is computed from arguments. What changes while the gateway runs (addresses, credentials) stands in
 //! cells that background tasks write and requests read, so that no request ever waits for DNS or for a token.
 
+mod listing;
 mod request;
 mod response;
 mod settings;
 mod sign;
 
+pub use listing::{Asked, Listing, ListingError, Page, PageError, Seal};
 pub use request::{OriginRequest, QueryError, allowed_query, forwarded_headers};
 pub use response::{Outcome, judge, keeps_header};
 pub use settings::{OriginSettings, OriginUrl};

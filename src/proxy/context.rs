@@ -6,7 +6,9 @@ use super::upstream::Failed;
 use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
+use crate::identity::Entry;
 use crate::limit::{Meter, Quota};
+use crate::origin::Asked;
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Done, Verdict};
 use http::StatusCode;
@@ -79,6 +81,10 @@ pub struct Context {
     pub stopwatch: Stopwatch,
     pub in_flight: InFlight,
     pub caller: Option<Caller>,
+    /// The client that the caller proved to be.
+    pub entry: Option<Arc<Entry>>,
+    /// What is asked of the bucket itself.
+    pub listing: Option<Asked>,
     pub site: Option<Arc<Site>>,
     /// The host that is addressed.
     pub host: String,
@@ -132,6 +138,8 @@ impl Context {
             stopwatch: Stopwatch::start(),
             in_flight,
             caller: None,
+            entry: None,
+            listing: None,
             site: None,
             host: String::new(),
             path: None,

@@ -17,6 +17,8 @@ pub struct Site {
     pub hosts: Vec<String>,
     /// The path prefix, without `/` at its end.
     pub prefix: Option<String>,
+    /// Whether its objects are listed for clients that sign.
+    pub lists: bool,
     /// Where the objects are: the next one is tried on a miss.
     pub origins: Vec<Arc<Origin>>,
     /// For each origin, the certificates that it is trusted by instead of the system's.
@@ -95,6 +97,7 @@ mod tests {
             name: name.into(),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             prefix: prefix.map(str::to_owned),
+            lists: false,
             origins: Vec::new(),
             authorities: Vec::new(),
         }

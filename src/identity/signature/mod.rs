@@ -58,6 +58,11 @@ impl AccessKey {
         })
     }
 
+    /// The region that signatures must be for, where it is not any.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
     /// The public part: what requests name it by.
     pub fn id(&self) -> &str {
         &self.id

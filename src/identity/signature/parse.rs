@@ -77,11 +77,11 @@ pub struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// Reads a request that claims to be signed.
+    /// Reads a request that claims to be signed, by a key that `is_known`: of others nothing more is looked at.
     ///
     /// # Errors
     /// Says why nobody could verify it.
-    pub fn read(sent: Sent<'a>) -> Result<Self, Fault> {
+    pub fn read(sent: Sent<'a>, is_known: impl Fn(&str) -> bool) -> Result<Self, Fault> {
         let size: usize = sent.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if sent.target.len() + size > MAX_BYTES || parameters(sent.query()).count() > MAX_PARAMETERS {
             return Err(Fault::Header("the request is too large"));
@@ -94,8 +94,8 @@ impl<'a> Signed<'a> {
         let by_header = sent.headers.contains_key(AUTHORIZATION);
         let signed = match (by_query, by_header) {
             (true, true) => return Err(Fault::Both),
-            (true, false) => Signed::in_query(sent)?,
-            (false, _) => Signed::in_header(sent)?,
+            (true, false) => Signed::in_query(sent, is_known)?,
+            (false, _) => Signed::in_header(sent, is_known)?,
         };
         signed.check_headers()?;
         Ok(signed)
@@ -106,7 +106,7 @@ impl<'a> Signed<'a> {
         &self.key
     }
 
-    fn in_header(sent: Sent<'a>) -> Result<Self, Fault> {
+    fn in_header(sent: Sent<'a>, is_known: impl Fn(&str) -> bool) -> Result<Self, Fault> {
         let wrong = Fault::Header;
         let text = sent.single(&AUTHORIZATION)?.ok_or(wrong("there is no signature"))?;
         let Some((ALGORITHM, rest)) = text.split_once(' ') else { return Err(Fault::Version) };
@@ -126,13 +126,16 @@ impl<'a> Signed<'a> {
         let (Some(credential), Some(headers), Some(signature)) = (credential, headers, signature) else {
             return Err(wrong("Credential, SignedHeaders and Signature are needed"));
         };
+        if !is_known(key_of(credential)) {
+            return Err(Fault::UnknownKey);
+        }
         let date = sent.single(&DATE)?.ok_or(Fault::Date)?;
         let payload = sent.single(&CONTENT_HASH)?.unwrap_or(EMPTY);
         let token = sent.single(&TOKEN)?;
         Signed::assemble(sent, credential, headers, signature, date, payload, token, None)
     }
 
-    fn in_query(sent: Sent<'a>) -> Result<Self, Fault> {
+    fn in_query(sent: Sent<'a>, is_known: impl Fn(&str) -> bool) -> Result<Self, Fault> {
         let wrong = Fault::Query;
         let find = |wanted: &str| {
             let mut values = parameters(sent.query()).filter(|(name, _)| *name == wanted).map(|(_, value)| value);
@@ -145,7 +148,11 @@ impl<'a> Signed<'a> {
         if needed("X-Amz-Algorithm")? != ALGORITHM {
             return Err(Fault::Version);
         }
-        let (credential, date) = (needed("X-Amz-Credential")?, needed("X-Amz-Date")?);
+        let credential = needed("X-Amz-Credential")?;
+        if !is_known(key_of(&credential)) {
+            return Err(Fault::UnknownKey);
+        }
+        let date = needed("X-Amz-Date")?;
         let (headers, signature) = (needed("X-Amz-SignedHeaders")?, needed("X-Amz-Signature")?);
         let expires = needed("X-Amz-Expires")?;
         let digits = expires.bytes().all(|byte| byte.is_ascii_digit());
@@ -173,9 +180,9 @@ impl<'a> Signed<'a> {
         life: Option<Duration>,
     ) -> Result<Self, Fault> {
         let wrong = |what| if life.is_some() { Fault::Query(what) } else { Fault::Header(what) };
-        let mut parts = credential.rsplitn(5, '/');
+        let mut parts = credential.splitn(5, '/');
         let mut part = || parts.next().filter(|part| !part.is_empty());
-        let (Some("aws4_request"), Some("s3"), Some(region), Some(day), Some(key)) =
+        let (Some(key), Some(day), Some(region), Some("s3"), Some("aws4_request")) =
             (part(), part(), part(), part(), part())
         else {
             return Err(wrong("Credential must be KEY/DAY/REGION/s3/aws4_request"));
@@ -252,6 +259,11 @@ impl<'a> Signed<'a> {
 /// Names and values of a query as sent; `a` is `a=`.
 pub(super) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The id of the access key at the beginning of a credential. It has no slash.
+fn key_of(credential: &str) -> &str {
+    credential.split('/').next().unwrap_or_default()
 }
 
 fn decoded(text: &str) -> String {

@@ -1,15 +1,18 @@
 //! The targets: each reads one text and checks what must hold whatever it says.
 
 use crate::requests::{REQUESTS, decide_all, request};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, OnceLock};
+use windscreen::clock::Timestamp;
 use windscreen::config::{LoadedPolicy, check_policy, load};
 use windscreen::document::{Diagnostics, read};
+use windscreen::identity::signature::{AccessKey, Sent, Signed};
 use windscreen::importer::anubis;
 use windscreen::network::{Blocks, parse, parse_list};
 use windscreen::replay::{Format, Reader};
 
-pub const TARGETS: [(&str, fn(&str)); 7] = [
+pub const TARGETS: [(&str, fn(&str)); 8] = [
     ("policy_file", policy_file),
     ("gateway_file", gateway_file),
     ("when", when),
@@ -17,6 +20,7 @@ pub const TARGETS: [(&str, fn(&str)); 7] = [
     ("request", a_request),
     ("anubis", an_anubis_policy),
     ("access_log", access_log),
+    ("signature", signature),
 ];
 
 /// A file with this text, in a folder of this process alone.
@@ -113,5 +117,22 @@ fn access_log(text: &str) {
         assert_eq!(tally.lines, tally.records + tally.skipped + tally.unparsable.count);
         let is_safe = |text: &str| !text.chars().any(char::is_control);
         assert!(tally.unparsable.examples.iter().all(|example| is_safe(&example.text)));
+    }
+}
+
+/// A request that claims to be signed can be read or is refused, and nobody signs without the secret.
+fn signature(text: &str) {
+    let mut lines = text.lines();
+    let (method, target) = lines.next().unwrap_or_default().split_once(' ').unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            headers.append(name, value);
+        }
+    }
+    let sent = Sent { method, target, headers: &headers, port: Some(8080) };
+    let Some(key) = AccessKey::parse("AKIAIOSFODNN7EXAMPLE another-secret", None) else { panic!("no key") };
+    if let Ok(signed) = Signed::read(sent, |_| true) {
+        assert!(signed.verify(&key, Timestamp(1_369_353_600_000)).is_err());
     }
 }

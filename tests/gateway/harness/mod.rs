@@ -7,6 +7,7 @@ pub mod mmdb;
 pub mod passes;
 pub mod program;
 pub mod serving;
+pub mod signing;
 pub mod valkey;
 
 pub use client::{Answer, Client};

@@ -174,6 +174,7 @@ impl Running<'_> {
             }),
             "method" => Some(word == request.method),
             "identity" => Some(word == request.identity.word()),
+            "client" => test(request.client_name, |name| name == word),
             "class" => Some(word == self.class),
             "dnsbl" => test(request.state.listed, |listed| listed),
             "when" => self.when(word),
