@@ -74,6 +74,26 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A day, which stands for its first moment in UTC, or a moment: how long something is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(pub Timestamp);
+
+impl Decode for Moment {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let read = node.text().and_then(|text| text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok());
+        if read.is_none() {
+            let wanted = "expected a day such as `2026-11-01` or a moment such as `2026-11-01T00:00:00Z`";
+            diagnostics.error(node.position, format!("{wanted}, found {}", node.describe()));
+        }
+        read.map(Moment)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        let examples = ["2026-11-01", "2026-11-01T00:00:00Z"];
+        pattern(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(.[0-9]{2}:[0-9]{2}:[0-9]{2}|$)", &examples)
+    }
+}
+
 impl Decode for Timestamp {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let read = match node.text() {

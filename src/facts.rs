@@ -129,15 +129,18 @@ pub enum Identity {
     Token,
     /// By a pass.
     Pass,
+    /// By a signature that anybody can make: the access key is published.
+    PublicKey,
 }
 
 impl Identity {
     /// The words of the policy language, with what they mean.
-    pub const WORDS: [(&'static str, Identity); 4] = [
+    pub const WORDS: [(&'static str, Identity); 5] = [
         ("none", Identity::None),
         ("signature", Identity::Signature),
         ("token", Identity::Token),
         ("pass", Identity::Pass),
+        ("public-key", Identity::PublicKey),
     ];
 
     /// The word for it.
@@ -214,6 +217,8 @@ pub struct Facts<'a> {
     pub client: Client,
     /// How the client proved itself.
     pub identity: Identity,
+    /// The name of the client's entry in the gateway file, where it proved to be that client.
+    pub client_name: Fact<&'a str>,
     /// The difficulty of the challenge that the valid pass was bought with.
     pub pass: Option<u32>,
     /// The User-Agent.

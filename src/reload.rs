@@ -8,6 +8,7 @@
 use crate::config::{Files, LoadedPolicy, load_noting};
 use crate::document::Diagnostics;
 use crate::feeds::{self, FeedsSettings};
+use crate::identity::Roster;
 use crate::network::{Feed, IpNet};
 use crate::policy::NetworkId;
 use crate::policy::ToldApart;
@@ -97,8 +98,8 @@ impl Steering {
         state.known.insert(feed.clone(), blocks);
     }
 
-    /// Puts a policy in force. Limits go on with what they have counted, feeds with what they have brought.
-    pub fn install(self: &Arc<Self>, loaded: LoadedPolicy, geo: Geo, feeds: &FeedsSettings) {
+    /// Puts a policy in force, and the clients that it may name. Limits go on with what they have counted, feeds with what they have brought.
+    pub fn install(self: &Arc<Self>, loaded: LoadedPolicy, clients: Roster, geo: Geo, feeds: &FeedsSettings) {
         let gateway = &self.gateway;
         let limits = Arc::new(gateway.ruling.load().limits.renewed(&loaded.limits));
         let LoadedPolicy { policy, pass_limits, solves, networks, .. } = loaded;
@@ -115,6 +116,7 @@ impl Steering {
         self.surroundings.set_half_life(loaded.strikes.half_life);
         self.surroundings.set_geo(geo);
         gateway.gate.set_settings(loaded.challenge);
+        gateway.accept(clients);
         gateway.ruling.store(Arc::new(ruling));
         drop(state);
         self.keep_feeds(feeds);
@@ -134,7 +136,7 @@ impl Steering {
                 }
                 let mode = config.policy.policy.mode();
                 let rules = config.policy.policy.rules().len();
-                self.install(config.policy, config.geo, &config.file.feeds);
+                self.install(config.policy, config.clients, config.geo, &config.file.feeds);
                 tracing::info!(
                     ?mode,
                     rules,

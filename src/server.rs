@@ -5,7 +5,7 @@
 use crate::admin::Admin;
 use crate::challenge::{Gate, Page, SigningKeys};
 use crate::clock::{Clock, Throttle, Timestamp};
-use crate::config::{Config, LoadedPolicy};
+use crate::config::{Config, List, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::keeper::Keeper;
@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 use crate::limit::{DEFAULT_CAP, Limits};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
-use crate::origin::{CredentialsCell, Origin, Signer, Whereabouts};
+use crate::origin::{CredentialsCell, Origin, Seal, Signer, Whereabouts};
 use crate::policy::ToldApart;
 use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
@@ -117,10 +117,13 @@ impl Server {
         let books = Arc::new(Ledger::live(ledger_settings));
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
         surroundings.start(Arc::new(SystemResolver::new()), &background);
+        let seal = Seal::new(keys.derive("listings"));
         let gate = Gate::new(keys, challenge, clock.now());
         let gateway = Arc::new(Gateway {
             sites,
             ruling: ArcSwap::from_pointee(ruling),
+            clients: ArcSwap::default(),
+            seal,
             memory: surroundings.clone(),
             gate,
             spending: OnceLock::new(),
@@ -131,6 +134,7 @@ impl Server {
             priced,
             clock,
         });
+        gateway.accept(config.clients);
 
         let counters: Vec<Arc<dyn Replicated>> =
             vec![Arc::new(CurrentLimits(gateway.clone())), gateway.gate.accounts(), surroundings.clone()];
@@ -277,6 +281,7 @@ fn sites(
             name: name.as_str().into(),
             hosts: settings.host_names().collect(),
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
+            lists: settings.list == List::Signed,
             authorities: origins.iter().map(|origin| pem(origin).map(|pem| authorities(pem))).collect(),
             changing: settings.mutable.clone(),
             compare: settings.compare.map(Throttle::new),

@@ -119,6 +119,7 @@ fn decide(policy: &Policy, request: &Request) -> usize {
         query: Fact::Present(&request.query),
         client: request.client,
         identity: if request.pass.is_some() { Identity::Pass } else { Identity::None },
+        client_name: Fact::Absent,
         pass: request.pass,
         user_agent: Fact::Present(&request.agent),
         headers: &request.headers,

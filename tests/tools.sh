@@ -1,13 +1,20 @@
 #!/bin/sh
 # tools.sh 'PROGRAM...' 'PACKAGE...': installs the Debian packages when one of the programs is missing, or names them.
-# `a|b` stands for either program.
+# `a|b` stands for either program, `python3:m` for a module of Python, that of the distribution if need be.
 set -eu
 PATH=$PATH:/usr/sbin
 missing=
 for program in $1; do
     found=
     for name in $(echo "$program" | tr '|' ' '); do
-        command -v "$name" >/dev/null 2>&1 && found=$name
+        case $name in
+        python3:*)
+            for python in python3 /usr/bin/python3; do
+                "$python" -c "import ${name#*:}" >/dev/null 2>&1 && found=$name
+            done
+            ;;
+        *) command -v "$name" >/dev/null 2>&1 && found=$name ;;
+        esac
     done
     [ -n "$found" ] || missing="$missing $program"
 done

@@ -5,7 +5,7 @@
 use super::check::refused;
 use super::{ExplainArguments, paint};
 use crate::clock::Timestamp;
-use crate::config::{Config, LoadedPolicy, load};
+use crate::config::{Config, List, LoadedPolicy, load};
 use crate::document::{Diagnostics, unknown_word};
 use crate::facts::{Fact, HttpVersion, Identity};
 use crate::feeds::{cached, given};
@@ -35,7 +35,13 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
     let request = describe(arguments, &config)?;
     let sites = sites(&config);
     let peer = config.file.listeners.0.first().map_or_else(Peer::default, |listener| listener.peer());
-    let bench = Bench { policy: &config.policy.policy, limits: &config.policy.limits, sites: &sites, peer: &peer };
+    let bench = Bench {
+        policy: &config.policy.policy,
+        limits: &config.policy.limits,
+        sites: &sites,
+        peer: &peer,
+        clients: &config.clients,
+    };
     let outcome = bench.run(&request)?;
     let known = known_sites(&sites);
     if arguments.json {
@@ -86,6 +92,7 @@ fn sites(config: &Config) -> Sites {
             name: name.as_str().into(),
             hosts: settings.host_names().collect(),
             prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
+            lists: settings.list == List::Signed,
             origins: settings.origins.0.iter().map(origin).collect(),
             authorities: Vec::new(),
             changing: settings.mutable.clone(),
@@ -132,6 +139,14 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
         None => Err(unknown_word("tier", wanted, tiers.iter().map(|(name, _)| name.as_str()))),
     };
     let pass = arguments.pass.as_ref().map(tier).transpose()?;
+    let entry = |wanted: &String| {
+        let mut entries = config.clients.entries();
+        let names = || config.clients.entries().map(|entry| &*entry.name);
+        entries
+            .find(|entry| *entry.name == **wanted)
+            .ok_or_else(|| unknown_word("client", wanted, names().collect::<Vec<_>>().into_iter()))
+    };
+    let entry = arguments.client.as_ref().map(entry).transpose()?;
     let address = unmapped(arguments.ip);
     let state = Given {
         strikes: arguments.strikes.map_or(Fact::Unknown, Fact::Present),
@@ -146,7 +161,12 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
         target,
         address,
         headers,
-        identity: if pass.is_some() { Identity::Pass } else { Identity::None },
+        identity: match (entry, pass) {
+            (Some(entry), _) => entry.identity(),
+            (None, Some(_)) => Identity::Pass,
+            (None, None) => Identity::None,
+        },
+        client_name: entry.map(|entry| entry.name.to_string()),
         pass,
         secure,
         version: HttpVersion::Http11,

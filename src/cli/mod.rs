@@ -178,6 +178,9 @@ struct ExplainArguments {
     /// As if the client had a valid pass, bought with this tier.
     #[arg(long, value_name = "TIER", num_args = 0..=1, require_equals = true, default_missing_value = "default")]
     pass: Option<String>,
+    /// As if the client had proved to be this one of `clients`.
+    #[arg(long, value_name = "NAME", conflicts_with = "pass")]
+    client: Option<String>,
     /// As if so many strikes were on the record of its prefix; else unknown.
     #[arg(long, value_name = "N", value_parser = strikes)]
     strikes: Option<f64>,

@@ -5,7 +5,7 @@
 use super::{EXIT_NO, TestArguments, paint};
 use crate::config::load_with_networks;
 use crate::document::{Diagnostics, read};
-use crate::identity::Peer;
+use crate::identity::{Peer, Roster};
 use crate::proxy::Sites;
 use crate::trial::{Bench, Case, CasesFile, Coverage, Gap, Mismatch, Outcome, Paint, path_to_text, to_json};
 use serde_json::{Value, json};
@@ -91,12 +91,13 @@ fn run(policy: &Path, arguments: &TestArguments, tally: &mut Tally) -> Result<()
         return Ok(());
     }
     let chosen = |case: &&Case| arguments.filter.as_ref().is_none_or(|text| case.name.contains(text));
-    let (sites, peer) = (Sites::new(Vec::new()), Peer::default());
+    let (sites, peer, clients) = (Sites::new(Vec::new()), Peer::default(), Roster::default());
     let mut coverage = Coverage::default();
     for case in cases.iter().filter(chosen) {
         tally.chosen += 1;
         loaded.policy.set_mode(case.mode);
-        let bench = Bench { policy: &loaded.policy, limits: &loaded.limits, sites: &sites, peer: &peer };
+        let bench =
+            Bench { policy: &loaded.policy, limits: &loaded.limits, sites: &sites, peer: &peer, clients: &clients };
         let outcome = bench.run(&case.request)?;
         coverage.note(&outcome);
         let mismatches = case.expected.compare(&outcome);

@@ -1,8 +1,12 @@
 //! `gateway.yaml` as written.
 
+use crate::clock::Moment;
 use crate::cost::{Location, PricesSettings};
 use crate::credentials::CredentialsSource;
-use crate::document::{Decode, Diagnostics, Node, NonEmpty, Position, Schemas, Spanned, Version, decode_names, names};
+use crate::document::{
+    Decode, Diagnostics, Node, NonEmpty, Position, Required, Schemas, Spanned, Version, choose, decode_names, names,
+    words,
+};
 use crate::feeds::FeedsSettings;
 use crate::keeper::KeeperSettings;
 use crate::ledger::LedgerSettings;
@@ -30,6 +34,8 @@ crate::settings! {
         policy: PolicyReference = PolicyReference { file: None, networks: None, mode: None },
         /// What requests to origins are signed with, by name.
         credentials: BTreeMap<String, CredentialsSource> = BTreeMap::new(),
+        /// Clients whose signatures are accepted. Everybody else is anonymous, or refused where it signs.
+        clients: Vec<Spanned<ClientSettings>> = Vec::new(),
         /// What clients address.
         sites: Spanned<Named<SiteSettings>>,
         /// Where the gateway stands: `outside` of AWS, or in a region such as `aws:us-east-1`. Reports then tell what it
@@ -85,6 +91,29 @@ crate::settings! {
 }
 
 crate::settings! {
+    /// A client that can prove itself.
+    pub struct ClientSettings {
+        /// Its name in policies, limits, metrics and the access log. Two generations of a key are two clients.
+        name: Spanned<String>,
+        /// A file with the access key that it signs with, in one line: `ACCESS SECRET [TOKEN]`.
+        key_file: Spanned<PathBuf>,
+        /// The sites that it may ask.
+        sites: NonEmpty<Spanned<String>>,
+        /// How paths begin, below the site, that it may ask for: `/ci/` is all in that folder, `/fedora-` all names that
+        /// begin so. Any path where absent.
+        paths: Vec<Spanned<String>> = Vec::new(),
+        /// A day or a moment from which on it is accepted.
+        not_before: Option<Moment> = None,
+        /// A day or a moment from which on it is not accepted any more. A day begins at midnight UTC.
+        expires: Option<Spanned<Moment>> = None,
+        /// The region that signatures must be for, where not `any`. Any region where absent.
+        region: Option<Required> = None,
+        /// Whether the key is published: then its holders have the identity `public-key`, which proves nothing.
+        public: bool = false,
+    }
+}
+
+crate::settings! {
     /// One site.
     pub struct SiteSettings {
         /// Host names, without ports.
@@ -97,8 +126,38 @@ crate::settings! {
         /// How often an object that the first origin served is compared with what the others have of it, for
         /// `windscreen origins`. Never where absent.
         compare: Option<Duration> = None,
+        /// Who may list its objects: `none`, or `signed` clients, who see what they could have.
+        list: List = List::Nobody,
         /// Where the objects are: in order, the next one on a miss.
         origins: NonEmpty<OriginSettings>,
+    }
+}
+
+/// Who may list the objects of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    /// Nobody.
+    Nobody,
+    /// Clients that sign with a key of their own.
+    Signed,
+}
+
+impl List {
+    /// The words of the gateway file.
+    pub const WORDS: [(&'static str, List); 2] = [("none", List::Nobody), ("signed", List::Signed)];
+}
+
+impl Decode for List {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        choose(node, "word", &List::WORDS, diagnostics)
+    }
+
+    fn schema(_: &mut Schemas) -> Value {
+        words(&List::WORDS)
+    }
+
+    fn written(&self) -> Option<Value> {
+        Some(List::WORDS[*self as usize].0.into())
     }
 }
 

@@ -2,12 +2,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
+use super::clients::read_clients;
 use super::gateway::{GatewayFile, Named, SiteSettings};
 use super::kind::{FileKind, read_as};
 use super::policies::{LoadedPolicy, load_policy};
 use crate::challenge::SigningKeys;
 use crate::cost::PriceBook;
 use crate::document::{Diagnostics, Spanned, unknown_word};
+use crate::identity::Roster;
 use crate::keeper::KeeperSettings;
 use crate::metrics::NO_SITE;
 use crate::origin::OriginSettings;
@@ -40,6 +42,8 @@ pub struct Config {
     pub authorities: BTreeMap<PathBuf, Vec<u8>>,
     /// Signing keys, the newest first; empty where none are configured.
     pub pass_keys: Vec<[u8; 32]>,
+    /// Who may prove to be whom.
+    pub clients: Roster,
     /// Databases of countries and autonomous systems.
     pub geo: Geo,
     /// What origins charge.
@@ -56,6 +60,7 @@ impl Config {
 fn deployment(file: &GatewayFile) -> Deployment {
     Deployment {
         sites: file.sites.value.0.iter().map(|(name, _)| name.clone()).collect(),
+        clients: file.clients.iter().map(|client| client.value.name.value.clone()).collect(),
         countries: file.geoip.as_ref().is_some_and(|geoip| geoip.value.country.is_some()),
         systems: file.geoip.as_ref().is_some_and(|geoip| geoip.value.asn.is_some()),
     }
@@ -149,11 +154,12 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
             }
         }
     }
+    let clients = read_clients(&file, directory, files, diagnostics);
     let geo = read_geo(file.geoip.as_ref(), directory, files, diagnostics);
     let policy = load_policy(&file.policy, directory, deployment(&file), files, diagnostics);
     let (policy, pass_keys, geo) = (policy?, pass_keys.ok()?, geo?);
     let prices = read_prices(&file, &policy, diagnostics)?;
-    (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys, geo, prices })
+    (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys, clients, geo, prices })
 }
 
 /// The price tables. A table may be given for an origin, its bucket or its region.

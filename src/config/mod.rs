@@ -2,6 +2,7 @@
 //!
 //! A file is either accepted whole or refused whole, with every mistake at its place.
 
+mod clients;
 mod gateway;
 mod kind;
 mod load;
@@ -10,7 +11,9 @@ mod policies;
 mod policy;
 mod source;
 
-pub use gateway::{AdminSettings, GatewayFile, PassKeysSettings, PolicyReference, SiteSettings, gateway_schema};
+pub use gateway::{
+    AdminSettings, ClientSettings, GatewayFile, List, PassKeysSettings, PolicyReference, SiteSettings, gateway_schema,
+};
 use load::read_file;
 pub use load::{Config, Files, for_origin, load, load_noting};
 pub use policies::{LoadedPolicy, check_policy, load_in_place, load_with_networks};

@@ -15,10 +15,11 @@ const S3_CLIENTS: [&str; 9] =
 pub fn dialect(method: &str, headers: &HeaderMap, query: &str) -> Dialect {
     let text = |name: &http::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is = |pair: &str, name: &str| pair.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     let agent = text(&USER_AGENT).to_ascii_lowercase();
     if headers.contains_key(AUTHORIZATION)
         || headers.keys().any(|name| name.as_str().starts_with("x-amz-"))
-        || query.split('&').any(|pair| pair.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-")))
+        || query.split('&').any(|pair| is(pair, "x-amz-") || is(pair, "AWSAccessKeyId="))
         || (!agent.starts_with("mozilla/") && S3_CLIENTS.iter().any(|client| agent.contains(client)))
     {
         return Dialect::S3;

@@ -12,6 +12,8 @@ use std::net::IpAddr;
 const COARSER: [(u8, u8); STEPS] = [(24, 48), (16, 32), (8, 16)];
 /// How often keys can be shortened.
 pub(super) const STEPS: usize = 3;
+/// What stands for one client.
+const PREFIX: (u8, u8) = COARSER[0];
 /// Networks of this length have a share of a table each.
 const NEIGHBOURHOOD: (u8, u8) = COARSER[1];
 
@@ -24,8 +26,10 @@ pub struct Subject<'a> {
     pub site: &'a str,
     /// The id of the pass that the request rides on.
     pub pass: Option<[u8; 16]>,
-    /// The name of the token or access key that proved the request.
+    /// The name of the client's entry in the gateway file, which it proved to be.
     pub identity: Option<&'a str>,
+    /// Whether anybody can prove to be it, so that each prefix is counted by itself.
+    pub shared: bool,
     /// The autonomous system of the address.
     pub asn: Option<u32>,
 }
@@ -69,6 +73,9 @@ impl Hash {
         }
         if by.identity {
             write_text(&mut hash, subject.identity?);
+            if subject.shared {
+                write_network(&mut hash, subject.client.address, PREFIX.0, PREFIX.1);
+            }
         }
         if by.site {
             write_text(&mut hash, subject.site);

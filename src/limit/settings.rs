@@ -91,7 +91,14 @@ impl KeyBy {
         });
         let others = [
             (self.pass, "pass", subject.pass.map(|_| "its own".to_owned())),
-            (self.identity, "identity", subject.identity.map(str::to_owned)),
+            (
+                self.identity,
+                "identity",
+                subject.identity.map(|name| match subject.shared {
+                    true => format!("{name} {}", subject.client.prefix),
+                    false => name.to_owned(),
+                }),
+            ),
             (self.asn, "asn", subject.asn.map(|asn| asn.to_string())),
             (self.site, "site", Some(subject.site.to_owned())),
         ];

@@ -44,7 +44,7 @@ fn bench(settings: &[LimitSettings], cap: usize) -> Bench {
 
 fn at(address: impl Into<IpAddr>) -> Subject<'static> {
     let client = Client::new(address.into(), true);
-    Subject { client, site: "logs", pass: None, identity: None, asn: None }
+    Subject { client, site: "logs", pass: None, identity: None, shared: false, asn: None }
 }
 
 fn someone() -> Subject<'static> {
@@ -454,6 +454,7 @@ fn keys_are_told_apart_by_all_that_they_name() {
     let by = |key: KeyBy| bench(&[LimitSettings { key, ..requests(1, 1) }], 100);
     let base = Subject { pass: Some([1; 16]), identity: Some("ci"), asn: Some(64500), ..someone() };
     let neighbour = at(Ipv4Addr::new(192, 0, 2, 9)).client;
+    let elsewhere = at(Ipv4Addr::new(198, 51, 100, 9)).client;
     let cases = [
         (KeyBy::ADDRESS, Subject { client: neighbour, ..base }, true),
         (KeyBy::PREFIX, Subject { client: neighbour, ..base }, false),
@@ -462,6 +463,8 @@ fn keys_are_told_apart_by_all_that_they_name() {
         (KeyBy { pass: true, ..KeyBy::default() }, Subject { pass: Some([2; 16]), ..base }, true),
         (KeyBy { asn: true, ..KeyBy::default() }, Subject { asn: Some(64501), ..base }, true),
         (KeyBy { identity: true, ..KeyBy::default() }, Subject { identity: Some("ci2"), ..base }, true),
+        (KeyBy { identity: true, ..KeyBy::default() }, Subject { client: elsewhere, ..base }, false),
+        (KeyBy { identity: true, ..KeyBy::default() }, Subject { shared: true, ..base }, true),
         (KeyBy { site: true, ..KeyBy::PREFIX }, Subject { site: "images", ..base }, true),
         (KeyBy { site: true, ..KeyBy::PREFIX }, Subject { client: neighbour, ..base }, false),
     ];

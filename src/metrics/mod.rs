@@ -6,6 +6,7 @@
 mod registrar;
 
 use crate::challenge::{PassError, RedeemError};
+use crate::identity::signature::Fault;
 use prometheus::{
     CounterVec, Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -55,6 +56,8 @@ pub struct Metrics {
     pub untrusted_forwarding: IntCounter,
     pub credentials_refreshes: IntCounterVec,
     pub credentials_expire: IntGaugeVec,
+    pub signatures: IntCounterVec,
+    pub clients_expire: IntGaugeVec,
     pub resolutions: IntCounterVec,
     pub connections: IntGauge,
     pub lookups: IntCounterVec,
@@ -236,6 +239,17 @@ impl Metrics {
                 "When credentials expire, in seconds since 1970; 0 if they do not.",
                 &["credentials"],
             )?,
+            signatures: r.counters(
+                "signatures_total",
+                "Requests with a signature, by site and result: ok, or what was wrong (version, both, malformed, payload, \
+                 date, unsigned, unknown-key, key-time, region, skew, early, expired, mismatch, scope).",
+                &["site", "result"],
+            )?,
+            clients_expire: r.gauges(
+                "clients_expire_timestamp_seconds",
+                "When the entry of a client expires, in seconds since 1970; 0 if it does not.",
+                &["client"],
+            )?,
             resolutions: r.counters(
                 "resolutions_total",
                 "Look-ups of origins' host names, by site, origin and result (ok, error).",
@@ -363,6 +377,9 @@ impl Metrics {
     pub fn introduce_site(&self, site: &str) {
         self.challenges_solved.with_label_values(&[site]);
         self.passes_renewed.with_label_values(&[site]);
+        for result in Fault::WORDS.into_iter().chain(["ok"]) {
+            self.signatures.with_label_values(&[site, result]);
+        }
         for reason in PassError::ALL {
             self.passes_rejected.with_label_values(&[site, reason.word()]);
         }

@@ -90,6 +90,8 @@ pub enum Test {
     Method(&'static str),
     /// The client proved itself in this way.
     Identity(Identity),
+    /// The client proved to be the one of this name.
+    ClientName(String),
     /// The client is of this class.
     Class(Class),
     /// The source is there, whatever its text.

@@ -26,7 +26,7 @@ pub enum Matcher {
 }
 
 /// The keys of a match.
-pub const MATCHES: [&str; 25] = [
+pub const MATCHES: [&str; 26] = [
     "all",
     "any",
     "not",
@@ -41,6 +41,7 @@ pub const MATCHES: [&str; 25] = [
     "network",
     "prefix",
     "identity",
+    "client",
     "class",
     "signals",
     "country",
@@ -145,6 +146,10 @@ impl Compiler<'_> {
             "identity" => {
                 let identities = Vec::<Identity>::decode(value, self.diagnostics)?;
                 self.any(identities, |identity| (format!("identity: {}", identity.word()), Test::Identity(identity)))
+            }
+            "client" => {
+                let clients = self.names.clients(value, self.diagnostics)?;
+                self.any(clients, |client| (format!("client: {client}"), Test::ClientName(client)))
             }
             "class" if self.deciding_class => {
                 self.fail(position, "`class` cannot be matched here: the class is what is being decided")

@@ -28,6 +28,8 @@ pub const BUILT_IN_FILE: &str = "built-in ";
 pub struct Deployment {
     /// The names of its sites.
     pub sites: Vec<String>,
+    /// The names of the clients that can prove themselves.
+    pub clients: Vec<String>,
     /// Whether it has a database of countries.
     pub countries: bool,
     /// Whether it has a database of autonomous systems.
@@ -169,14 +171,28 @@ impl Names {
 
     /// A policy may name sites that this deployment does not have: one file serves several deployments.
     pub(super) fn sites(&self, node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
+        let known = self.deployment.as_ref().map(|deployment| &*deployment.sites);
+        Self::deployed("site", known, node, diagnostics)
+    }
+
+    /// The same of clients.
+    pub(super) fn clients(&self, node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
+        let known = self.deployment.as_ref().map(|deployment| &*deployment.clients);
+        Self::deployed("client", known, node, diagnostics)
+    }
+
+    fn deployed(
+        what: &str,
+        known: Option<&[String]>,
+        node: &Node,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Vec<String>> {
         let names = Vec::<Spanned<String>>::decode(node, diagnostics)?;
         // The built-in policy names sites that are no mistake of the deployment's.
         let own = !diagnostics.file().starts_with(BUILT_IN_FILE);
         for name in &names {
-            if let Some(deployment) = self.deployment.as_ref().filter(|_| own)
-                && !deployment.sites.contains(&name.value)
-            {
-                let what = unknown_word("site", &name.value, deployment.sites.iter().map(String::as_str));
+            if let Some(known) = known.filter(|known| own && !known.contains(&name.value)) {
+                let what = unknown_word(what, &name.value, known.iter().map(String::as_str));
                 diagnostics.warn(name.position, format!("this never matches: {what}"));
             }
         }

@@ -93,6 +93,7 @@ mod tests {
             query: Fact::Absent,
             client: Client::new([192, 0, 2, 1].into(), true),
             identity: Identity::None,
+            client_name: Fact::Absent,
             pass: None,
             user_agent: sent.header("user-agent"),
             headers: sent,

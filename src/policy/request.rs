@@ -154,6 +154,7 @@ impl<'r> Request<'r> {
             Test::Site(site) => (site == facts.site).into(),
             Test::Method(method) => (*method == facts.method).into(),
             Test::Identity(identity) => (*identity == facts.identity).into(),
+            Test::ClientName(wanted) => truth(facts.client_name, |name| name == wanted),
             Test::Class(class) => (*class == self.class).into(),
             Test::Present(source) => match source.text(facts) {
                 Fact::Present(_) => Truth::True,

@@ -85,6 +85,7 @@ fn key_schema(key: &str, schemas: &mut Schemas) -> Value {
         "network" => ("The address is in a network of this name.", list(text(), 0)),
         "prefix" => ("The address is in this block.", Vec::<Cidr>::schema(schemas)),
         "identity" => ("How the client proved itself.", Vec::<Identity>::schema(schemas)),
+        "client" => ("The name of the client's entry in the gateway file, which it proved to be.", list(text(), 0)),
         "class" => ("What the client is for the books; not within `classes`.", Vec::<Class>::schema(schemas)),
         "signals" => (
             "Hints that the client is not what it claims to be: any of these words, or how many are needed.",

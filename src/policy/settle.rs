@@ -1,7 +1,7 @@
 //! What only the whole of a verdict tells: what it owes to the pass, and whether a redirect may be given away.
 
 use super::{Blind, Policy};
-use crate::facts::{Client, Facts, Identity};
+use crate::facts::{Client, Fact, Facts, Identity};
 use crate::state::State;
 use crate::verdict::{Action, Verdict};
 
@@ -15,13 +15,14 @@ impl Policy {
         verdict
     }
 
-    /// Whether the URL of a redirect may be given away. It is good for whoever has it, so not where a stranger would be denied what the
-    /// client may have. A client that signs would send its signature to the origin. The answer to a HEAD has no bytes to save, and
-    /// Python's urllib makes a GET of a redirected one, for which the URL is not signed (before 3.13).
+    /// Whether the URL of a redirect may be given away. It is good for whoever has it, so not where a stranger would be
+    /// denied what the client may have. A client that signs would send its signature to the origin. The answer to a HEAD
+    /// has no bytes to save, and Python's urllib (before 3.13) makes a GET of a redirected one, for which the URL is not
+    /// signed.
     fn may_redirect(&self, facts: &Facts<'_>, state: &dyn State) -> bool {
-        let signs = matches!(facts.identity, Identity::Signature | Identity::Token);
+        let signs = matches!(facts.identity, Identity::Signature | Identity::PublicKey | Identity::Token);
         let client = Client { trusted: false, ..facts.client };
-        let stranger = Facts { client, identity: Identity::None, pass: None, ..*facts };
+        let stranger = Facts { client, identity: Identity::None, client_name: Fact::Absent, pass: None, ..*facts };
         facts.method == "GET" && !signs && !matches!(self.run(&stranger, state, &mut Blind).action, Action::Deny { .. })
     }
 

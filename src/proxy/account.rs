@@ -128,6 +128,7 @@ impl Front {
             bytes = sent,
             class,
             identity = caller.map(|c| c.identity.word()),
+            client_name = context.entry.as_ref().map(|entry| &*entry.name),
             dialect = caller.map(|c| c.dialect.word()),
             rule = verdict.map(|v| &*v.rule),
             action = context.done.word(),

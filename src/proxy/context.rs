@@ -7,8 +7,9 @@ use super::upstream::Failed;
 use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
+use crate::identity::Entry;
 use crate::limit::{Meter, Quota};
-use crate::origin::Known;
+use crate::origin::{Asked, Known};
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Done, Verdict};
 use http::StatusCode;
@@ -82,6 +83,10 @@ pub struct Context {
     pub stopwatch: Stopwatch,
     pub in_flight: InFlight,
     pub caller: Option<Caller>,
+    /// The client that the caller proved to be.
+    pub entry: Option<Arc<Entry>>,
+    /// What is asked of the bucket itself.
+    pub listing: Option<Asked>,
     pub site: Option<Arc<Site>>,
     /// The host that is addressed.
     pub host: String,
@@ -144,6 +149,8 @@ impl Context {
             stopwatch: Stopwatch::start(),
             in_flight,
             caller: None,
+            entry: None,
+            listing: None,
             site: None,
             host: String::new(),
             path: None,

@@ -1,15 +1,17 @@
 //! The stages in order: identity, policy, then limits or the challenge.
 
+use super::caller::{forwarded_query, proves};
 use super::context::{Caller, Context};
 use super::intake::{self, Intake, RequestLine};
+use super::listing::scope;
 use super::refusal::{Refusal, Reply, ask};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling};
 use crate::challenge::{Pass, PassError, VERIFY_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
-use crate::identity::{Claim, claim, client, dialect};
-use crate::origin::allowed_query;
+use crate::identity::{Claim, Entry, claim, client, dialect};
+use crate::origin::Asked as BucketQuery;
 use crate::verdict::{Action, Dialect, Done, Verdict};
 use http::Method;
 use http::header::HeaderMap;
@@ -25,6 +27,8 @@ pub const ALLOWED_METHODS: &str = "GET, HEAD";
 pub enum Decision {
     /// Ask the origin.
     Forward,
+    /// Answer what is asked of the bucket itself.
+    List(Box<BucketQuery>),
     /// Take a solution.
     Verify,
     /// Answer with this.
@@ -34,9 +38,9 @@ pub enum Decision {
 }
 
 /// Headers of a live request: all of them are known, but what a proxy in between made of their order and case.
-struct Live<'a> {
-    request: &'a RequestHeader,
-    relayed: bool,
+pub(super) struct Live<'a> {
+    pub request: &'a RequestHeader,
+    pub relayed: bool,
 }
 
 impl Headers for Live<'_> {
@@ -66,11 +70,15 @@ impl Headers for Live<'_> {
 pub(super) struct Asked<'a> {
     pub site: &'a Site,
     pub caller: Caller,
+    /// The client that the caller proved to be.
+    pub entry: Option<&'a Entry>,
+    /// Whether the request bears something that proves who asks, whatever it proves.
+    pub proves: bool,
     pub method: &'a str,
     pub ruling: &'a Ruling,
 }
 
-fn version(version: http::Version) -> HttpVersion {
+pub(super) fn version(version: http::Version) -> HttpVersion {
     match version {
         http::Version::HTTP_09 | http::Version::HTTP_10 => HttpVersion::Http10,
         http::Version::HTTP_11 => HttpVersion::Http11,
@@ -133,11 +141,31 @@ impl Front {
             return refuse(Refusal::method_not_allowed(ALLOWED_METHODS));
         }
         if claim(headers, &query) == Claim::Signature {
-            // No client keys can be configured, so every signature is by an unknown one. Never treated as anonymous.
-            context.reason = Some("unknown-key");
-            return refuse(Refusal::unknown_access_key());
+            match self.verified(session, &site.name, &path, context.now) {
+                Ok(entry) => context.entry = Some(entry),
+                Err(fault) => {
+                    // Never treated as anonymous.
+                    context.reason = Some(fault.word());
+                    return refuse(Refusal::signature(fault));
+                }
+            }
         }
-        match allowed_query(&query, false) {
+        let entry = context.entry.clone();
+        let proven = entry.as_ref().map(|entry| entry.identity());
+        if let Some(entry) = entry.as_ref().filter(|entry| site.lists && path.key().is_empty() && !entry.public) {
+            match BucketQuery::read(&request.method, &query, &scope(&site.name, entry), &self.gateway.seal) {
+                Ok(asked) => context.listing = Some(asked),
+                Err(error) => {
+                    context.reason = Some("listing");
+                    return refuse(Refusal::bad_listing(&error.to_string()));
+                }
+            }
+        }
+        let forwarded = match context.listing {
+            Some(_) => Ok(String::new()),
+            None => forwarded_query(&query, proven),
+        };
+        match forwarded {
             Ok(query) => context.query = query,
             Err(error) => {
                 context.reason = Some("query");
@@ -146,13 +174,15 @@ impl Front {
             }
         }
 
-        let mut passes = self.passes(headers, &host, &site, caller, context).into_iter();
+        let passes = if entry.is_some() { Vec::new() } else { self.passes(headers, &host, &site, caller, context) };
+        let mut passes = passes.into_iter();
         let mut pass = passes.next();
         let relayed = self.peer.relays(socket);
         let ruling = self.gateway.ruling.load();
         let live = Live { request, relayed };
         loop {
-            let identity = if pass.is_some() { Identity::Pass } else { Identity::None };
+            let identity = proven.unwrap_or(if pass.is_some() { Identity::Pass } else { Identity::None });
+            let caller = Caller { identity, ..caller };
             let facts = Facts {
                 now: context.now,
                 site: &site.name,
@@ -162,6 +192,7 @@ impl Front {
                 query: Fact::Present(&query),
                 client: caller.client,
                 identity,
+                client_name: entry.as_ref().map(|entry| &*entry.name).into(),
                 pass: pass.as_ref().map(|pass| pass.difficulty),
                 user_agent: live.header("user-agent"),
                 headers: &live,
@@ -170,8 +201,15 @@ impl Front {
                 dialect: Fact::Present(caller.dialect),
             };
             let verdict = ruling.policy.decide(&facts, &*self.gateway.memory);
-            context.caller = Some(Caller { identity, ..caller });
-            let asked = Asked { site: &site, caller, method: request.method.as_str(), ruling: &ruling };
+            context.caller = Some(caller);
+            let asked = Asked {
+                site: &site,
+                caller,
+                entry: entry.as_deref(),
+                proves: proves(headers, &query),
+                method: request.method.as_str(),
+                ruling: &ruling,
+            };
             let decision = self.act(&verdict, &asked, pass.as_ref(), context);
             context.verdict = Some(verdict);
             match decision {
@@ -214,6 +252,10 @@ impl Front {
                 Some(self.challenge(asked, tier, *difficulty, context))
             }
             Action::Allow | Action::Redirect => {
+                if let Some(asked) = context.listing.clone() {
+                    context.done = Done::Allow;
+                    return Some(Decision::List(Box::new(asked)));
+                }
                 if context.path.as_ref().is_none_or(|path| path.key().is_empty()) {
                     context.done = Done::Refuse;
                     context.reason = Some("listing");
@@ -226,7 +268,8 @@ impl Front {
                     context.meter.undo();
                     return None;
                 }
-                context.redirecting = verdict.action == Action::Redirect;
+                // Who has proved itself to the gateway is not sent elsewhere with its proof.
+                context.redirecting = verdict.action == Action::Redirect && !asked.proves;
                 context.done = Done::Allow;
                 Some(Decision::Forward)
             }

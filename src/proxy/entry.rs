@@ -13,9 +13,13 @@ use pingora::http::RequestHeader;
 use std::sync::Arc;
 
 /// How the answer of `origin` is billed. A redirected client asks the origin itself, whose log knows of it.
-fn billed(origin: Option<&Arc<Origin>>, status: u16) -> Billed {
+fn billed(origin: Option<&Arc<Origin>>, status: u16, listed: bool) -> Billed {
     let signed = origin.map(|origin| matches!(origin.signer, Signer::Credentials(_)));
-    if signed.is_some_and(|signed| is_billed(status, signed)) { Billed::Get } else { Billed::Nothing }
+    match signed.is_some_and(|signed| is_billed(status, signed)) {
+        true if listed => Billed::List,
+        true => Billed::Get,
+        false => Billed::Nothing,
+    }
 }
 
 /// What the policy would have done with a request: by a rule that was held back, or by a limit.
@@ -51,7 +55,7 @@ impl Front {
             done: context.done,
             would: would(context).filter(|_| matches!(context.done, Done::Allow | Done::Redirect)),
             status: u8::try_from(status / 100).unwrap_or(0),
-            billed: billed(origin, status),
+            billed: billed(origin, status, context.listing.is_some()),
             network: network.filter(|_| trusted).unwrap_or_else(nowhere),
             region: nowhere(),
             country: memory.country(address).present(),

@@ -7,6 +7,7 @@ use super::site::Site;
 use super::{Front, Ruling};
 use crate::challenge::Pass;
 use crate::facts::{Client, Identity};
+use crate::identity::Entry;
 use crate::limit::{Admission, Currency, Exceeded, LONGEST_DELAY, Limits, Manner, Meter, Subject};
 use crate::verdict::{Dialect, Done, LimitId, Verdict};
 use smallvec::SmallVec;
@@ -17,9 +18,17 @@ use std::time::Duration;
 const MOST_DOUBLINGS: u32 = 7;
 
 impl Front {
-    fn subject<'a>(&self, limits: &Limits, client: Client, site: &'a str, pass: Option<&Pass>) -> Subject<'a> {
+    fn subject<'a>(
+        &self,
+        limits: &Limits,
+        client: Client,
+        site: &'a str,
+        pass: Option<&Pass>,
+        entry: Option<&'a Entry>,
+    ) -> Subject<'a> {
         let asn = limits.needs_asn().then(|| self.gateway.memory.asn(client.address).present()).flatten();
-        Subject { client, site, pass: pass.map(|pass| pass.id), identity: None, asn }
+        let (identity, shared) = (entry.map(|entry| &*entry.name), entry.is_some_and(|entry| entry.public));
+        Subject { client, site, pass: pass.map(|pass| pass.id), identity, shared, asn }
     }
 
     /// Charges the limits of the rules that matched. What only observes or delays is noted; what refuses answers.
@@ -30,15 +39,16 @@ impl Front {
         pass: Option<&Pass>,
         context: &mut Context,
     ) -> Option<Refusal> {
-        let Asked { site, caller, method, ruling } = *asked;
+        let Asked { site, caller, entry, method, ruling, .. } = *asked;
         if verdict.charges.is_empty() {
             return None;
         }
         let limits = &ruling.limits;
         let charges: SmallVec<[(&[LimitId], bool); 4]> =
             verdict.charges.iter().map(|charge| (&*charge.limits, charge.enforced)).collect();
-        let subject = self.subject(limits, caller.client, &site.name, pass);
+        let subject = self.subject(limits, caller.client, &site.name, pass, entry);
         let manner = Manner {
+            // A retry would carry a stale signature. Anybody can sign with a published key, and hurry is then no sign of need.
             never_refused: caller.identity == Identity::Signature,
             patience: match (method, caller.dialect) {
                 // Nobody reads why a HEAD failed.
@@ -116,7 +126,7 @@ impl Front {
         client: Client,
         context: &mut Context,
     ) -> Result<(), Refusal> {
-        let subject = self.subject(&ruling.limits, client, &site.name, None);
+        let subject = self.subject(&ruling.limits, client, &site.name, None, None);
         let Some(exceeded) = ruling.limits.would_refuse(&ruling.pass_limits, &subject) else { return Ok(()) };
         let refusal = Refusal::too_many_passes(exceeded.retry_after);
         self.note_refusal(exceeded, "challenge".into(), &site.name, context);
@@ -126,14 +136,14 @@ impl Front {
     /// Charges a pass that the client's network is about to buy; `None` where it has bought as many as it may. The meter
     /// takes it back when nothing comes of it.
     pub(super) fn charge_pass(&self, ruling: &Ruling, site: &str, client: Client) -> Option<Meter> {
-        let subject = self.subject(&ruling.limits, client, site, None);
+        let subject = self.subject(&ruling.limits, client, site, None, None);
         let manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: false };
         ruling.limits.admit(&[(&ruling.pass_limits, true)], &subject, manner).ok().map(|admission| admission.meter)
     }
 
     /// Counts a pass that was bought: the next ones get harder.
     pub(super) fn count_solution(&self, ruling: &Ruling, site: &str, client: Client) {
-        let subject = self.subject(&ruling.limits, client, site, None);
+        let subject = self.subject(&ruling.limits, client, site, None, None);
         let manner = Manner { never_refused: true, patience: Duration::ZERO, has_body: false };
         // Never refused, so that this cannot fail.
         let _ = ruling.limits.admit(&[(&[ruling.solves], true)], &subject, manner);
@@ -141,7 +151,7 @@ impl Front {
 
     /// The difficulty for a client whose network has bought passes lately: it doubles with every so many of them.
     pub(super) fn hardened(&self, ruling: &Ruling, difficulty: u32, site: &str, client: Client) -> u32 {
-        let subject = self.subject(&ruling.limits, client, site, None);
+        let subject = self.subject(&ruling.limits, client, site, None, None);
         let (after, per) = (ruling.harder.after.get(), ruling.harder.per);
         // Those that are not quite forgotten yet count whole.
         let passes = ruling.limits.owed(ruling.solves, &subject).as_nanos().div_ceil((per / after).as_nanos().max(1));

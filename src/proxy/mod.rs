@@ -4,12 +4,14 @@
 //! identity, policy, limits and the challenge, `upstream` asks the origin, `refusal` speaks, `account` keeps the books.
 
 mod account;
+mod caller;
 mod compare;
 mod context;
 mod decide;
 mod entry;
 pub mod intake;
 mod limits;
+mod listing;
 mod redirect;
 mod refusal;
 mod route;
@@ -17,6 +19,7 @@ mod site;
 mod upstream;
 mod verify;
 
+pub use caller::{forwarded_query, proves};
 pub use decide::{ALLOWED_METHODS, OWN};
 pub use refusal::{Refusal, Reply, ask, lead, speak};
 pub use site::{NoSite, Site, Sites, authorities};
@@ -24,10 +27,10 @@ pub use site::{NoSite, Site, Sites, authorities};
 use crate::challenge::{Gate, HarderSettings, Page};
 use crate::clock::{Clock, Throttle, Timestamp};
 use crate::exchange::SpendOnce;
-use crate::identity::Peer;
+use crate::identity::{Peer, Roster};
 use crate::limit::Limits;
 use crate::metrics::{Metrics, NO_SITE};
-use crate::origin::Whereabouts;
+use crate::origin::{Seal, Whereabouts};
 use crate::policy::{Policy, ToldApart};
 use crate::state::Memory;
 use crate::traffic::Live;
@@ -36,12 +39,13 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use context::{Context, InFlight};
 use http::header;
+use pingora::connectors::http::v1::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 /// Everything that requests share, whatever listener they came through.
@@ -50,6 +54,10 @@ pub struct Gateway {
     pub sites: Sites,
     /// What is decided, and how much clients may take. A reload replaces both at once.
     pub ruling: ArcSwap<Ruling>,
+    /// Who may prove to be whom. A reload replaces it with the policy.
+    pub clients: ArcSwap<Roster>,
+    /// Hides from clients where their listings go on.
+    pub seal: Seal,
     /// What is remembered about clients and measured about the machine.
     pub memory: Arc<dyn Memory>,
     /// Challenges and passes.
@@ -91,6 +99,8 @@ pub struct Front {
     gateway: Arc<Gateway>,
     /// Whom this listener believes about client addresses.
     peer: Peer,
+    /// Connections over which origins are asked for lists. Made when first needed: it reads the system's certificates.
+    lists: LazyLock<Connector>,
     peer_warnings: Throttle,
     origin_warnings: Throttle,
     /// What stands in the books where there is no name.
@@ -114,6 +124,7 @@ impl Front {
         Front {
             gateway,
             peer,
+            lists: LazyLock::new(|| Connector::new(None)),
             peer_warnings: throttle(),
             origin_warnings: throttle(),
             nowhere: "".into(),
@@ -205,15 +216,16 @@ impl ProxyHttp for Front {
                 None => decision,
             };
         }
-        if let decide::Decision::Forward = decision {
+        if let decide::Decision::Forward | decide::Decision::List(_) = decision {
             delay(context.delay).await;
             context.meter.waited();
-            return Ok(false);
+        } else {
+            // What is no object costs next to nothing, and is not delayed.
+            context.delay = Duration::ZERO;
         }
-        // What is no object costs next to nothing, and is not delayed.
-        context.delay = Duration::ZERO;
         let answer = match decision {
             decide::Decision::Forward => return Ok(false),
+            decide::Decision::List(asked) => self.list(session, context, *asked).await?,
             decide::Decision::Verify => self.verify(session, context).await?,
             decide::Decision::Reply(reply) => *reply,
             decide::Decision::Refuse(refusal) => {

@@ -28,7 +28,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Refusal { status, code, detail: detail.into(), retry_after: None, allow: None }
     }
 
@@ -79,11 +79,9 @@ impl Refusal {
         Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail)
     }
 
-    /// 403: a signature by a key that is not configured here. S3 clients then try their next store.
-    pub fn unknown_access_key() -> Self {
-        let detail = "The access key of the signature is not known here. Send the request unsigned, or sign it with a \
-                      key that this gateway accepts.";
-        Refusal::new(StatusCode::FORBIDDEN, "InvalidAccessKeyId", detail)
+    /// 400: something that is not served of a bucket.
+    pub fn bad_listing(detail: &str) -> Self {
+        Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", format!("The request cannot be answered: {detail}."))
     }
 
     /// 403: a challenge for a client that cannot be shown one.

@@ -18,6 +18,8 @@ pub struct Site {
     pub hosts: Vec<String>,
     /// The path prefix, without `/` at its end.
     pub prefix: Option<String>,
+    /// Whether its objects are listed for clients that sign.
+    pub lists: bool,
     /// Where the objects are: the next one is tried on a miss.
     pub origins: Vec<Arc<Origin>>,
     /// Which of its objects change; all may where nothing is said.
@@ -100,6 +102,7 @@ mod tests {
             name: name.into(),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             prefix: prefix.map(str::to_owned),
+            lists: false,
             origins: Vec::new(),
             authorities: Vec::new(),
             changing: None,

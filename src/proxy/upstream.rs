@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The origin has no address yet.
 const UNRESOLVED: ErrorType = ErrorType::new("Unresolved");
 /// The origin's credentials are not there, or signing failed.
-const UNSIGNED: ErrorType = ErrorType::new("Unsigned");
+pub(super) const UNSIGNED: ErrorType = ErrorType::new("Unsigned");
 /// The next origin is to be asked.
 const NEXT: ErrorType = ErrorType::new("NextOrigin");
 /// No origin has the object, or could say so.
@@ -196,7 +196,7 @@ impl Front {
         response.insert_header("X-Request-Id", &context.request_id)?;
         add_quota(response, context)?;
         let cookie = context.cookie.take();
-        if context.pass.is_some() || cookie.is_some() {
+        if context.pass.is_some() || context.entry.is_some() || cookie.is_some() {
             let theirs = response.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
             let ours = private(theirs.unwrap_or_default());
             response.insert_header(header::CACHE_CONTROL, ours)?;

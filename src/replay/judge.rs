@@ -59,6 +59,8 @@ pub struct Past<'a> {
     pub host: Fact<&'a str>,
     /// How the client proved itself.
     pub identity: Identity,
+    /// The name of the client's entry in the gateway file.
+    pub client_name: Fact<&'a str>,
     /// The User-Agent.
     pub user_agent: Fact<&'a str>,
     /// The Referer.
@@ -252,6 +254,7 @@ impl Judge {
             query: past.query,
             client,
             identity: if pass.is_some() { Identity::Pass } else { past.identity },
+            client_name: past.client_name,
             pass,
             user_agent: past.user_agent,
             headers: &logged,
@@ -329,7 +332,9 @@ impl Judge {
             return None;
         }
         let charges: SmallVec<[_; 4]> = verdict.charges.iter().map(|c| (&*c.limits, c.enforced)).collect();
-        let subject = Subject { client, site: &past.site, pass: None, identity: None, asn };
+        let shared = past.identity == Identity::PublicKey;
+        let identity = past.client_name.present();
+        let subject = Subject { client, site: &past.site, pass: None, identity, shared, asn };
         let signed = past.identity == Identity::Signature;
         let manner = Manner {
             never_refused: signed || past.method == "HEAD",

@@ -91,6 +91,8 @@ pub struct Record<'a> {
     pub signature: Fact<Signature>,
     /// How the client proved itself to the gateway.
     pub identity: Fact<Identity>,
+    /// The name of the client's entry in the gateway file.
+    pub client_name: Fact<Cow<'a, str>>,
     /// The AWS region that the request came from. Absent is from anywhere else.
     pub source_region: Fact<&'a str>,
 }
@@ -122,6 +124,7 @@ impl<'a> Record<'a> {
             secure: Fact::Unknown,
             signature: Fact::Unknown,
             identity: Fact::Unknown,
+            client_name: Fact::Unknown,
             source_region: Fact::Unknown,
         }
     }

@@ -152,6 +152,7 @@ struct Owned {
     tells_query: bool,
     host: Fact<Arc<str>>,
     identity: Identity,
+    client_name: Fact<Arc<str>>,
     user_agent: Fact<Arc<str>>,
     referer: Fact<Box<str>>,
     version: Fact<HttpVersion>,
@@ -176,6 +177,7 @@ impl Owned {
             query: if self.tells_query { Fact::Present(query.trim_start_matches('?')) } else { Fact::Unknown },
             host: self.host.as_str(),
             identity: self.identity,
+            client_name: self.client_name.as_str(),
             user_agent: self.user_agent.as_str(),
             referer: self.referer.as_str(),
             version: self.version,
@@ -248,6 +250,10 @@ impl Sorter<'_> {
             _ if signed => Identity::Signature,
             _ => Identity::None,
         };
+        let client_name = match record.client_name.as_str() {
+            Fact::Unknown if identity == Identity::None => Fact::Absent,
+            known => known.map(|name| self.texts.get(name)),
+        };
         let status = record.status.unwrap_or(0);
         let target: Box<str> = record.target.get(place.prefix..).unwrap_or("/").into();
         let billed = match record.operation {
@@ -267,6 +273,7 @@ impl Sorter<'_> {
             tells_query: record.tells_query,
             host: record.host.map(|host| texts.get(host)),
             identity,
+            client_name,
             user_agent: user_agent.map(|agent| texts.get(agent)),
             referer: record.referer.as_str().map(Box::from),
             version: record.version,

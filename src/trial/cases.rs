@@ -65,8 +65,11 @@ crate::settings! {
         user_agent: Option<Spanned<String>> = None,
         /// Headers in their order; `false` removes one of the dress.
         headers: Option<Node> = None,
-        /// How the client proved itself: `none`, `signature`, `token` or `pass`.
+        /// How the client proved itself: `none`, `signature`, `public-key`, `token` or `pass`; `signature` where `client`
+        /// is given.
         identity: Option<Spanned<Identity>> = None,
+        /// The name of the client, as an entry of the gateway file would give it.
+        client: Option<Spanned<Required>> = None,
         /// A valid pass: a tier, or the difficulty that it was bought with.
         pass: Option<Spanned<Required>> = None,
         /// Whether the client's side speaks TLS.
@@ -163,8 +166,12 @@ impl RequestSettings {
                 Identity::Pass
             }
             (Some(given), _) => given.value,
+            (None, None) if self.client.is_some() => Identity::Signature,
             (None, pass) => pass.map_or(Identity::None, |_| Identity::Pass),
         };
+        if let Some(client) = self.client.as_ref().filter(|_| matches!(identity, Identity::None | Identity::Pass)) {
+            fail(client.position, "a `client` has proved itself by `signature`, `public-key` or `token`".into());
+        }
         let load = match &self.load {
             None => Fact::Unknown,
             Some(load) => match <[f64; 3]>::try_from(load.value.as_slice()) {
@@ -221,6 +228,7 @@ impl RequestSettings {
             address: unmapped(self.address),
             headers,
             identity,
+            client_name: self.client.map(|client| client.value.0),
             pass,
             secure: self.secure,
             version: self.version,

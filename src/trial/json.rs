@@ -21,6 +21,7 @@ pub fn outcome(request: &Described, outcome: &Outcome) -> Value {
             "prefix": outcome.client.prefix,
             "trusted": outcome.client.trusted,
             "identity": request.identity.word(),
+            "client": request.client_name,
             "pass": request.pass,
             "dialect": outcome.dialect.word(),
             "secure": outcome.secure,

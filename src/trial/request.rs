@@ -31,6 +31,8 @@ pub struct Described {
     pub headers: Vec<(String, HeaderValue)>,
     /// How the client proved itself.
     pub identity: Identity,
+    /// The name of its entry in the gateway file.
+    pub client_name: Option<String>,
     /// The difficulty of the challenge that its valid pass was bought with.
     pub pass: Option<u32>,
     /// Whether the client's side speaks TLS.

@@ -3,13 +3,16 @@
 use super::request::{Addressed, Described, Sent};
 use crate::challenge::{Page, RedeemError, VERIFY_PATH};
 use crate::facts::{Client, Fact, Facts, HttpVersion, Identity};
-use crate::identity::{Claim, Peer, claim, client, dialect};
+use crate::identity::signature::Fault;
+use crate::identity::{Claim, Peer, Roster, claim, client, dialect};
 use crate::limit::{LimitSettings, Subject};
-use crate::origin::{allowed_query, presigned};
+use crate::origin::presigned;
 use crate::path::CanonicalPath;
 use crate::policy::{Explanation, Policy};
 use crate::proxy::intake::{self, Intake, RequestLine};
-use crate::proxy::{ALLOWED_METHODS, NoSite, OWN, Refusal, Reply, Site, Sites, ask, lead, speak};
+use crate::proxy::{
+    ALLOWED_METHODS, NoSite, OWN, Refusal, Reply, Site, Sites, ask, forwarded_query, lead, proves, speak,
+};
 use crate::state::State;
 use crate::verdict::{Action, Dialect, Mode, Verdict};
 use http::Method;
@@ -29,6 +32,8 @@ pub struct Bench<'b> {
     pub sites: &'b Sites,
     /// Whom the gateway believes about client addresses.
     pub peer: &'b Peer,
+    /// What clients may ask for that have a name.
+    pub clients: &'b Roster,
 }
 
 /// What the client would see.
@@ -159,6 +164,7 @@ impl Bench<'_> {
             query: Fact::Present(query),
             client,
             identity: request.identity,
+            client_name: request.client_name.as_deref().into(),
             pass: request.pass,
             user_agent: crate::facts::Headers::header(&sent, "user-agent"),
             headers: &sent,
@@ -171,7 +177,8 @@ impl Bench<'_> {
             client,
             site: &target.site.name,
             pass: request.pass.map(|_| [0; 16]),
-            identity: None,
+            identity: request.client_name.as_deref(),
+            shared: request.identity == Identity::PublicKey,
             asn: request.state.asn(client.address).present(),
         };
         outcome.charges = self.charges(&explanation.verdict, &subject);
@@ -190,9 +197,14 @@ impl Bench<'_> {
             Action::Challenge { difficulty, .. } => {
                 ask(&Page::default(), "", *difficulty, &target.site.name, REQUEST_ID)
             }
-            Action::Allow | Action::Redirect if target.path.key().is_empty() => {
+            Action::Allow | Action::Redirect if target.path.key().is_empty() && !is_listing(request, &target) => {
                 (outcome.action, outcome.reason) = ("refuse", Some("listing"));
                 speak(&Refusal::listing(), outcome.dialect, REQUEST_ID)
+            }
+            // Who has proved itself to the gateway is not sent elsewhere with its proof.
+            Action::Redirect if proves(&headers, query) => {
+                outcome.action = Action::Allow.word();
+                return Ok(outcome);
             }
             Action::Redirect => redirect(request, &target),
             Action::Allow => return Ok(outcome),
@@ -245,6 +257,7 @@ impl Bench<'_> {
                     name,
                     hosts,
                     prefix: None,
+                    lists: false,
                     origins: Vec::new(),
                     authorities: Vec::new(),
                     changing: None,
@@ -258,13 +271,25 @@ impl Bench<'_> {
         if method != Method::GET && method != Method::HEAD {
             return Err(refuse(Some("method"), Refusal::method_not_allowed(ALLOWED_METHODS)));
         }
-        let verified = request.identity == Identity::Signature;
-        if claim(headers, &query) == Claim::Signature && !verified {
-            return Err(refuse(Some("unknown-key"), Refusal::unknown_access_key()));
+        if let Some(entry) = self.clients.entries().find(|entry| Some(&*entry.name) == request.client_name.as_deref()) {
+            let fault = match entry.is_valid(request.now) {
+                false => Some(Fault::KeyTime),
+                true => Some(Fault::Scope).filter(|_| !entry.may_ask(&site.name, &path)),
+            };
+            if let Some(fault) = fault {
+                return Err(refuse(Some(fault.word()), Refusal::signature(fault)));
+            }
         }
-        allowed_query(&query, verified)
-            .map_err(|error| refuse(Some("query"), Refusal::bad_request(&error.to_string())))?;
-        Ok(Target { site, path })
+        let verified = matches!(request.identity, Identity::Signature | Identity::PublicKey);
+        if claim(headers, &query) == Claim::Signature && !verified {
+            return Err(refuse(Some("unknown-key"), Refusal::signature(Fault::UnknownKey)));
+        }
+        let target = Target { site, path };
+        if !is_listing(request, &target) {
+            forwarded_query(&query, verified.then_some(request.identity))
+                .map_err(|error| refuse(Some("query"), Refusal::bad_request(&error.to_string())))?;
+        }
+        Ok(target)
     }
 
     fn charges(&self, verdict: &Verdict, subject: &Subject<'_>) -> Vec<Charged> {
@@ -281,6 +306,11 @@ impl Bench<'_> {
         }
         charged
     }
+}
+
+/// Whether the request is about what a bucket holds, and may be. Which parameters it has is not looked at.
+fn is_listing(request: &Described, target: &Target) -> bool {
+    target.path.key().is_empty() && target.site.lists && request.identity == Identity::Signature
 }
 
 /// The way to the first origin. Where no origin is known, neither is the location.

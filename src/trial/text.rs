@@ -94,8 +94,11 @@ pub fn outcome(request: &Described, outcome: &Outcome, all: bool, paint: Paint) 
     }
     let distrust = if client.trusted { "" } else { "; a forwarding header from no listed proxy: in no network" };
     lines.line("client", &format!("{}, prefix {}{distrust}", client.address, client.prefix));
-    let identity = request.identity.word();
-    lines.line("identity", &request.pass.map_or(identity.into(), |pass| format!("{identity} of difficulty {pass}")));
+    let mut identity = request.identity.word().to_owned();
+    if let Some(name) = &request.client_name {
+        identity += &format!(" of {}", printable(name));
+    }
+    lines.line("identity", &request.pass.map_or(identity.clone(), |pass| format!("{identity} of difficulty {pass}")));
     lines.line("dialect", outcome.dialect.word());
     lines.line("time", &request.now.to_string());
     if let Some(explanation) = &outcome.explanation {

@@ -111,7 +111,7 @@ fn resident() -> f64 {
 
 fn at(address: impl Into<IpAddr>) -> Subject<'static> {
     let client = Client::new(address.into(), true);
-    Subject { client, site: "logs", pass: None, identity: None, asn: None }
+    Subject { client, site: "logs", pass: None, identity: None, shared: false, asn: None }
 }
 
 /// A limit of requests per second.

@@ -159,6 +159,7 @@ fn main() {
                     query: Fact::Present(""),
                     client: Client::new(address.parse().unwrap(), true),
                     identity: Identity::None,
+                    client_name: Fact::Absent,
                     pass: None,
                     user_agent: Fact::Present(agent),
                     headers,

@@ -71,6 +71,7 @@ fn answer(policy: &Policy, request: &Request) -> &'static str {
         query: Fact::Present(query),
         client: Client::new(request.address, true),
         identity: Identity::None,
+        client_name: Fact::Absent,
         pass: None,
         user_agent: headers.header("user-agent"),
         headers: &headers,

@@ -15,7 +15,7 @@ use cel::context::VariableResolver;
 use std::borrow::Cow;
 
 /// The variables of the language, with their types.
-pub(super) const VARIABLES: [(&str, Kind); 21] = [
+pub(super) const VARIABLES: [(&str, Kind); 22] = [
     ("site", Kind::Text),
     ("host", Kind::Text),
     ("method", Kind::Text),
@@ -24,6 +24,7 @@ pub(super) const VARIABLES: [(&str, Kind); 21] = [
     ("address", Kind::Text),
     ("prefix", Kind::Text),
     ("identity", Kind::Text),
+    ("client", Kind::Text),
     ("class", Kind::Text),
     ("country", Kind::Text),
     ("query", Kind::Table("query")),
@@ -70,6 +71,7 @@ impl<'a> Bindings<'a> {
             "path" => self.text(name, Fact::Present(facts.path.into())),
             "user_agent" => self.text(name, facts.user_agent.map(Cow::Borrowed)),
             "identity" => self.text(name, Fact::Present(facts.identity.word().into())),
+            "client" => self.text(name, facts.client_name.map(Cow::Borrowed)),
             "class" => self.text(name, Fact::Present(running.class.word().into())),
             // An address that proves nothing is in no network, country or autonomous system.
             "address" => self.text(name, client.trusted.then(|| client.address.to_string().into()).into()),

@@ -65,6 +65,8 @@ struct Line<'a> {
     #[serde(borrow)]
     identity: Option<Text<'a>>,
     #[serde(borrow)]
+    client_name: Option<Text<'a>>,
+    #[serde(borrow)]
     error: Option<Text<'a>>,
     seconds: Option<f64>,
     #[serde(borrow)]
@@ -105,6 +107,7 @@ pub fn parse(line: &str) -> Parsed<'_> {
         millis,
         referer: fact(line.referer),
         user_agent: fact(line.user_agent),
+        client_name: if identity.is_some() { fact(line.client_name) } else { Fact::Unknown },
         identity: identity.map_or(Fact::Unknown, |(_, identity)| Fact::Present(identity)),
         ..Record::new(Timestamp(ended.0.saturating_sub(millis.unwrap_or(0))), method.0, target(path.0, &code))
     }))

@@ -67,6 +67,7 @@ pub fn decide_all(policy: &Policy, requests: &[Request<'_>]) {
             query: known(request.query),
             client: Client::new([192, 0, 2, 1].into(), request.host.is_some()),
             identity: Identity::None,
+            client_name: Fact::Absent,
             pass: None,
             user_agent: known(request.agent),
             headers: request,

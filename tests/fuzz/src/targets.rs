@@ -3,17 +3,19 @@
 use crate::requests::{REQUESTS, decide_all, request};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock};
 use windscreen::clock::Timestamp;
 use windscreen::config::{LoadedPolicy, check_policy, load};
 use windscreen::document::{Diagnostics, Position, read};
+use windscreen::identity::signature::{AccessKey, Sent, Signed};
 use windscreen::identity::{BearerProof, Bearers, KeyCell, KeySet, OidcSettings, TokenHash};
 use windscreen::importer::anubis;
 use windscreen::network::{Blocks, parse, parse_list};
 use windscreen::replay::{Format, Reader};
 
-pub const TARGETS: [(&str, fn(&str)); 8] = [
+pub const TARGETS: [(&str, fn(&str)); 9] = [
     ("policy_file", policy_file),
     ("gateway_file", gateway_file),
     ("when", when),
@@ -21,6 +23,7 @@ pub const TARGETS: [(&str, fn(&str)); 8] = [
     ("request", a_request),
     ("anubis", an_anubis_policy),
     ("access_log", access_log),
+    ("signature", signature),
     ("token", token),
 ];
 
@@ -148,5 +151,22 @@ fn token(text: &str) {
     if let Some(settings) = read::<OidcSettings>(text, &mut diagnostics) {
         settings.check(Position::default(), &mut diagnostics);
         assert!(settings.source().discovery().ends_with("/.well-known/openid-configuration"));
+    }
+}
+
+/// A request that claims to be signed can be read or is refused, and nobody signs without the secret.
+fn signature(text: &str) {
+    let mut lines = text.lines();
+    let (method, target) = lines.next().unwrap_or_default().split_once(' ').unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            headers.append(name, value);
+        }
+    }
+    let sent = Sent { method, target, headers: &headers, port: Some(8080) };
+    let Some(key) = AccessKey::parse("AKIAIOSFODNN7EXAMPLE another-secret", None) else { panic!("no key") };
+    if let Ok(signed) = Signed::read(sent, |_| true) {
+        assert!(signed.verify(&key, Timestamp(1_369_353_600_000)).is_err());
     }
 }

@@ -83,6 +83,7 @@ fn past<'a>(event: &'a Event, target: &'a str) -> Past<'a> {
         query: Fact::Present(query),
         host: Fact::Present(event.host()),
         identity: if event.requester.is_some() { Identity::Signature } else { Identity::None },
+        client_name: if event.requester.is_some() { Fact::Unknown } else { Fact::Absent },
         user_agent: event.user_agent().into(),
         referer: event.referer.as_deref().into(),
         version: Fact::Unknown,

@@ -9,6 +9,7 @@ pub mod passes;
 pub mod program;
 pub mod scripted;
 pub mod serving;
+pub mod signing;
 pub mod valkey;
 
 pub use client::{Answer, Client};

@@ -174,6 +174,7 @@ impl Running<'_> {
             }),
             "method" => Some(word == request.method),
             "identity" => Some(word == request.identity.word()),
+            "client" => test(request.client_name, |name| name == word),
             "class" => Some(word == self.class),
             "dnsbl" => test(request.state.listed, |listed| listed),
             "when" => self.when(word),
@@ -310,9 +311,10 @@ pub fn decide(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
     }
     if verdict.action == verdict::Action::Redirect {
         let client = windscreen::facts::Client { trusted: false, ..request.client };
-        let stranger = Request { client, identity: Identity::None, pass: None, ..request.clone() };
+        let stranger =
+            Request { client, identity: Identity::None, client_name: Fact::Absent, pass: None, ..request.clone() };
         let private = matches!(evaluate(policy, &stranger).0.action, verdict::Action::Deny { .. });
-        let signs = [Identity::Signature, Identity::Token].contains(&request.identity);
+        let signs = [Identity::Signature, Identity::PublicKey, Identity::Token].contains(&request.identity);
         if private || signs || request.method != "GET" {
             verdict.action = verdict::Action::Allow;
         }

@@ -25,6 +25,7 @@ pub struct Request {
     pub query: Fact<&'static str>,
     pub client: Client,
     pub identity: Identity,
+    pub client_name: Fact<&'static str>,
     pub pass: Option<u32>,
     pub user_agent: Fact<&'static str>,
     pub headers: Sent,
@@ -103,6 +104,7 @@ impl Request {
             query: self.query,
             client: self.client,
             identity: self.identity,
+            client_name: self.client_name,
             pass: self.pass,
             user_agent: self.user_agent,
             headers: &self.headers,
@@ -175,7 +177,8 @@ pub fn request() -> impl Strategy<Value = Request> {
     let agents = &["curl/8", "", "GoodBot/1.0", "a netbot", "PlainBot", "Wget/12", "Nobody", BROWSER];
     let who = (
         fact(agents),
-        select(&[Identity::None, Identity::Signature, Identity::Token, Identity::Pass][..]),
+        select(Identity::WORDS.map(|(_, identity)| identity).to_vec()),
+        fact(&["ci", "ci-next", "nightly"]),
         select(&[None, Some(1024), Some(4096)][..]),
     );
     let where_to = (
@@ -191,7 +194,7 @@ pub fn request() -> impl Strategy<Value = Request> {
     );
     (0..MOMENTS.len(), where_to, client, who, sent(), how, remembered()).prop_map(
         |(moment, (site, host, method, path, query), client, who, headers, (version, dialect), state)| {
-            let (user_agent, identity, pass) = who;
+            let (user_agent, identity, client_name, pass) = who;
             Request {
                 moment,
                 site,
@@ -201,6 +204,7 @@ pub fn request() -> impl Strategy<Value = Request> {
                 query,
                 client,
                 identity,
+                client_name,
                 pass,
                 user_agent,
                 headers,

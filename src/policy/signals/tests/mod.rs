@@ -62,6 +62,7 @@ fn facts<'a>(sent: &'a Sent<'_>, version: HttpVersion, secure: bool) -> Facts<'a
         query: Fact::Absent,
         client: Client::new([192, 0, 2, 1].into(), true),
         identity: Identity::None,
+        client_name: Fact::Absent,
         pass: None,
         user_agent: sent.header("user-agent"),
         headers: sent,

@@ -1,0 +1,99 @@
+//! The clients whose proofs are accepted, and what each of them opens.
+
+use super::signature::{AccessKey, Fault, Sent, Signed};
+use crate::clock::Timestamp;
+use crate::facts::Identity;
+use crate::path::CanonicalPath;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// By what a client proves itself.
+#[derive(Debug)]
+pub enum Proof {
+    /// Signatures by an access key.
+    Key(AccessKey),
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name in policies, limits, metrics and the access log.
+    pub name: Arc<str>,
+    /// By what it proves itself.
+    pub proof: Proof,
+    /// The sites that it may ask.
+    pub sites: Vec<String>,
+    /// How the paths begin that it may ask for, as texts. Any path where there is none.
+    pub paths: Vec<String>,
+    /// From when on it is accepted.
+    pub not_before: Option<Timestamp>,
+    /// From when on it is not accepted any more.
+    pub expires: Option<Timestamp>,
+    /// Whether everybody knows its key: then it says who published it, and nothing about who asks.
+    pub public: bool,
+}
+
+impl Entry {
+    /// How a client of this entry has proved itself.
+    pub fn identity(&self) -> Identity {
+        match self.proof {
+            Proof::Key(_) if self.public => Identity::PublicKey,
+            Proof::Key(_) => Identity::Signature,
+        }
+    }
+
+    /// Whether it may ask for this canonical path of a site that it may ask.
+    pub fn may_read(&self, path: &str) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|prefix| path.starts_with(&**prefix))
+    }
+
+    /// Whether it may ask for `path` of `site`. The bucket itself is no object: what is seen of it is up to listings.
+    pub fn may_ask(&self, site: &str, path: &CanonicalPath) -> bool {
+        self.sites.iter().any(|known| known == site) && (path.key().is_empty() || self.may_read(path.as_str()))
+    }
+
+    /// Whether its time has come and is not over.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.not_before.is_none_or(|from| from <= now) && self.expires.is_none_or(|until| now < until)
+    }
+}
+
+/// All clients whose proofs are accepted.
+#[derive(Debug, Default)]
+pub struct Roster {
+    entries: Vec<Arc<Entry>>,
+    by_key: HashMap<String, Arc<Entry>>,
+}
+
+impl Roster {
+    /// Of several entries with one access key the first counts: the configuration has none such.
+    pub fn new(entries: Vec<Entry>) -> Self {
+        let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
+        let mut by_key = HashMap::new();
+        for entry in &entries {
+            let Proof::Key(key) = &entry.proof;
+            by_key.entry(key.id().to_owned()).or_insert_with(|| entry.clone());
+        }
+        Roster { entries, by_key }
+    }
+
+    /// Every entry, in the order of the file.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|entry| &**entry)
+    }
+
+    /// Whose signature a request bears, which claims to bear one.
+    ///
+    /// # Errors
+    /// Says what is wrong with it. Such a request is not an anonymous one.
+    pub fn verify(&self, sent: Sent<'_>, now: Timestamp) -> Result<Arc<Entry>, Fault> {
+        let signed = Signed::read(sent, |key| self.by_key.contains_key(key))?;
+        let entry = self.by_key.get(signed.key()).ok_or(Fault::UnknownKey)?;
+        let Proof::Key(key) = &entry.proof;
+        if !entry.is_valid(now) {
+            return Err(Fault::KeyTime);
+        }
+        signed.verify(key, now)?;
+        Ok(entry.clone())
+    }
+}

@@ -1,0 +1,202 @@
+//! A page of a listing: read as the origin wrote it, and written without what is hidden.
+
+use super::{Listing, Seal};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use quick_xml::escape::escape;
+use serde::Deserialize;
+
+/// What stays as it is in an encoded key.
+const LITERAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// The origin's answer is no page of a listing. Says nothing of what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the origin's answer is no list of objects")]
+pub struct PageError;
+
+/// A page.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "ListBucketResult")]
+pub struct Page {
+    #[serde(rename = "IsTruncated", default)]
+    truncated: bool,
+    #[serde(rename = "NextMarker")]
+    marker: Option<String>,
+    #[serde(rename = "NextContinuationToken")]
+    token: Option<String>,
+    #[serde(rename = "Contents", default)]
+    contents: Vec<Content>,
+    #[serde(rename = "CommonPrefixes", default)]
+    folders: Vec<Folder>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Content {
+    #[serde(rename = "Key")]
+    key: String,
+    #[serde(rename = "LastModified")]
+    modified: Option<String>,
+    #[serde(rename = "ETag")]
+    tag: Option<String>,
+    #[serde(rename = "Size")]
+    size: Option<u64>,
+    #[serde(rename = "StorageClass")]
+    class: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Folder {
+    #[serde(rename = "Prefix")]
+    prefix: String,
+}
+
+/// Adds an element with a text.
+fn element(out: &mut String, name: &str, text: &str) {
+    out.push_str(&format!("<{name}>{}</{name}>", escape(text)));
+}
+
+impl Page {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn read(text: &str) -> Result<Page, PageError> {
+        quick_xml::de::from_str(text).map_err(|_| PageError)
+    }
+
+    /// Where the next page begins, in the origin's words. Without a delimiter S3 does not say so in the first version of
+    /// the API: it is after the last entry.
+    fn next(&self) -> Option<&str> {
+        let last =
+            || self.contents.iter().map(|content| &content.key).chain(self.folders.iter().map(|f| &f.prefix)).max();
+        let said = self.token.as_ref().or(self.marker.as_ref());
+        said.or_else(last).filter(|_| self.truncated).map(String::as_str)
+    }
+
+    /// Keeps the keys, and the folders, that are shown.
+    pub fn retain(
+        &mut self,
+        mut shows_key: impl FnMut(&str) -> bool,
+        mut shows_folder: impl FnMut(&str) -> bool,
+    ) -> Next {
+        let next = Next(self.next().map(str::to_owned));
+        self.contents.retain(|content| shows_key(&content.key));
+        self.folders.retain(|folder| shows_folder(&folder.prefix));
+        next
+    }
+
+    /// Writes what is left as the answer to `listing` of the bucket `name`.
+    pub fn write(&self, listing: &Listing, name: &str, next: &Next, scope: &str, seal: &Seal) -> String {
+        let key = |text: &str| match listing.encoded {
+            true => utf8_percent_encode(text, LITERAL).to_string(),
+            false => text.to_owned(),
+        };
+        let mut out = String::from(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
+        );
+        element(&mut out, "Name", name);
+        element(&mut out, "Prefix", &key(&listing.prefix));
+        if listing.folders {
+            element(&mut out, "Delimiter", "/");
+        }
+        element(&mut out, "MaxKeys", &listing.most.to_string());
+        if listing.encoded {
+            element(&mut out, "EncodingType", "url");
+        }
+        let more = next.0.as_ref().map(|next| seal.seal(scope, next));
+        element(&mut out, "IsTruncated", if more.is_some() { "true" } else { "false" });
+        if listing.v2 {
+            element(&mut out, "KeyCount", &(self.contents.len() + self.folders.len()).to_string());
+            let said = [("ContinuationToken", listing.token.clone()), ("NextContinuationToken", more)];
+            let after = listing.start_after.as_deref().map(key);
+            for (name, text) in said.into_iter().chain([("StartAfter", after)]) {
+                text.iter().for_each(|text| element(&mut out, name, text));
+            }
+        } else {
+            element(&mut out, "Marker", &listing.marker.as_deref().map(key).unwrap_or_default());
+            more.iter().for_each(|next| element(&mut out, "NextMarker", next));
+        }
+        for content in &self.contents {
+            out.push_str("<Contents>");
+            element(&mut out, "Key", &key(&content.key));
+            let size = content.size.map(|size| size.to_string());
+            let class = content.class.clone().or_else(|| Some("STANDARD".into()));
+            let rest = [
+                ("LastModified", &content.modified),
+                ("ETag", &content.tag),
+                ("Size", &size),
+                ("StorageClass", &class),
+            ];
+            for (name, text) in rest {
+                text.iter().for_each(|text| element(&mut out, name, text));
+            }
+            out.push_str("</Contents>");
+        }
+        for folder in &self.folders {
+            out.push_str("<CommonPrefixes>");
+            element(&mut out, "Prefix", &key(&folder.prefix));
+            out.push_str("</CommonPrefixes>");
+        }
+        out.push_str("</ListBucketResult>\n");
+        out
+    }
+}
+
+/// Where the next page begins, if there is one. It may name what is hidden.
+#[derive(Debug)]
+pub struct Next(Option<String>);
+
+#[cfg(test)]
+mod tests {
+    use super::super::Asked;
+    use super::*;
+    use http::Method;
+
+    const ANSWER: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+        <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix></Prefix>\
+        <MaxKeys>4</MaxKeys><IsTruncated>true</IsTruncated><NextContinuationToken>rhel-9</NextContinuationToken>\
+        <Contents><Key>a &amp; &lt;b&gt;+c</Key><LastModified>2026-11-01T00:00:00.000Z</LastModified>\
+        <ETag>&quot;1&quot;</ETag><Size>5</Size><Owner><ID>me</ID></Owner><StorageClass>GLACIER</StorageClass></Contents>\
+        <Contents><Key>rhel-9</Key><Size>6</Size></Contents>\
+        <CommonPrefixes><Prefix>open/</Prefix></CommonPrefixes><CommonPrefixes><Prefix>rhel/</Prefix></CommonPrefixes>\
+        </ListBucketResult>";
+
+    #[test]
+    fn what_is_hidden_leaves_no_trace() {
+        let seal = Seal::new([1; 16]);
+        let shown = |text: &str| !text.starts_with("rhel");
+        for (query, key) in [
+            ("list-type=2&delimiter=/", "<Key>a &amp; &lt;b&gt;+c</Key>"),
+            ("list-type=2&delimiter=/&encoding-type=url", "<Key>a%20%26%20%3Cb%3E%2Bc</Key>"),
+            ("delimiter=/", "<Key>a &amp; &lt;b&gt;+c</Key>"),
+        ] {
+            let Ok(Asked::Objects(listing)) = Asked::read(&Method::GET, query, "s", &seal) else { panic!() };
+            let mut page = Page::read(ANSWER).unwrap();
+            let next = page.retain(shown, shown);
+            let answer = page.write(&listing, "images", &next, "s", &seal);
+            assert!(!answer.contains("rhel") && !answer.contains("me<"), "{answer}");
+            for part in
+                [key, "<Name>images</Name>", "<Prefix>open/</Prefix>", "<IsTruncated>true<", "<Size>5<", "GLACIER"]
+            {
+                assert!(answer.contains(part), "{part} {answer}");
+            }
+            // What it says can be read again, and leads on.
+            let again = Page::read(&answer).unwrap();
+            let next = again.next().unwrap().to_owned();
+            let more =
+                if listing.v2 { format!("list-type=2&continuation-token={next}") } else { format!("marker={next}") };
+            let Ok(Asked::Objects(listing)) = Asked::read(&Method::GET, &more, "s", &seal) else { panic!("{more}") };
+            assert!(listing.query().contains("=rhel-9"), "{}", listing.query());
+        }
+    }
+
+    #[test]
+    fn keys_are_read_as_they_are() {
+        for (text, key) in [(" a b ", " a b "), ("&#x20;a", " a"), ("a\u{e4}", "a\u{e4}")] {
+            let answer = format!("<ListBucketResult><Contents><Key>{text}</Key></Contents></ListBucketResult>");
+            assert_eq!(Page::read(&answer).unwrap().contents[0].key, key, "{text}");
+        }
+        for other in ["", "<Error><Code>AccessDenied</Code></Error>", "<html>", "{}"] {
+            assert!(Page::read(other).is_err_and(|error| error == PageError), "{other}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Listings: the origin is asked, and the client is shown what it could have.
+
+use super::Front;
+use super::context::{Context, Stopwatch};
+use super::decide::{Live, version};
+use super::refusal::{Refusal, Reply, speak};
+use crate::facts::{Fact, Facts, Headers};
+use crate::identity::{Entry, Proof};
+use crate::origin::{Asked, Listing, Origin, OriginRequest, Page};
+use crate::path::CanonicalPath;
+use crate::verdict::{Action, Done};
+use http::{HeaderMap, Method, StatusCode};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+use std::sync::Arc;
+
+/// A page has up to 1,000 keys of 1,024 bytes, which may take several bytes each once escaped.
+const LARGEST: usize = 16 << 20;
+
+const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
+/// Whom the texts are for that a listing seals.
+pub(super) fn scope(site: &str, entry: &Entry) -> String {
+    format!("{site} {}", entry.name)
+}
+
+impl Front {
+    /// Answers what a client that has proved itself asks of the site's bucket.
+    pub(super) async fn list(&self, session: &mut Session, context: &mut Context, asked: Asked) -> Result<Reply> {
+        let (Some(site), Some(entry)) = (context.site.clone(), context.entry.clone()) else {
+            return Err(Error::explain(ErrorType::InternalError, "a listing for nobody"));
+        };
+        let Some(origin) = site.origins.first().cloned() else {
+            return Err(Error::explain(ErrorType::InternalError, "a site without an origin"));
+        };
+        let Proof::Key(key) = &entry.proof;
+        let region = key.region().unwrap_or(&origin.region);
+        let xml = "application/xml";
+        match asked {
+            Asked::Head => {
+                let mut reply = Reply::new(StatusCode::OK, xml, String::new(), &context.request_id)?;
+                reply.header.insert_header("x-amz-bucket-region", region)?;
+                Ok(reply)
+            }
+            Asked::Location => {
+                // S3 has no word for the first of its regions.
+                let region = if region == "us-east-1" { "" } else { region };
+                let body = format!(
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<LocationConstraint xmlns=\"{NAMESPACE}\">{region}\
+                     </LocationConstraint>\n"
+                );
+                Reply::new(StatusCode::OK, xml, body, &context.request_id)
+            }
+            Asked::Objects(listing) => {
+                let answer = match self.ask_for_page(&origin, &listing, context).await {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        self.give_up_origin(&error, context);
+                        context.done = Done::Refuse;
+                        context.reason = Some("origin");
+                        return speak(&Refusal::origin_failed(false), context.dialect(), &context.request_id);
+                    }
+                };
+                let Ok(mut page) = Page::read(&answer) else {
+                    let error = Error::explain(ErrorType::InvalidHTTPHeader, "no list of objects");
+                    self.give_up_origin(&error, context);
+                    context.done = Done::Refuse;
+                    context.reason = Some("origin");
+                    return speak(&Refusal::origin_failed(false), context.dialect(), &context.request_id);
+                };
+                let shows = |key: &str, folder: bool| self.shows(session, context, &entry, key, folder);
+                let next = page.retain(|key| shows(key, false), |prefix| shows(prefix, true));
+                let name = site.prefix.as_deref().map_or(&*site.name, |prefix| prefix.trim_start_matches('/'));
+                let body = page.write(&listing, name, &next, &scope(&site.name, &entry), &self.gateway.seal);
+                _ = context.meter.sent(u64::try_from(body.len()).unwrap_or(u64::MAX));
+                Reply::new(StatusCode::OK, xml, body, &context.request_id)
+            }
+        }
+    }
+
+    /// Whether the client could have the object of this name, or one in this folder as far as its name tells.
+    fn shows(&self, session: &Session, context: &Context, entry: &Entry, key: &str, folder: bool) -> bool {
+        let path = format!("/{key}");
+        let (Some(caller), Some(site)) = (context.caller, &context.site) else { return false };
+        let leads_on = folder && entry.paths.iter().any(|prefix| prefix.starts_with(&path));
+        if CanonicalPath::check(&path).is_err() || !(leads_on || entry.may_read(&path)) {
+            return false;
+        }
+        let request = session.req_header();
+        let socket = session.client_addr().and_then(|address| address.as_inet());
+        let relayed = socket.is_none_or(|socket| self.peer.relays(socket.ip()));
+        let live = Live { request, relayed };
+        let facts = Facts {
+            now: context.now,
+            site: &site.name,
+            host: Fact::Present(&context.host),
+            method: "GET",
+            path: &path,
+            query: Fact::Present(""),
+            client: caller.client,
+            identity: caller.identity,
+            client_name: Fact::Present(&entry.name),
+            pass: None,
+            user_agent: live.header("user-agent"),
+            headers: &live,
+            version: if relayed { Fact::Unknown } else { Fact::Present(version(request.version)) },
+            secure: Fact::Present(caller.secure),
+            dialect: Fact::Present(caller.dialect),
+        };
+        let verdict = self.gateway.ruling.load().policy.decide(&facts, &*self.gateway.memory);
+        matches!(verdict.action, Action::Allow | Action::Redirect)
+    }
+
+    /// Asks the origin for a page, signed by us. No answer is longer than [`LARGEST`].
+    async fn ask_for_page(&self, origin: &Arc<Origin>, listing: &Listing, context: &mut Context) -> Result<String> {
+        let failed = |what: &'static str| Error::explain(ErrorType::InvalidHTTPHeader, what);
+        let root = CanonicalPath::parse("/").map_err(|_| failed("no path"))?;
+        let mut ours = OriginRequest::new(origin, &root, &listing.query(), HeaderMap::new());
+        ours.sign(origin, "GET", self.gateway.clock.now()).map_err(|_| Error::new(super::upstream::UNSIGNED))?;
+        let mut request = RequestHeader::build(Method::GET, ours.target.as_bytes(), Some(ours.headers.len()))?;
+        for (name, value) in &ours.headers {
+            request.insert_header(name.clone(), value.clone())?;
+        }
+        context.origin_stopwatch = Some(Stopwatch::start());
+        let peer = self.choose_peer(context)?;
+        if context.attempt != 0 {
+            return Err(failed("the first origin has no address, and another one has other objects"));
+        }
+        let (mut session, _) = self.lists.get_http_session(&*peer).await?;
+        session.read_timeout = Some(origin.settings.read_timeout);
+        session.write_timeout = Some(origin.settings.write_timeout);
+        session.write_request_header(Box::new(request)).await?;
+        let status = session.read_resp_header_parts().await?.status;
+        let mut body = Vec::new();
+        while let Some(piece) = session.read_body_bytes().await? {
+            if body.len() + piece.len() > LARGEST {
+                return Err(failed("a list of objects that is too long"));
+            }
+            body.extend_from_slice(&piece);
+        }
+        context.origin_bytes += u64::try_from(body.len()).unwrap_or(u64::MAX);
+        self.count_answer(context, origin, status);
+        session.respect_keepalive();
+        self.lists.release_http_session(session, &*peer, peer.options.idle_timeout).await;
+        if status != StatusCode::OK {
+            return Err(failed("the origin does not list its objects to us"));
+        }
+        String::from_utf8(body).map_err(|_| failed("the list is no text"))
+    }
+
+    fn count_answer(&self, context: &Context, origin: &Origin, status: StatusCode) {
+        let Some(site) = &context.site else { return };
+        let class = format!("{}xx", status.as_u16() / 100);
+        self.gateway.metrics.origin_requests.with_label_values(&[&*site.name, &*origin.name, &class]).inc();
+    }
+}
