@@ -9,6 +9,7 @@ use crate::config::{Files, LoadedPolicy, load_noting};
 use crate::document::Diagnostics;
 use crate::feeds::{self, FeedsSettings};
 use crate::identity::Roster;
+use crate::issuers::Issuers;
 use crate::network::{Feed, IpNet};
 use crate::policy::NetworkId;
 use crate::policy::ToldApart;
@@ -30,6 +31,7 @@ pub struct Steering {
     gateway: Arc<Gateway>,
     surroundings: Arc<Surroundings>,
     feeds: Mutex<FeedState>,
+    issuers: Issuers,
     background: CancellationToken,
 }
 
@@ -50,12 +52,19 @@ impl Steering {
         settings: &FeedsSettings,
         background: CancellationToken,
     ) -> Arc<Self> {
-        let steering = Steering { gateway, surroundings, feeds: Mutex::default(), background };
+        let issuers = Issuers::new(gateway.metrics.clone(), background.clone());
+        let steering = Steering { gateway, surroundings, feeds: Mutex::default(), issuers, background };
         let steering = Arc::new(steering);
         steering.feeds().targets = targets;
         steering.keep_feeds(settings);
         steering.mark_good();
         steering
+    }
+
+    /// Replaces the clients that may prove themselves. The keys of their issuers are fetched in the background; those that are
+    /// known already stay. Must be called within a tokio runtime.
+    pub fn accept(&self, clients: Roster) {
+        self.gateway.accept(clients.with_keys(|source| self.issuers.keys(source)));
     }
 
     fn feeds(&self) -> MutexGuard<'_, FeedState> {
@@ -116,7 +125,7 @@ impl Steering {
         self.surroundings.set_half_life(loaded.strikes.half_life);
         self.surroundings.set_geo(geo);
         gateway.gate.set_settings(loaded.challenge);
-        gateway.accept(clients);
+        self.accept(clients);
         gateway.ruling.store(Arc::new(ruling));
         drop(state);
         self.keep_feeds(feeds);

@@ -134,7 +134,6 @@ impl Server {
             priced,
             clock,
         });
-        gateway.accept(config.clients);
 
         let counters: Vec<Arc<dyn Replicated>> =
             vec![Arc::new(CurrentLimits(gateway.clone())), gateway.gate.accounts(), surroundings.clone()];
@@ -162,6 +161,7 @@ impl Server {
         }
         let steering =
             Steering::new(gateway.clone(), surroundings.clone(), feeds, &config.file.feeds, background.clone());
+        steering.accept(config.clients);
         let (shutdown, stopping) = watch::channel(false);
         let connections = TaskTracker::new();
         let mut addresses = Vec::new();

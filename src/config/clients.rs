@@ -7,7 +7,7 @@ use super::{Files, read_file};
 use crate::clock::Timestamp;
 use crate::document::{Diagnostics, Spanned, check_name, unknown_word};
 use crate::identity::signature::AccessKey;
-use crate::identity::{Entry, Proof, Roster};
+use crate::identity::{BearerProof, Entry, Proof, Roster};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
@@ -21,7 +21,7 @@ pub(super) fn read_clients(
 ) -> Roster {
     let now = Timestamp::from(SystemTime::now());
     let mut entries: Vec<Entry> = Vec::new();
-    let mut keys: BTreeMap<String, String> = BTreeMap::new();
+    let mut proofs: BTreeMap<String, String> = BTreeMap::new();
     for Spanned { value: client, .. } in &file.clients {
         let name = &client.name;
         check_name(&name.value, name.position, diagnostics);
@@ -29,28 +29,20 @@ pub(super) fn read_clients(
             diagnostics.error(name.position, format!("a second client named `{}`", name.value));
         }
         check(client, file, now, diagnostics);
-        let position = client.key_file.position;
-        let region = client.region.as_ref().map(|region| region.0.as_str());
-        let key = match read_file(&directory.join(&client.key_file.value), files) {
-            Ok(text) => AccessKey::parse(&text, region).ok_or_else(|| {
-                format!("`{}` does not hold one line `ACCESS SECRET [TOKEN]`", client.key_file.value.display())
-            }),
-            Err(message) => Err(message),
+        let Some(proof) = proof(client, directory, files, diagnostics) else { continue };
+        let (known, position) = match (&proof, &client.key_file, &client.token) {
+            (Proof::Key(key), Some(file), _) => (key.id().to_owned(), file.position),
+            (_, _, Some(token)) => (token.value.to_string(), token.position),
+            _ => (String::new(), name.position),
         };
-        let key = match key {
-            Ok(key) => key,
-            Err(message) => {
-                diagnostics.error(position, message);
-                continue;
-            }
-        };
-        if let Some(other) = keys.insert(key.id().to_owned(), name.value.clone()) {
-            let message = format!("the access key is that of the client `{other}`: one key is one client");
+        let other = proofs.insert(known.clone(), name.value.clone());
+        if let Some(other) = other.filter(|_| !known.is_empty()) {
+            let message = format!("this proves the client `{other}` already: one key or token is one client");
             diagnostics.error(position, message);
         }
         entries.push(Entry {
             name: name.value.as_str().into(),
-            proof: Proof::Key(key),
+            proof,
             sites: client.sites.0.iter().map(|site| site.value.clone()).collect(),
             paths: client.paths.iter().map(|path| path.value.clone()).collect(),
             not_before: client.not_before.map(|from| from.0),
@@ -59,6 +51,42 @@ pub(super) fn read_clients(
         });
     }
     Roster::new(entries)
+}
+
+/// By what a client proves itself: exactly one thing.
+fn proof(client: &ClientSettings, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Proof> {
+    let only_keys = |what: &str, diagnostics: &mut Diagnostics| {
+        diagnostics.error(client.name.position, format!("`{what}` is for clients with a `key_file`"));
+    };
+    if client.key_file.is_none() && client.public {
+        only_keys("public", diagnostics);
+    }
+    if client.key_file.is_none() && client.region.is_some() {
+        only_keys("region", diagnostics);
+    }
+    let region = client.region.as_ref().map(|region| region.0.as_str());
+    match (&client.key_file, &client.token, &client.oidc) {
+        (Some(file), None, None) => {
+            let key = read_file(&directory.join(&file.value), files).and_then(|text| {
+                let form = || format!("`{}` does not hold one line `ACCESS SECRET [TOKEN]`", file.value.display());
+                AccessKey::parse(&text, region).ok_or_else(form)
+            });
+            key.map(Proof::Key).map_err(|message| diagnostics.error(file.position, message)).ok()
+        }
+        (None, Some(token), None) => Some(Proof::Bearer(BearerProof::Token(token.value.clone()))),
+        (None, None, Some(oidc)) => {
+            oidc.value.check(oidc.position, diagnostics);
+            Some(Proof::Bearer(BearerProof::Oidc(oidc.value.clone())))
+        }
+        _ => {
+            let broken = ["key_file", "token", "oidc"].into_iter().any(|key| diagnostics.is_broken(key));
+            if !broken {
+                let message = "expected one of `key_file`, `token` and `oidc`: by what the client proves itself";
+                diagnostics.error(client.name.position, message);
+            }
+            None
+        }
+    }
 }
 
 fn check(client: &ClientSettings, file: &GatewayFile, now: Timestamp, diagnostics: &mut Diagnostics) {

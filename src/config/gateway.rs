@@ -8,6 +8,7 @@ use crate::document::{
     words,
 };
 use crate::feeds::FeedsSettings;
+use crate::identity::{OidcSettings, TokenHash};
 use crate::keeper::KeeperSettings;
 use crate::ledger::LedgerSettings;
 use crate::listener::ListenerSettings;
@@ -96,7 +97,11 @@ crate::settings! {
         /// Its name in policies, limits, metrics and the access log. Two generations of a key are two clients.
         name: Spanned<String>,
         /// A file with the access key that it signs with, in one line: `ACCESS SECRET [TOKEN]`.
-        key_file: Spanned<PathBuf>,
+        key_file: Option<Spanned<PathBuf>> = None,
+        /// The hash of the bearer token that it sends, as `windscreen token new` prints it.
+        token: Option<Spanned<TokenHash>> = None,
+        /// What the tokens must say that an issuer such as GitHub Actions signs for it.
+        oidc: Option<Spanned<OidcSettings>> = None,
         /// The sites that it may ask.
         sites: NonEmpty<Spanned<String>>,
         /// How paths begin, below the site, that it may ask for: `/ci/` is all in that folder, `/fedora-` all names that

@@ -107,6 +107,11 @@ impl Issuer {
     }
 }
 
+/// Whether an `Authorization` header is meant to bring a token.
+pub(super) fn is_bearer(header: &HeaderValue) -> bool {
+    header.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+}
+
 /// The token of an `Authorization` header of the scheme `Bearer` (RFC 6750, section 2.1). `None` for other schemes.
 pub fn bearer(header: &HeaderValue) -> Option<&str> {
     let (scheme, token) = header.to_str().ok()?.split_once(' ')?;

@@ -1,5 +1,6 @@
 //! What a request claims to be signed with.
 
+use super::bearer::is_bearer;
 use http::HeaderMap;
 
 /// A proof of identity that a request bears.
@@ -10,6 +11,8 @@ pub enum Claim {
     /// A SigV4 (or older AWS) signature, in the header or the query. It must be verified or refused: a request with a
     /// bad signature is never treated as anonymous.
     Signature,
+    /// A token, of which the same is true.
+    Token,
 }
 
 /// Finds the claim of a request. `query` is the raw query string.
@@ -22,5 +25,10 @@ pub fn claim(headers: &HeaderMap, query: &str) -> Claim {
         let name = pair.split('=').next().unwrap_or_default();
         ["X-Amz-Signature", "X-Amz-Credential", "AWSAccessKeyId"].iter().any(|signed| name.eq_ignore_ascii_case(signed))
     });
-    if by_header || by_query { Claim::Signature } else { Claim::None }
+    let by_token = || headers.get_all(http::header::AUTHORIZATION).iter().any(is_bearer);
+    match by_header || by_query {
+        true => Claim::Signature,
+        false if by_token() => Claim::Token,
+        false => Claim::None,
+    }
 }

@@ -1,5 +1,8 @@
 //! The clients whose proofs are accepted, and what each of them opens.
 
+use super::bearer::{BearerProof, Bearers};
+use super::oidc::{KeyCell, KeySource};
+use super::rejection::Rejection;
 use super::signature::{AccessKey, Fault, Sent, Signed};
 use crate::clock::Timestamp;
 use crate::facts::Identity;
@@ -12,6 +15,8 @@ use std::sync::Arc;
 pub enum Proof {
     /// Signatures by an access key.
     Key(AccessKey),
+    /// Tokens.
+    Bearer(BearerProof),
 }
 
 /// One client.
@@ -39,6 +44,7 @@ impl Entry {
         match self.proof {
             Proof::Key(_) if self.public => Identity::PublicKey,
             Proof::Key(_) => Identity::Signature,
+            Proof::Bearer(_) => Identity::Token,
         }
     }
 
@@ -63,18 +69,26 @@ impl Entry {
 pub struct Roster {
     entries: Vec<Arc<Entry>>,
     by_key: HashMap<String, Arc<Entry>>,
+    bearers: Bearers,
 }
 
 impl Roster {
-    /// Of several entries with one access key the first counts: the configuration has none such.
+    /// Of several entries with one access key or token the first counts: the configuration has none such.
     pub fn new(entries: Vec<Entry>) -> Self {
         let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
-        let mut by_key = HashMap::new();
-        for entry in &entries {
-            let Proof::Key(key) = &entry.proof;
-            by_key.entry(key.id().to_owned()).or_insert_with(|| entry.clone());
+        let (mut by_key, mut proofs) = (HashMap::new(), Vec::new());
+        for (number, entry) in entries.iter().enumerate() {
+            match &entry.proof {
+                Proof::Key(key) => drop(by_key.entry(key.id().to_owned()).or_insert_with(|| entry.clone())),
+                Proof::Bearer(proof) => proofs.push((number, proof.clone())),
+            }
         }
-        Roster { entries, by_key }
+        Roster { entries, by_key, bearers: Bearers::new(proofs) }
+    }
+
+    /// The same with the cells in which the keys of issuers are kept. `keys` is asked once for each issuer.
+    pub fn with_keys(self, keys: impl FnMut(&KeySource) -> Arc<KeyCell>) -> Self {
+        Roster { bearers: self.bearers.with_keys(keys), ..self }
     }
 
     /// Every entry, in the order of the file.
@@ -89,11 +103,23 @@ impl Roster {
     pub fn verify(&self, sent: Sent<'_>, now: Timestamp) -> Result<Arc<Entry>, Fault> {
         let signed = Signed::read(sent, |key| self.by_key.contains_key(key))?;
         let entry = self.by_key.get(signed.key()).ok_or(Fault::UnknownKey)?;
-        let Proof::Key(key) = &entry.proof;
+        let Proof::Key(key) = &entry.proof else { return Err(Fault::UnknownKey) };
         if !entry.is_valid(now) {
             return Err(Fault::KeyTime);
         }
         signed.verify(key, now)?;
         Ok(entry.clone())
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// Says why it is nobody's, or not now. Such a request is not an anonymous one.
+    pub fn verify_token(&self, token: &str, now: Timestamp) -> Result<Arc<Entry>, Rejection> {
+        let entry = self.entries.get(self.bearers.verify(token, now)?).ok_or(Rejection::UnknownToken)?;
+        match entry.is_valid(now) {
+            true => Ok(entry.clone()),
+            false => Err(Rejection::Expired),
+        }
     }
 }

@@ -24,11 +24,13 @@ pub enum Rejection {
     Audience,
     /// It is for this gateway, and says other things than the client's entry wants.
     Claims,
+    /// It is good, for other objects.
+    Scope,
 }
 
 impl Rejection {
     /// All of them.
-    pub const ALL: [Rejection; 10] = [
+    pub const ALL: [Rejection; 11] = [
         Rejection::Malformed,
         Rejection::UnknownToken,
         Rejection::UnknownIssuer,
@@ -39,6 +41,7 @@ impl Rejection {
         Rejection::NotYet,
         Rejection::Audience,
         Rejection::Claims,
+        Rejection::Scope,
     ];
 
     /// The word for it.
@@ -54,6 +57,7 @@ impl Rejection {
             Rejection::NotYet => "not-yet",
             Rejection::Audience => "audience",
             Rejection::Claims => "claims",
+            Rejection::Scope => "scope",
         }
     }
 }

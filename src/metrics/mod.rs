@@ -6,6 +6,7 @@
 mod registrar;
 
 use crate::challenge::{PassError, RedeemError};
+use crate::identity::Rejection;
 use crate::identity::signature::Fault;
 use prometheus::{
     CounterVec, Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -57,6 +58,7 @@ pub struct Metrics {
     pub credentials_refreshes: IntCounterVec,
     pub credentials_expire: IntGaugeVec,
     pub signatures: IntCounterVec,
+    pub tokens: IntCounterVec,
     pub clients_expire: IntGaugeVec,
     pub resolutions: IntCounterVec,
     pub connections: IntGauge,
@@ -239,6 +241,11 @@ impl Metrics {
                 "When credentials expire, in seconds since 1970; 0 if they do not.",
                 &["credentials"],
             )?,
+            tokens: r.counters(
+                "tokens_total",
+                "Requests that bore a token, by site and what was found: ok, or why it proves nothing.",
+                &["site", "result"],
+            )?,
             signatures: r.counters(
                 "signatures_total",
                 "Requests with a signature, by site and result: ok, or what was wrong (version, both, malformed, payload, \
@@ -379,6 +386,9 @@ impl Metrics {
         self.passes_renewed.with_label_values(&[site]);
         for result in Fault::WORDS.into_iter().chain(["ok"]) {
             self.signatures.with_label_values(&[site, result]);
+        }
+        for result in Rejection::ALL.map(Rejection::word).into_iter().chain(["ok"]) {
+            self.tokens.with_label_values(&[site, result]);
         }
         for reason in PassError::ALL {
             self.passes_rejected.with_label_values(&[site, reason.word()]);

@@ -1,21 +1,23 @@
 //! Who signed a request: the signature is verified, and what is wrong with one is said as S3 says it.
 
+use super::context::Context;
 use super::refusal::Refusal;
 use super::{Front, Gateway};
 use crate::clock::Timestamp;
 use crate::facts::Identity;
 use crate::identity::signature::{Fault, Sent};
-use crate::identity::{Claim, Entry, Roster, claim};
+use crate::identity::{Claim, Entry, Rejection, Roster, bearer, claim};
 use crate::origin::{QueryError, allowed_query};
 use crate::path::CanonicalPath;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap};
 use pingora::proxy::Session;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether a request bears something that proves who asks, or is meant to.
 pub fn proves(headers: &HeaderMap, query: &str) -> bool {
-    headers.contains_key(AUTHORIZATION) || claim(headers, query) == Claim::Signature
+    headers.contains_key(AUTHORIZATION) || claim(headers, query) != Claim::None
 }
 
 /// What of the client's query is sent on. The parameters of a presigned URL are not, which `proven` clients may send;
@@ -25,7 +27,7 @@ pub fn proves(headers: &HeaderMap, query: &str) -> bool {
 /// When a parameter asks for something else than the object.
 pub fn forwarded_query(query: &str, proven: Option<Identity>) -> Result<String, QueryError> {
     match proven {
-        Some(Identity::Signature) => allowed_query(query, true),
+        Some(Identity::Signature | Identity::Token) => allowed_query(query, true),
         Some(Identity::PublicKey) => {
             let is_ours = |pair: &&str| !pair.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
             allowed_query(&query.split('&').filter(is_ours).collect::<Vec<_>>().join("&"), false)
@@ -47,8 +49,49 @@ impl Gateway {
 }
 
 impl Front {
+    /// Who has proved to be the client that asks for `path` of `site`; nobody where the request does not claim it.
+    ///
+    /// # Errors
+    /// The refusal of a proof that does not hold. Such a request is never treated as anonymous.
+    pub(super) fn proven(
+        &self,
+        session: &Session,
+        query: &str,
+        site: &str,
+        path: &CanonicalPath,
+        context: &mut Context,
+    ) -> Result<Option<Arc<Entry>>, Refusal> {
+        let headers = &session.req_header().headers;
+        match claim(headers, query) {
+            Claim::None => Ok(None),
+            Claim::Signature => self.verified(session, site, path, context.now).map(Some).map_err(|fault| {
+                context.reason = Some(fault.word());
+                Refusal::signature(fault)
+            }),
+            Claim::Token => self.token_holder(headers, site, path, context.now).map(Some).map_err(|rejection| {
+                context.reason = Some(rejection.word());
+                Refusal::token(rejection)
+            }),
+        }
+    }
+
+    fn token_holder(
+        &self,
+        headers: &HeaderMap,
+        site: &str,
+        path: &CanonicalPath,
+        now: Timestamp,
+    ) -> Result<Arc<Entry>, Rejection> {
+        let clients = self.gateway.clients.load();
+        let found = only_token(headers).ok_or(Rejection::Malformed).and_then(|token| clients.verify_token(token, now));
+        let found = found.and_then(|entry| if entry.may_ask(site, path) { Ok(entry) } else { Err(Rejection::Scope) });
+        let result = found.as_ref().map_or_else(|rejection| rejection.word(), |_| "ok");
+        self.gateway.metrics.tokens.with_label_values(&[site, result]).inc();
+        found
+    }
+
     /// Whose signature the request in `session` bears, if that client may ask for `path` of `site`.
-    pub(super) fn verified(
+    fn verified(
         &self,
         session: &Session,
         site: &str,
@@ -74,7 +117,33 @@ impl Front {
     }
 }
 
+/// The only token of a request that claims to bear one.
+fn only_token(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let token = bearer(all.next()?)?;
+    all.next().is_none().then_some(token)
+}
+
 impl Refusal {
+    /// A token that does not prove who asks. Why stands in the access log alone.
+    pub fn token(rejection: Rejection) -> Self {
+        match rejection {
+            // The keys are being asked for.
+            Rejection::UnknownKey => {
+                let detail = "The key that signed the token is not known here yet. Try again in a few seconds.";
+                let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", detail);
+                Refusal { retry_after: Some(Duration::from_secs(2)), ..refusal }
+            }
+            Rejection::Scope => {
+                Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", "The token is not accepted for this object.")
+            }
+            _ => {
+                let detail = "The token is not accepted here, or not any more. Get a new one, or send none.";
+                Refusal { bearer: true, ..Refusal::new(StatusCode::UNAUTHORIZED, "InvalidToken", detail) }
+            }
+        }
+    }
+
     /// What S3 answers to such a signature. Its clients know the codes: after some of them they try their next store, and
     /// after none of them the same request again.
     pub fn signature(fault: Fault) -> Self {

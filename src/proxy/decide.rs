@@ -10,7 +10,7 @@ use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling};
 use crate::challenge::{Pass, PassError, VERIFY_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
-use crate::identity::{Claim, Entry, claim, client, dialect};
+use crate::identity::{Entry, client, dialect};
 use crate::origin::Asked as BucketQuery;
 use crate::verdict::{Action, Dialect, Done, Verdict};
 use http::Method;
@@ -140,15 +140,9 @@ impl Front {
             context.reason = Some("method");
             return refuse(Refusal::method_not_allowed(ALLOWED_METHODS));
         }
-        if claim(headers, &query) == Claim::Signature {
-            match self.verified(session, &site.name, &path, context.now) {
-                Ok(entry) => context.entry = Some(entry),
-                Err(fault) => {
-                    // Never treated as anonymous.
-                    context.reason = Some(fault.word());
-                    return refuse(Refusal::signature(fault));
-                }
-            }
+        match self.proven(session, &query, &site.name, &path, context) {
+            Ok(entry) => context.entry = entry,
+            Err(refusal) => return refuse(refusal),
         }
         let entry = context.entry.clone();
         let proven = entry.as_ref().map(|entry| entry.identity());

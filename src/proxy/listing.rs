@@ -34,8 +34,11 @@ impl Front {
         let Some(origin) = site.origins.first().cloned() else {
             return Err(Error::explain(ErrorType::InternalError, "a site without an origin"));
         };
-        let Proof::Key(key) = &entry.proof;
-        let region = key.region().unwrap_or(&origin.region);
+        let region = match &entry.proof {
+            Proof::Key(key) => key.region(),
+            Proof::Bearer(_) => None,
+        };
+        let region = region.unwrap_or(&origin.region);
         let xml = "application/xml";
         match asked {
             Asked::Head => {

@@ -25,11 +25,13 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// Which methods are allowed (405).
     pub allow: Option<&'static str>,
+    /// Whether a bearer token was refused (401).
+    pub bearer: bool,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Refusal { status, code, detail: detail.into(), retry_after: None, allow: None }
+        Refusal { status, code, detail: detail.into(), retry_after: None, allow: None, bearer: false }
     }
 
     /// 400: the request has no reading or two.
@@ -224,6 +226,11 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
     }
     if let Some(allow) = refusal.allow {
         reply.header.insert_header(header::ALLOW, HeaderValue::from_static(allow))?;
+    }
+    if refusal.bearer {
+        // RFC 6750, section 3.
+        let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        reply.header.insert_header(header::WWW_AUTHENTICATE, challenge)?;
     }
     Ok(reply)
 }

@@ -49,5 +49,6 @@ mod the_reference_policy;
 mod the_second_store_goes_when_nobody_needs_it;
 mod the_simulator_is_repeatable;
 mod three_gateways_count_as_one;
+mod tokens_open_what_they_are_for;
 mod tokens_prove_who_they_are;
 mod urllib_downloads_images;
