@@ -123,3 +123,51 @@ impl Roster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, key: &str, paths: &[&str]) -> Entry {
+        Entry {
+            name: name.into(),
+            proof: Proof::Key(AccessKey::parse(&format!("{key} secret"), None).unwrap()),
+            sites: vec!["images".into()],
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            not_before: Some(Timestamp(1000)),
+            expires: Some(Timestamp(2000)),
+            public: false,
+        }
+    }
+
+    #[test]
+    fn an_entry_opens_its_sites_and_paths_in_its_time() {
+        let cases: [(&[&str], &str, &str, bool); 8] = [
+            (&[], "images", "/a", true),
+            (&[], "logs", "/a", false),
+            (&["/ci/", "/fedora-"], "images", "/ci/a", true),
+            (&["/ci/", "/fedora-"], "images", "/fedora-44", true),
+            (&["/ci/", "/fedora-"], "images", "/ci", false),
+            (&["/ci/", "/fedora-"], "images", "/cirrus", false),
+            // What is seen of the bucket itself is up to listings.
+            (&["/ci/"], "images", "/", true),
+            (&["/ci/"], "logs", "/", false),
+        ];
+        for (paths, site, path, expected) in cases {
+            let path = CanonicalPath::parse(path).unwrap();
+            assert_eq!(entry("a", "A", paths).may_ask(site, &path), expected, "{paths:?} {site} {path:?}");
+        }
+        let entry = entry("a", "A", &[]);
+        for (now, expected) in [(999, false), (1000, true), (1999, true), (2000, false)] {
+            assert_eq!(entry.is_valid(Timestamp(now)), expected, "{now}");
+        }
+        assert_eq!(entry.identity(), Identity::Signature);
+        assert_eq!(Entry { public: true, ..entry }.identity(), Identity::PublicKey);
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = format!("{:?}", Roster::new(vec![entry("ci", "AKID", &[])]));
+        assert!(shown.contains("AKID") && !shown.contains("secret"), "{shown}");
+    }
+}

@@ -143,8 +143,7 @@ async fn s3cmd() {
     let s3cmd = async |(access, secret): (&str, &str), arguments: &[&str]| {
         let (access, secret) = (format!("--access_key={access}"), format!("--secret_key={secret}"));
         let (base, bucket) = (format!("--host={host}"), format!("--host-bucket={host}"));
-        let all =
-            [&["-c", "/dev/null", "--no-ssl", "--max-retries=1", &access, &secret, &base, &bucket][..], arguments];
+        let all = [&["-c", "/dev/null", "--no-ssl", &access, &secret, &base, &bucket][..], arguments];
         run(&world, "s3cmd", &all.concat(), CI).await
     };
     let (good, said) = s3cmd(CI, &["ls", "--recursive", "s3://images/"]).await;
@@ -194,7 +193,8 @@ async fn curl() {
     for url in [format!("{endpoint}/images/rhel-9"), "http://images.example.org/rhel-9".to_owned()] {
         assert_eq!(curl(CI, &[&url]).await, String::from_utf8_lossy(IMAGE), "{url}");
         assert_eq!(curl(CI, &["-r", "3-5", &url]).await, "345");
-        assert!(curl(CI, &["-I", &url]).await.contains("ontent-Length: 19"));
+        let head = curl(CI, &["-I", &url]).await;
+        assert!(head.to_ascii_lowercase().contains("content-length: 19"), "{head}");
         assert!(curl(WRONG, &[&url]).await.contains("<Code>SignatureDoesNotMatch</Code>"));
     }
     let list = curl(CI, &[&format!("{endpoint}/images/?list-type=2&max-keys=9")]).await;

@@ -89,7 +89,8 @@ fn published_examples_are_verified() {
 
 #[test]
 fn a_signature_has_its_time() {
-    let [by_header, .., presigned] = &examples()[..] else { panic!() };
+    let examples = examples();
+    let (by_header, presigned) = (&examples[0], &examples[3]);
     let key = example_key();
     let second = Duration::from_secs(1);
     let before = |time: Duration| Timestamp(then().0 - u64::try_from(time.as_millis()).unwrap());
@@ -111,7 +112,7 @@ fn a_signature_has_its_time() {
 #[test]
 fn what_is_not_signed_as_it_should_be_is_refused() {
     let examples = examples();
-    let [by_header, .., presigned] = &examples[..] else { panic!() };
+    let (by_header, presigned) = (&examples[0], &examples[3]);
     let key = example_key();
     let header = |from: &str, to: &str| {
         let mut request = by_header.clone();
@@ -181,7 +182,7 @@ fn what_is_not_signed_as_it_should_be_is_refused() {
 
 #[test]
 fn a_key_may_be_for_one_region() {
-    let [request, ..] = &examples()[..] else { panic!() };
+    let request = &examples()[0];
     for (region, expected) in [("us-east-1", Ok(())), ("eu-central-1", Err(Fault::Region))] {
         let key = AccessKey::parse(EXAMPLE_KEY, Some(region)).unwrap();
         assert_eq!(request.verify(&key, then()), expected, "{region}");

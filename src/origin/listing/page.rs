@@ -160,6 +160,13 @@ mod tests {
         <CommonPrefixes><Prefix>open/</Prefix></CommonPrefixes><CommonPrefixes><Prefix>rhel/</Prefix></CommonPrefixes>\
         </ListBucketResult>";
 
+    fn listing(query: &str, seal: &Seal) -> Listing {
+        match Asked::read(&Method::GET, query, "s", seal) {
+            Ok(Asked::Objects(listing)) => listing,
+            other => unreachable!("{query}: {other:?}"),
+        }
+    }
+
     #[test]
     fn what_is_hidden_leaves_no_trace() {
         let seal = Seal::new([1; 16]);
@@ -169,10 +176,10 @@ mod tests {
             ("list-type=2&delimiter=/&encoding-type=url", "<Key>a%20%26%20%3Cb%3E%2Bc</Key>"),
             ("delimiter=/", "<Key>a &amp; &lt;b&gt;+c</Key>"),
         ] {
-            let Ok(Asked::Objects(listing)) = Asked::read(&Method::GET, query, "s", &seal) else { panic!() };
+            let asked = listing(query, &seal);
             let mut page = Page::read(ANSWER).unwrap();
             let next = page.retain(shown, shown);
-            let answer = page.write(&listing, "images", &next, "s", &seal);
+            let answer = page.write(&asked, "images", &next, "s", &seal);
             assert!(!answer.contains("rhel") && !answer.contains("me<"), "{answer}");
             for part in
                 [key, "<Name>images</Name>", "<Prefix>open/</Prefix>", "<IsTruncated>true<", "<Size>5<", "GLACIER"]
@@ -183,9 +190,9 @@ mod tests {
             let again = Page::read(&answer).unwrap();
             let next = again.next().unwrap().to_owned();
             let more =
-                if listing.v2 { format!("list-type=2&continuation-token={next}") } else { format!("marker={next}") };
-            let Ok(Asked::Objects(listing)) = Asked::read(&Method::GET, &more, "s", &seal) else { panic!("{more}") };
-            assert!(listing.query().contains("=rhel-9"), "{}", listing.query());
+                if asked.v2 { format!("list-type=2&continuation-token={next}") } else { format!("marker={next}") };
+            let more = listing(&more, &seal).query();
+            assert!(more.contains("=rhel-9"), "{more}");
         }
     }
 
