@@ -1,7 +1,9 @@
-//! Changing the policy of a running gateway: validate first, then swap at once; a bad file changes nothing.
+//! Changing the policy, the clients and the pass keys of a running gateway: validate first, then swap at once; a bad file
+//! changes nothing.
 //!
 //! Files are looked at by their metadata every second: that also sees the symbolic links that Kubernetes swaps, and
-//! costs a few system calls. Folders that an import looks through are among them. What listens, signs and is asked stays as it was at start.
+//! costs a few system calls. Folders of keys, and those that an import looks through, are among them. What listens and is
+//! asked stays as it was at start; what signs requests to origins is read again by `credentials`.
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: looks at files and waits")]
 
@@ -143,13 +145,17 @@ impl Steering {
                 for doubt in diagnostics.sorted() {
                     tracing::warn!("{doubt}");
                 }
+                // Where none are configured any more, those of the start stay.
+                if let Some(keys) = config.pass_keys {
+                    self.gateway.gate.set_keys(keys);
+                }
                 let mode = config.policy.policy.mode();
                 let rules = config.policy.policy.rules().len();
                 self.install(config.policy, config.clients, config.geo, &config.file.feeds);
                 tracing::info!(
                     ?mode,
                     rules,
-                    "the policy was loaded again; listeners, sites and credentials stay as they were at start"
+                    "policy, clients and pass keys were loaded again; listeners and sites stay as they were at start"
                 );
                 true
             }

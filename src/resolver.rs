@@ -80,6 +80,6 @@ async fn check(site: &str, origin: &Origin, metrics: &Metrics) {
     }
     let mut connected: Vec<SocketAddr> = attempts.join_all().await.into_iter().flatten().collect();
     connected.sort_unstable();
-    metrics.origin_up.with_label_values(&[site, &*origin.name]).set((!connected.is_empty()).into());
+    metrics.origins.up.with_label_values(&[site, &*origin.name]).set((!connected.is_empty()).into());
     origin.addresses.set_connected(connected);
 }

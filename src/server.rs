@@ -95,15 +95,10 @@ impl Server {
         let guard = background.clone().drop_guard();
         let mut first_looks = JoinSet::new();
         let sites = Sites::new(sites(&config, &metrics, &background, &mut first_looks));
-        let keys = match config.pass_keys.split_first() {
-            Some((newest, older)) => SigningKeys::new(*newest, older.iter().copied()),
-            None => {
-                tracing::warn!(
-                    "no pass_keys are configured: passes end with this process and hold on no other replica"
-                );
-                SigningKeys::new(rand::random(), [])
-            }
-        };
+        let keys = config.pass_keys.unwrap_or_else(|| {
+            tracing::warn!("no pass_keys are configured: passes end with this process and hold on no other replica");
+            SigningKeys::new(rand::random(), [])
+        });
         for site in sites.iter() {
             metrics.introduce_site(&site.name);
         }

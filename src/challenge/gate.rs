@@ -64,7 +64,7 @@ impl Attempt {
 
 /// Everything about challenges and passes that outlives a request.
 pub struct Gate {
-    keys: SigningKeys,
+    keys: ArcSwap<SigningKeys>,
     settings: ArcSwap<ChallengeSettings>,
     spent: Spent,
     accounts: Arc<Accounts>,
@@ -74,7 +74,14 @@ impl Gate {
     /// A gate that begins at `now`: passes issued before are worth a tenth, since nobody knows what they have used.
     pub fn new(keys: SigningKeys, settings: ChallengeSettings, now: Timestamp) -> Self {
         let accounts = Arc::new(Accounts::new(keys.derive("pass prefixes"), now));
-        Gate { keys, settings: ArcSwap::from_pointee(settings), spent: Spent::default(), accounts }
+        let (keys, settings) = (ArcSwap::from_pointee(keys), ArcSwap::from_pointee(settings));
+        Gate { keys, settings, spent: Spent::default(), accounts }
+    }
+
+    /// Signs with the newest of other keys from now on, and honours what any of them has signed. What passes and prefixes
+    /// are counted by stays as it was at start.
+    pub fn set_keys(&self, keys: SigningKeys) {
+        self.keys.store(Arc::new(keys));
     }
 
     /// Changes what passes are worth from now on. What has been used of them stays used.
@@ -84,7 +91,7 @@ impl Gate {
 
     /// Issues a challenge. `id` must be random.
     pub fn issue(&self, site: &str, difficulty: u32, prefix: IpNet, id: [u8; 16], now: Timestamp) -> String {
-        Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix }.seal(&self.keys)
+        Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix }.seal(&self.keys.load())
     }
 
     /// Takes a submission and spends its challenge. Cheap checks come first, and nothing is hashed here; a challenge that
@@ -99,7 +106,7 @@ impl Gate {
         if !well_formed(&submission.nonces) {
             return Err(RedeemError::Malformed);
         }
-        let puzzle = Puzzle::open(&self.keys, &submission.challenge)?;
+        let puzzle = Puzzle::open(&self.keys.load(), &submission.challenge)?;
         if now < puzzle.issued || now >= puzzle.expires() {
             return Err(RedeemError::Expired);
         }
@@ -126,7 +133,7 @@ impl Gate {
         let key = sealed.split('~').nth(1).unwrap_or_default();
         // All of the pass follows from the challenge, so that a repetition yields the same pass.
         let pass = Pass {
-            id: Pass::id_for(&self.keys, key, &puzzle.id),
+            id: Pass::id_for(&self.keys.load(), key, &puzzle.id),
             site: puzzle.site,
             difficulty: puzzle.difficulty,
             expires: puzzle.issued + self.settings.load().pass.per,
@@ -145,7 +152,7 @@ impl Gate {
         may_revive: bool,
         now: Timestamp,
     ) -> Result<Pass, PassError> {
-        let pass = Pass::open(&self.keys, cookie).ok_or(PassError::Forged)?;
+        let pass = Pass::open(&self.keys.load(), cookie).ok_or(PassError::Forged)?;
         if pass.site != site {
             return Err(PassError::Site);
         }
@@ -188,7 +195,7 @@ impl Gate {
 
     /// The cookie value of a pass.
     pub fn seal(&self, pass: &Pass) -> String {
-        pass.seal(&self.keys)
+        pass.seal(&self.keys.load())
     }
 
     /// Forgets what has expired. Called now and then.

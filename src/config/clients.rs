@@ -22,14 +22,16 @@ pub(super) fn read_clients(
     let now = Timestamp::from(SystemTime::now());
     let mut entries: Vec<Entry> = Vec::new();
     let mut proofs: BTreeMap<String, String> = BTreeMap::new();
-    for Spanned { value: client, .. } in &file.clients {
+    for (number, Spanned { position, value: client }) in file.clients.iter().enumerate() {
         let name = &client.name;
+        let next = file.clients.get(number + 1).map_or(usize::MAX, |next| next.position.line);
+        let is_faulty = diagnostics.all().iter().any(|found| (position.line..next).contains(&found.position.line));
         check_name(&name.value, name.position, diagnostics);
         if entries.iter().any(|known| *known.name == *name.value) {
             diagnostics.error(name.position, format!("a second client named `{}`", name.value));
         }
         check(client, file, now, diagnostics);
-        let Some(proof) = proof(client, directory, files, diagnostics) else { continue };
+        let Some(proof) = proof(client, is_faulty, directory, files, diagnostics) else { continue };
         let (known, position) = match (&proof, &client.key_file, &client.token) {
             (Proof::Key(key), Some(file), _) => (key.id().to_owned(), file.position),
             (_, _, Some(token)) => (token.value.to_string(), token.position),
@@ -53,8 +55,14 @@ pub(super) fn read_clients(
     Roster::new(entries)
 }
 
-/// By what a client proves itself: exactly one thing.
-fn proof(client: &ClientSettings, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Proof> {
+/// By what a client proves itself: exactly one thing. `is_faulty` says that something of it could not be read.
+fn proof(
+    client: &ClientSettings,
+    is_faulty: bool,
+    directory: &Path,
+    files: &mut Files,
+    diagnostics: &mut Diagnostics,
+) -> Option<Proof> {
     let only_keys = |what: &str, diagnostics: &mut Diagnostics| {
         diagnostics.error(client.name.position, format!("`{what}` is for clients with a `key_file`"));
     };
@@ -79,8 +87,8 @@ fn proof(client: &ClientSettings, directory: &Path, files: &mut Files, diagnosti
             Some(Proof::Bearer(BearerProof::Oidc(oidc.value.clone())))
         }
         _ => {
-            let broken = ["key_file", "token", "oidc"].into_iter().any(|key| diagnostics.is_broken(key));
-            if !broken {
+            // What could not be read looks as if it were absent.
+            if !is_faulty {
                 let message = "expected one of `key_file`, `token` and `oidc`: by what the client proves itself";
                 diagnostics.error(client.name.position, message);
             }

@@ -40,8 +40,8 @@ pub struct Config {
     pub policy: LoadedPolicy,
     /// PEM certificates by the path that an origin or the shared state names.
     pub authorities: BTreeMap<PathBuf, Vec<u8>>,
-    /// Signing keys, the newest first; empty where none are configured.
-    pub pass_keys: Vec<[u8; 32]>,
+    /// Signing keys; `None` where none are configured.
+    pub pass_keys: Option<SigningKeys>,
     /// Who may prove to be whom.
     pub clients: Roster,
     /// Databases of countries and autonomous systems.
@@ -132,10 +132,10 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         }
     }
     let pass_keys = match &file.pass_keys {
-        Some(keys) => read_keys(&directory.join(&keys.dir.value), files).map_err(|message| {
+        Some(keys) => read_keys(&directory.join(&keys.dir.value), files).map(Some).map_err(|message| {
             diagnostics.error(keys.dir.position, message);
         }),
-        None => Ok(Vec::new()),
+        None => Ok(None),
     };
     if let Some(counters) = &mut file.counters {
         check_counters(counters, file.pass_keys.is_some(), directory, diagnostics);
@@ -291,9 +291,11 @@ fn read_authorities(path: &Path, files: &mut Files) -> Result<Vec<u8>, String> {
     if count == 0 { Err(format!("`{}` holds no PEM certificate", path.display())) } else { Ok(pem) }
 }
 
-fn read_keys(directory: &Path, files: &mut Files) -> Result<Vec<[u8; 32]>, String> {
+fn read_keys(directory: &Path, files: &mut Files) -> Result<SigningKeys, String> {
     let unreadable = |error| format!("cannot read `{}`: {error}", directory.display());
     let mut paths = Vec::new();
+    // A key that is added changes the folder.
+    files.0.insert(directory.to_owned());
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         // Kubernetes keeps its own entries (`..data`) beside the keys.
@@ -304,11 +306,11 @@ fn read_keys(directory: &Path, files: &mut Files) -> Result<Vec<[u8; 32]>, Strin
     }
     paths.sort_unstable();
     paths.reverse();
-    if paths.is_empty() {
-        return Err(format!("`{}` holds no key; `windscreen keygen` prints one", directory.display()));
-    }
     let mut key = |path: &PathBuf| {
         SigningKeys::parse(&read_file(path, files)?).map_err(|error| format!("`{}`: {error}", path.display()))
     };
-    paths.iter().map(&mut key).collect()
+    let keys: Vec<_> = paths.iter().map(&mut key).collect::<Result<_, String>>()?;
+    let none = || format!("`{}` holds no key; `windscreen keygen` prints one", directory.display());
+    let (newest, older) = keys.split_first().ok_or_else(none)?;
+    Ok(SigningKeys::new(*newest, older.iter().copied()))
 }

@@ -3,7 +3,10 @@
 //! Label values are closed sets: names from the configuration and words from enums. No text that a client sends is ever
 //! a label value.
 
+mod origins;
 mod registrar;
+
+pub use origins::OriginMetrics;
 
 use crate::challenge::{PassError, RedeemError};
 use crate::identity::Rejection;
@@ -43,16 +46,8 @@ pub struct Metrics {
     pub passes_renewed: IntCounterVec,
     pub passes_live: IntGauge,
     pub table_entries: IntGaugeVec,
-    pub origin_requests: IntCounterVec,
-    pub origin_bytes: IntCounterVec,
-    pub origin_errors: IntCounterVec,
-    pub origin_first_byte_seconds: HistogramVec,
-    pub origin_up: IntGaugeVec,
-    pub origin_divergences: IntCounterVec,
+    pub origins: OriginMetrics,
     pub redirected_bytes: IntCounterVec,
-    pub comparisons: IntCounterVec,
-    pub fallback_responses: IntCounterVec,
-    pub fallback_bytes: IntCounterVec,
     pub malformed_requests: IntCounterVec,
     pub untrusted_forwarding: IntCounter,
     pub credentials_refreshes: IntCounterVec,
@@ -171,56 +166,11 @@ impl Metrics {
             passes_renewed: r.counters("passes_renewed_total", "Passes renewed, by site.", &["site"])?,
             passes_live: r.gauge("passes_live", "Passes that have an account.")?,
             table_entries: r.gauges("table_entries", "Entries of keyed tables. Every table has a cap.", &["table"])?,
-            origin_requests: r.counters(
-                "origin_requests_total",
-                "Requests sent to origins, by site, origin and class of the status (2xx to 5xx).",
-                &["site", "origin", "status_class"],
-            )?,
-            origin_bytes: r.counters(
-                "origin_bytes_total",
-                "Bytes of response bodies received from origins. Read ahead of a client that leaves, so more than was sent.",
-                &["site", "origin"],
-            )?,
-            origin_errors: r.counters(
-                "origin_errors_total",
-                "Requests to origins that failed, by kind (connect, timeout, tls, reset, unresolved, credentials, status, protocol, diverged).",
-                &["site", "origin", "kind"],
-            )?,
-            origin_first_byte_seconds: r.histograms(
-                "origin_first_byte_seconds",
-                "Seconds from sending a request to an origin to its response's header.",
-                &["site", "origin"],
-                &FIRST_BYTE_BUCKETS,
-            )?,
-            origin_divergences: r.counters(
-                "origin_divergences_total",
-                "Answers of origins with another object of the same name than another origin had just had, by site and the later origin.",
-                &["site", "origin"],
-            )?,
-            comparisons: r.counters(
-                "origin_comparisons_total",
-                "Objects of the first origin that were compared with another one, by site, the other origin and result (same, differs, lacks, failed).",
-                &["site", "origin", "result"],
-            )?,
+            origins: OriginMetrics::new(&r)?,
             redirected_bytes: r.counters(
                 "redirected_bytes_total",
                 "Bytes that clients were sent to fetch from an origin themselves, by site and class; an estimate, as if all came to the end.",
                 &["site", "class"],
-            )?,
-            fallback_responses: r.counters(
-                "fallback_responses_total",
-                "Objects from an origin that is not the site's first, by reason: miss (those before it lack it), failure.",
-                &["site", "origin", "reason"],
-            )?,
-            fallback_bytes: r.counters(
-                "fallback_bytes_total",
-                "Bytes of response bodies in fallback_responses_total.",
-                &["site", "origin", "reason"],
-            )?,
-            origin_up: r.gauges(
-                "origin_up",
-                "1 if the last connection check reached the origin, else 0.",
-                &["site", "origin"],
             )?,
             malformed_requests: r.counters(
                 "malformed_requests_total",

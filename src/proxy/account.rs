@@ -95,11 +95,11 @@ impl Front {
         let origin = context.site.as_ref().filter(|_| context.origin_stopwatch.is_some());
         let origin = origin.and_then(|site| site.origins.get(context.attempt));
         if let Some(origin) = origin {
-            metrics.origin_bytes.with_label_values(&[site, &*origin.name]).inc_by(context.origin_bytes);
+            metrics.origins.bytes.with_label_values(&[site, &*origin.name]).inc_by(context.origin_bytes);
             if let Some(fallback) = context.fallback {
                 let labels = [site, &*origin.name, fallback.word()];
-                metrics.fallback_responses.with_label_values(&labels).inc();
-                metrics.fallback_bytes.with_label_values(&labels).inc_by(sent);
+                metrics.origins.fallback_responses.with_label_values(&labels).inc();
+                metrics.origins.fallback_bytes.with_label_values(&labels).inc_by(sent);
             }
         }
 

@@ -40,7 +40,12 @@ impl Front {
                         Shown::Failed
                     }
                 };
-                gateway.metrics.comparisons.with_label_values(&[&*site.name, &*origin.name, shown.word()]).inc();
+                gateway
+                    .metrics
+                    .origins
+                    .comparisons
+                    .with_label_values(&[&*site.name, &*origin.name, shown.word()])
+                    .inc();
                 let finding = Finding { site: site.name.clone(), origin: origin.name.clone(), shown };
                 gateway.books.enter_finding(finding, path.as_str(), now);
             }

@@ -155,6 +155,6 @@ impl Front {
     fn count_answer(&self, context: &Context, origin: &Origin, status: StatusCode) {
         let Some(site) = &context.site else { return };
         let class = format!("{}xx", status.as_u16() / 100);
-        self.gateway.metrics.origin_requests.with_label_values(&[&*site.name, &*origin.name, &class]).inc();
+        self.gateway.metrics.origins.requests.with_label_values(&[&*site.name, &*origin.name, &class]).inc();
     }
 }

@@ -99,7 +99,7 @@ impl Front {
             && !seen.may_equal(&shape)
         {
             if let Some(origin) = site.origins.get(attempt) {
-                self.gateway.metrics.origin_divergences.with_label_values(&[name, &*origin.name]).inc();
+                self.gateway.metrics.origins.divergences.with_label_values(&[name, &*origin.name]).inc();
                 tracing::warn!(
                     site = name,
                     origin = &*origin.name,

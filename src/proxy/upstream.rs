@@ -133,13 +133,13 @@ impl Front {
         let metrics = &self.gateway.metrics;
         let (Some(site), Some(origin)) = (context.site.clone(), context.origin().cloned()) else { return Ok(()) };
         let class = format!("{}xx", response.status.as_u16() / 100);
-        metrics.origin_requests.with_label_values(&[&*site.name, &*origin.name, &class]).inc();
+        metrics.origins.requests.with_label_values(&[&*site.name, &*origin.name, &class]).inc();
         if let Some(stopwatch) = context.origin_stopwatch {
             let seconds = stopwatch.elapsed().as_secs_f64();
-            metrics.origin_first_byte_seconds.with_label_values(&[&*site.name, &*origin.name]).observe(seconds);
+            metrics.origins.first_byte_seconds.with_label_values(&[&*site.name, &*origin.name]).observe(seconds);
         }
         let outcome = judge(response.status);
-        let fails = |kind| metrics.origin_errors.with_label_values(&[&*site.name, &*origin.name, kind]).inc();
+        let fails = |kind| metrics.origins.errors.with_label_values(&[&*site.name, &*origin.name, kind]).inc();
         match outcome {
             Outcome::Object => {
                 origin.breaker.succeeded();
@@ -233,7 +233,7 @@ impl Front {
     pub(super) fn count_failure(&self, error: &Error, context: &Context) {
         let (Some(site), Some(origin)) = (&context.site, context.origin()) else { return };
         let labels = [&*site.name, &*origin.name, error_kind(error)];
-        self.gateway.metrics.origin_errors.with_label_values(&labels).inc();
+        self.gateway.metrics.origins.errors.with_label_values(&labels).inc();
         origin.breaker.failed(self.gateway.clock.now());
         self.warn_of_origin(&origin.name, error, "an origin failed", context);
     }

@@ -173,8 +173,8 @@ async fn what_a_signed_request_brings_stays_here() {
     assert_eq!(answer.status, 400);
     // What is sent elsewhere would take its proof along.
     assert_eq!(ask(&world, &signing, "GET", "/images/moved", &[]).await.text(), "moved");
-    let bearer = world.client(STRANGER).header("Authorization", "Bearer x").get("/images/moved").await;
-    assert_eq!((bearer.status, world.client(STRANGER).get("/images/moved").await.status), (200, 307));
+    let basic = world.client(STRANGER).header("Authorization", "Basic x").get("/images/moved").await;
+    assert_eq!((basic.status, world.client(STRANGER).get("/images/moved").await.status), (200, 307));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,73 @@
+//! What origins are asked, and what they answer.
+
+use super::FIRST_BYTE_BUCKETS;
+use super::registrar::Registrar;
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+
+/// Handles on the families about origins.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the HELP text beside each name in `new` is the documentation")]
+pub struct OriginMetrics {
+    pub requests: IntCounterVec,
+    pub bytes: IntCounterVec,
+    pub errors: IntCounterVec,
+    pub first_byte_seconds: HistogramVec,
+    pub up: IntGaugeVec,
+    pub divergences: IntCounterVec,
+    pub comparisons: IntCounterVec,
+    pub fallback_responses: IntCounterVec,
+    pub fallback_bytes: IntCounterVec,
+}
+
+impl OriginMetrics {
+    pub(super) fn new(r: &Registrar) -> Result<Self, prometheus::Error> {
+        Ok(OriginMetrics {
+            requests: r.counters(
+                "origin_requests_total",
+                "Requests sent to origins, by site, origin and class of the status (2xx to 5xx).",
+                &["site", "origin", "status_class"],
+            )?,
+            bytes: r.counters(
+                "origin_bytes_total",
+                "Bytes of response bodies received from origins. Read ahead of a client that leaves, so more than was sent.",
+                &["site", "origin"],
+            )?,
+            errors: r.counters(
+                "origin_errors_total",
+                "Requests to origins that failed, by kind (connect, timeout, tls, reset, unresolved, credentials, status, protocol, diverged).",
+                &["site", "origin", "kind"],
+            )?,
+            first_byte_seconds: r.histograms(
+                "origin_first_byte_seconds",
+                "Seconds from sending a request to an origin to its response's header.",
+                &["site", "origin"],
+                &FIRST_BYTE_BUCKETS,
+            )?,
+            up: r.gauges(
+                "origin_up",
+                "1 if the last connection check reached the origin, else 0.",
+                &["site", "origin"],
+            )?,
+            divergences: r.counters(
+                "origin_divergences_total",
+                "Answers of origins with another object of the same name than another origin had just had, by site and the later origin.",
+                &["site", "origin"],
+            )?,
+            comparisons: r.counters(
+                "origin_comparisons_total",
+                "Objects of the first origin that were compared with another one, by site, the other origin and result (same, differs, lacks, failed).",
+                &["site", "origin", "result"],
+            )?,
+            fallback_responses: r.counters(
+                "fallback_responses_total",
+                "Objects from an origin that is not the site's first, by reason: miss (those before it lack it), failure.",
+                &["site", "origin", "reason"],
+            )?,
+            fallback_bytes: r.counters(
+                "fallback_bytes_total",
+                "Bytes of response bodies in fallback_responses_total.",
+                &["site", "origin", "reason"],
+            )?,
+        })
+    }
+}
