@@ -60,7 +60,9 @@ impl Page {
     /// # Errors
     /// When it is something else.
     pub fn read(text: &str) -> Result<Page, PageError> {
-        quick_xml::de::from_str(text).map_err(|_| PageError)
+        // The name of the root is not looked at by the deserializer, and an error document has none of the elements.
+        let page = quick_xml::de::from_str(text).map_err(|_| PageError)?;
+        if text.contains("<ListBucketResult") { Ok(page) } else { Err(PageError) }
     }
 
     /// Where the next page begins, in the origin's words. Without a delimiter S3 does not say so in the first version of

@@ -453,8 +453,8 @@ fn the_gateways_own_log_is_read_and_messages_are_passed_over() {
     };
     assert_eq!(read(Format::Json, line), expected);
     assert_eq!(expected.query(), Fact::Unknown);
-    let line = line.replace(r#""identity":"pass""#, r#""identity":"signature","client_name":"ci""#);
-    let signed = read(Format::Json, &line);
+    let by_a_client = line.replace(r#""identity":"pass""#, r#""identity":"signature","client_name":"ci""#);
+    let signed = read(Format::Json, &by_a_client);
     assert_eq!((signed.identity, signed.client_name), (Fact::Present(Identity::Signature), present("ci")));
     // What is known of a request that broke off before it was read.
     let least = r#"{"timestamp":"2026-11-01T00:00:02Z","request_id":"0f3a","site":"none","method":"GET","path":"/%zz","status":400,"bytes":0,"class":"unknown","action":"refuse","mode":"enforce","origin_bytes":0,"seconds":0.0}"#;
