@@ -9,6 +9,7 @@
 // Rank 0: vocabulary, pure.
 pub mod clock;
 pub mod document;
+pub mod evidence;
 pub mod exchange;
 pub mod facts;
 pub mod network;
@@ -49,6 +50,7 @@ pub mod surroundings;
 
 // Rank 5: composition.
 pub mod admin;
+pub mod auto;
 pub mod config;
 pub mod demo;
 pub mod importer;

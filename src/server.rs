@@ -3,10 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "rank 6: owns the wall clock and the sockets")]
 
 use crate::admin::Admin;
+use crate::auto::Auto;
 use crate::challenge::{Gate, Page, SigningKeys};
 use crate::clock::{Clock, Throttle, Timestamp};
 use crate::config::{Config, List, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
+use crate::evidence::Rates;
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
@@ -76,6 +78,8 @@ pub struct Server {
     pub gateway: Arc<Gateway>,
     /// Puts another policy in force.
     pub steering: Arc<Steering>,
+    /// Switches the rules of mode `auto`.
+    pub auto: Arc<Auto>,
     shutdown: watch::Sender<bool>,
     background: DropGuard,
     connections: TaskTracker,
@@ -102,12 +106,12 @@ impl Server {
         for site in sites.iter() {
             metrics.introduce_site(&site.name);
         }
-        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, networks, .. } =
+        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, networks, auto, .. } =
             config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
         let priced: Vec<String> = config.prices.networks().map(str::to_owned).collect();
         let (harder, networks) = (challenge.harder.clone(), ToldApart::new(networks, &priced));
-        let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks };
+        let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks, auto };
         let ledger_settings = config.file.ledger.as_ref().map(|settings| &settings.value);
         let books = Arc::new(Ledger::live(ledger_settings));
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
@@ -126,6 +130,7 @@ impl Server {
             metrics: metrics.clone(),
             books: books.clone(),
             whereabouts: Whereabouts::new(rand::random()),
+            rates: Rates::default(),
             priced,
             clock,
         });
@@ -157,6 +162,8 @@ impl Server {
         let steering =
             Steering::new(gateway.clone(), surroundings.clone(), feeds, &config.file.feeds, background.clone());
         steering.accept(config.clients);
+        let auto = Auto::new(gateway.clone(), surroundings.clone());
+        tokio::spawn(background.clone().run_until_cancelled_owned(auto.clone().run()));
         let (shutdown, stopping) = watch::channel(false);
         let connections = TaskTracker::new();
         let mut addresses = Vec::new();
@@ -182,7 +189,18 @@ impl Server {
             connections.spawn(listener.serve(stopping.clone(), connections.clone()));
         }
         tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone(), surroundings)));
-        Ok(Server { addresses, admin, gateway, steering, shutdown, background: guard, connections, keeper, ledger })
+        Ok(Server {
+            addresses,
+            admin,
+            gateway,
+            steering,
+            auto,
+            shutdown,
+            background: guard,
+            connections,
+            keeper,
+            ledger,
+        })
     }
 
     /// Stops accepting, lets requests in flight end for at most `limit`, then stops everything. Says whether all ended.

@@ -24,6 +24,12 @@ pub trait State: Send + Sync {
         Fact::Unknown
     }
 
+    /// Since when the evidence says that rules of mode `auto` are enforced; absent while it says that they are not, and
+    /// unknown where nobody collects any.
+    fn evidence(&self) -> Fact<Timestamp> {
+        Fact::Unknown
+    }
+
     /// The country (ISO 3166-1 alpha-2, upper case) that a database places `address` in.
     fn country(&self, _address: IpAddr) -> Fact<[u8; 2]> {
         Fact::Unknown

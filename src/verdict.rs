@@ -47,7 +47,7 @@ pub enum Mode {
     Observe,
     /// Do it.
     Enforce,
-    /// Enforce while the evidence says so. Read as `Enforce` until evidence is collected.
+    /// Enforce while the evidence says so, or where nobody collects any.
     Auto,
 }
 

@@ -70,7 +70,7 @@ enum Command {
     Replay(ReplayArguments),
     /// Say whether the second store of each site can be switched off, from what the ledger knows. Exit status 0, or 1 where
     /// one is still needed or not enough is known.
-    Origins(OriginsArguments),
+    Origins(origins::OriginsArguments),
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -290,22 +290,6 @@ struct ReportArguments {
     /// `.db`. Where none is named, the ledger of the gateway file.
     #[arg(value_name = "LOG", required_unless_present = "config")]
     paths: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct OriginsArguments {
-    /// The gateway file.
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
-    /// For how long nobody must have needed an origin before it may go.
-    #[arg(long, value_name = "TIME", default_value = "14d", value_parser = span)]
-    quiet: Duration,
-    /// Print one JSON document.
-    #[arg(long)]
-    json: bool,
-    /// The ledgers of all gateways, in place of that of the gateway file.
-    #[arg(value_name = "LEDGER")]
-    ledgers: Vec<PathBuf>,
 }
 
 /// How a report is written.

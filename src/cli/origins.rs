@@ -3,15 +3,32 @@
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads the wall clock")]
 
 use super::check::refused;
-use super::{EXIT_NO, OriginsArguments};
+use super::{EXIT_NO, span};
 use crate::clock::Timestamp;
 use crate::config::load;
 use crate::document::Diagnostics;
 use crate::ledger::Ledger;
 use crate::report::{Removal, second_stores, second_stores_text};
 use crate::traffic::Books;
+use clap::Args;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+#[derive(Debug, Args)]
+pub(super) struct OriginsArguments {
+    /// The gateway file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// For how long nobody must have needed an origin before it may go.
+    #[arg(long, value_name = "TIME", default_value = "14d", value_parser = span)]
+    quiet: Duration,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// The ledgers of all gateways, in place of that of the gateway file.
+    #[arg(value_name = "LEDGER")]
+    ledgers: Vec<PathBuf>,
+}
 
 /// Says of each origin that is not the first of its site whether it may go.
 pub(super) fn origins(arguments: &OriginsArguments) -> Result<u8, String> {

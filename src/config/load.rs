@@ -5,7 +5,8 @@
 use super::clients::read_clients;
 use super::gateway::{GatewayFile, Named, SiteSettings};
 use super::kind::{FileKind, read_as};
-use super::policies::{LoadedPolicy, load_policy};
+use super::loaded::LoadedPolicy;
+use super::policies::load_policy;
 use crate::challenge::SigningKeys;
 use crate::cost::PriceBook;
 use crate::document::{Diagnostics, Spanned, unknown_word};

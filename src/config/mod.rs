@@ -6,6 +6,7 @@ mod clients;
 mod gateway;
 mod kind;
 mod load;
+mod loaded;
 mod passes;
 mod policies;
 mod policy;
@@ -16,5 +17,6 @@ pub use gateway::{
 };
 use load::read_file;
 pub use load::{Config, Files, for_origin, load, load_noting};
-pub use policies::{LoadedPolicy, check_policy, load_in_place, load_with_networks};
+pub use loaded::LoadedPolicy;
+pub use policies::{check_policy, load_in_place, load_with_networks};
 pub use policy::{BUILT_IN, ImportedFile, PolicyFile, built_in, policy_schema};

@@ -4,11 +4,11 @@
 
 use super::gateway::{Named, PolicyReference};
 use super::kind::{FileKind, read_as};
+use super::loaded::LoadedPolicy;
 use super::passes::{pass_limits, solves};
 use super::policy::{BUILT_IN, ImportedFile, PolicyFile};
 use super::source::Source;
 use super::{Config, Files, read_file};
-use crate::challenge::ChallengeSettings;
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, read, unknown_word};
 use crate::limit::{LimitSettings, Over};
 use crate::network::{Blocks, Feed, parse_list};
@@ -16,33 +16,7 @@ use crate::policy::{
     BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, Rule, RuleSettings,
     UserAgentListSettings,
 };
-use crate::report::DecisionSettings;
-use crate::surroundings::StrikeSettings;
-use crate::verdict::LimitId;
 use std::path::{Path, PathBuf};
-
-/// A policy and the settings of what it steers.
-#[derive(Debug)]
-pub struct LoadedPolicy {
-    /// What is decided.
-    pub policy: Policy,
-    /// Limits, in the order of their ids.
-    pub limits: Vec<(String, LimitSettings)>,
-    /// The limits that every pass is charged to when it is bought.
-    pub pass_limits: Vec<LimitId>,
-    /// The limit that counts passes bought.
-    pub solves: LimitId,
-    /// Challenges and passes.
-    pub challenge: ChallengeSettings,
-    /// How strikes are forgotten.
-    pub strikes: StrikeSettings,
-    /// When reports say that protection is needed.
-    pub decision: DecisionSettings,
-    /// The networks that have a name.
-    pub networks: Vec<(NetworkId, String)>,
-    /// The feeds of the networks: which network, which of its feeds, and where it is.
-    pub feeds: Vec<(NetworkId, usize, Feed)>,
-}
 
 type NetworkEntries = Named<Spanned<Vec<Spanned<Blocks>>>>;
 
@@ -341,6 +315,7 @@ fn compile(
         loader.imports(source, &file.import);
         loader.names(source, file.networks, file.lists, file.limits, false);
         file.decision.check(loader.diagnostics);
+        file.auto.iter().for_each(|auto| auto.check(loader.diagnostics));
         for (name, difficulty) in &file.challenge.tiers.0 {
             loader.names.add_tier(name, *difficulty);
         }
@@ -391,6 +366,7 @@ fn compile(
             challenge: file.challenge,
             strikes: file.strikes,
             decision: file.decision,
+            auto: file.auto,
             networks,
             feeds,
         })

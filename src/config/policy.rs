@@ -3,6 +3,7 @@
 use super::gateway::Named;
 use crate::challenge::ChallengeSettings;
 use crate::document::{Decode, Node, Schemas, Spanned, Version};
+use crate::evidence::AutoSettings;
 use crate::limit::LimitSettings;
 use crate::network::Blocks;
 use crate::policy::{self, RuleSettings, UserAgentListSettings};
@@ -44,6 +45,8 @@ crate::settings! {
         strikes: StrikeSettings = StrikeSettings { half_life: Duration::from_secs(24 * 3600) },
         /// When reports say that protection is needed.
         decision: DecisionSettings = DecisionSettings::default(),
+        /// When rules of mode `auto` are enforced; always where absent.
+        auto: Option<AutoSettings> = None,
     }
 }
 

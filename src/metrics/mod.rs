@@ -12,7 +12,8 @@ use crate::challenge::{PassError, RedeemError};
 use crate::identity::Rejection;
 use crate::identity::signature::Fault;
 use prometheus::{
-    CounterVec, Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use registrar::Registrar;
 
@@ -60,6 +61,9 @@ pub struct Metrics {
     pub lookups: IntCounterVec,
     pub expression_errors: IntCounter,
     pub reloads: IntCounterVec,
+    pub auto_active: IntGaugeVec,
+    pub auto_evidence_ratio: GaugeVec,
+    pub auto_switches: IntCounterVec,
     pub last_reload_good: IntGauge,
     pub loaded_at: IntGauge,
     pub feed_refreshes: IntCounterVec,
@@ -223,6 +227,21 @@ impl Metrics {
             expression_errors: r.counter(
                 "expression_errors_total",
                 "Evaluations of `when` that failed; such a match does not hold.",
+            )?,
+            auto_active: r.gauges(
+                "auto_active",
+                "1 while the evidence has rules of mode auto enforced, else 0. There is none without an `auto` section: they are enforced.",
+                &[],
+            )?,
+            auto_evidence_ratio: r.ratios(
+                "auto_evidence_ratio",
+                "How near the nearest condition of the policy's `auto` section is: at 1 rules of mode auto are switched on.",
+                &[],
+            )?,
+            auto_switches: r.counters(
+                "auto_switches_total",
+                "How often rules of mode auto were switched, by what to: on, off.",
+                &["to"],
             )?,
             reloads: r.counters(
                 "config_reloads_total",

@@ -1,7 +1,9 @@
 //! How families are declared.
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// Registers families under the `windscreen_` prefix.
 pub(super) struct Registrar(pub Registry);
@@ -22,6 +24,10 @@ impl Registrar {
 
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
         self.register(IntGaugeVec::new(Opts::new(format!("windscreen_{name}"), help), labels))
+    }
+
+    pub fn ratios(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.register(GaugeVec::new(Opts::new(format!("windscreen_{name}"), help), labels))
     }
 
     pub fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {

@@ -36,7 +36,7 @@ pub use rule::{Effect, Rule, RuleSettings};
 pub use schema::{classes, rules};
 pub use user_agents::UserAgentListSettings;
 
-use crate::facts::{Facts, Truth};
+use crate::facts::{Fact, Facts, Truth};
 use crate::signal::Signals;
 use crate::state::State;
 use crate::verdict::{Action, Charge, Class, HeldBack, Mode, Step, Verdict};
@@ -247,7 +247,7 @@ impl Policy {
             class: request.class,
             action: Action::Allow,
             rule: self.rules[default].name.clone(),
-            enforced: self.enforces(&self.rules[default]),
+            enforced: self.enforces(&self.rules[default], state),
             charges: Default::default(),
             draws_on_pass: false,
             held_back: None,
@@ -294,7 +294,7 @@ impl Policy {
 
     /// Does what a rule does whose match holds.
     fn apply(&self, rule: &Rule, request: &mut Request<'_>, verdict: &mut Verdict) -> Fate {
-        let enforced = self.enforces(rule);
+        let enforced = self.enforces(rule, request.state());
         let harmless = match &rule.effect {
             Effect::End(Action::Allow) => true,
             Effect::Go(step) => !matches!(step, Step::Slow(_) | Step::Limit),
@@ -337,12 +337,19 @@ impl Policy {
     }
 
     /// Whether `rule` is in force. A rule that says `mode: enforce` itself is, whatever the policy says.
-    fn enforces(&self, rule: &Rule) -> bool {
+    fn enforces(&self, rule: &Rule, state: &dyn State) -> bool {
         match (self.mode, rule.mode) {
             (_, Some(Mode::Enforce)) => true,
             (Mode::Observe, _) | (_, Some(Mode::Observe)) => false,
-            (Mode::Enforce | Mode::Auto, _) => true,
+            (Mode::Enforce, None) => true,
+            (_, Some(Mode::Auto)) | (Mode::Auto, None) => state.evidence() != Fact::Absent,
         }
+    }
+
+    /// Whether the evidence says that the rule of this name is in force now.
+    pub fn is_auto(&self, rule: &str) -> bool {
+        let rule = self.rules.iter().find(|known| *known.name == *rule);
+        rule.is_some_and(|rule| (rule.mode.unwrap_or(self.mode)) == Mode::Auto)
     }
 
     /// The mode of the policy as a whole.

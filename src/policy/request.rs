@@ -125,6 +125,11 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// The state that it is evaluated against.
+    pub fn state(&self) -> &'r dyn State {
+        self.state
+    }
+
     /// Whether `matcher` holds.
     pub fn holds(&self, matcher: &Matcher) -> Truth {
         match matcher {

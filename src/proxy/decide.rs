@@ -75,6 +75,7 @@ pub(super) struct Asked<'a> {
     /// Whether the request bears something that proves who asks, whatever it proves.
     pub proves: bool,
     pub method: &'a str,
+    pub headers: &'a HeaderMap,
     pub ruling: &'a Ruling,
 }
 
@@ -202,6 +203,7 @@ impl Front {
                 entry: entry.as_deref(),
                 proves: proves(headers, &query),
                 method: request.method.as_str(),
+                headers,
                 ruling: &ruling,
             };
             let decision = self.act(&verdict, &asked, pass.as_ref(), context);
@@ -238,6 +240,11 @@ impl Front {
                 context.done = Done::Deny;
                 Some(refuse(Refusal::denied(*status, reason)))
             }
+            Action::Challenge { .. } if self.has_grace(verdict, asked, context) => {
+                context.done = Done::Allow;
+                context.reason = Some("grace");
+                Some(Decision::Forward)
+            }
             Action::Challenge { tier, difficulty } => {
                 context.done = Done::Challenge;
                 if pass.is_some() {
@@ -268,6 +275,23 @@ impl Front {
                 Some(Decision::Forward)
             }
         }
+    }
+
+    /// Whether the request is a part of a page that was open when evidence switched the challenge on. All in one prefix draw on
+    /// one pass, which nobody paid for, and which ends with the grace of passes.
+    fn has_grace(&self, verdict: &Verdict, asked: &Asked<'_>, context: &mut Context) -> bool {
+        let Asked { site, caller, headers, ruling, .. } = *asked;
+        let Fact::Present(since) = self.gateway.memory.evidence() else { return false };
+        let is_part = caller.dialect == Dialect::Fetch && is_same_origin(headers, &context.host);
+        let is_object = context.path.as_ref().is_some_and(|path| !path.key().is_empty());
+        if !(is_part && is_object && ruling.policy.is_auto(&verdict.rule)) {
+            return false;
+        }
+        let pass = self.gateway.gate.grace(&site.name, caller.client.prefix, since);
+        let draws = pass.expires > context.now;
+        let draws = draws && self.gateway.gate.draw(&pass, caller.client.prefix, context.now).is_ok();
+        context.pass = Some(pass).filter(|_| draws);
+        draws
     }
 
     /// Draws the request on the pass, and renews the pass where that is due.

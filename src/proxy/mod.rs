@@ -26,6 +26,7 @@ pub use site::{NoSite, Site, Sites, authorities};
 
 use crate::challenge::{Gate, HarderSettings, Page};
 use crate::clock::{Clock, Throttle, Timestamp};
+use crate::evidence::{AutoSettings, Rates};
 use crate::exchange::SpendOnce;
 use crate::identity::{Peer, Roster};
 use crate::limit::Limits;
@@ -72,6 +73,8 @@ pub struct Gateway {
     pub books: Arc<Live>,
     /// Which origins have what.
     pub whereabouts: Whereabouts,
+    /// What has just happened, for rules of mode `auto`.
+    pub rates: Rates,
     /// Networks with prices of their own.
     pub priced: Vec<String>,
     /// The time.
@@ -92,6 +95,8 @@ pub struct Ruling {
     pub harder: HarderSettings,
     /// The networks that the books tell apart.
     pub networks: ToldApart,
+    /// When rules of mode `auto` are enforced.
+    pub auto: Option<AutoSettings>,
 }
 
 /// The gateway behind one listener.

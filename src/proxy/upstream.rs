@@ -139,6 +139,8 @@ impl Front {
             metrics.origins.first_byte_seconds.with_label_values(&[&*site.name, &*origin.name]).observe(seconds);
         }
         let outcome = judge(response.status);
+        let took = context.origin_stopwatch.map(|stopwatch| stopwatch.elapsed()).unwrap_or_default();
+        self.gateway.rates.answer(response.status.is_server_error(), took, self.gateway.clock.now());
         let fails = |kind| metrics.origins.errors.with_label_values(&[&*site.name, &*origin.name, kind]).inc();
         match outcome {
             Outcome::Object => {
@@ -234,7 +236,10 @@ impl Front {
         let (Some(site), Some(origin)) = (&context.site, context.origin()) else { return };
         let labels = [&*site.name, &*origin.name, error_kind(error)];
         self.gateway.metrics.origins.errors.with_label_values(&labels).inc();
-        origin.breaker.failed(self.gateway.clock.now());
+        let now = self.gateway.clock.now();
+        origin.breaker.failed(now);
+        let took = context.origin_stopwatch.map(|stopwatch| stopwatch.elapsed()).unwrap_or_default();
+        self.gateway.rates.answer(true, took, now);
         self.warn_of_origin(&origin.name, error, "an origin failed", context);
     }
 

@@ -31,8 +31,14 @@ use arc_swap::ArcSwap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// Nobody collects evidence.
+const UNKNOWN: u64 = u64::MAX;
+/// The evidence says no.
+const OFF: u64 = u64::MAX - 1;
 
 /// Everything that policy reads besides the request. It outlives reloads of the policy.
 pub struct Surroundings {
@@ -43,6 +49,8 @@ pub struct Surroundings {
     geo: ArcSwap<Geo>,
     names: Arc<names::Names>,
     listings: Arc<dnsbl::Listings>,
+    /// Since when rules of mode `auto` are enforced, in milliseconds; see [`UNKNOWN`] and [`OFF`].
+    evidence: AtomicU64,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
@@ -58,6 +66,7 @@ impl Surroundings {
             geo: ArcSwap::from_pointee(geo),
             names: Arc::new(names::new(metrics)),
             listings: Arc::new(dnsbl::new(metrics)),
+            evidence: AtomicU64::new(UNKNOWN),
             clock,
             metrics: metrics.clone(),
         }
@@ -80,6 +89,16 @@ impl Surroundings {
     /// Changes how fast strikes are forgotten; what is on record stays.
     pub fn set_half_life(&self, half_life: Duration) {
         self.strikes.set_half_life(half_life);
+    }
+
+    /// Says what the evidence says: since when rules of mode `auto` are enforced.
+    pub fn set_evidence(&self, evidence: Fact<Timestamp>) {
+        let word = match evidence {
+            Fact::Present(since) => since.0.min(OFF - 1),
+            Fact::Absent => OFF,
+            Fact::Unknown => UNKNOWN,
+        };
+        self.evidence.store(word, Ordering::Relaxed);
     }
 
     /// Replaces the databases of places.
@@ -155,6 +174,14 @@ impl State for Surroundings {
 
     fn load(&self) -> Fact<[f64; 3]> {
         self.load.get()
+    }
+
+    fn evidence(&self) -> Fact<Timestamp> {
+        match self.evidence.load(Ordering::Relaxed) {
+            UNKNOWN => Fact::Unknown,
+            OFF => Fact::Absent,
+            since => Fact::Present(Timestamp(since)),
+        }
     }
 
     fn country(&self, address: IpAddr) -> Fact<[u8; 2]> {

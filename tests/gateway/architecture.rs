@@ -20,11 +20,11 @@ const RANKS: [&[&str]; 7] = [
         "verdict",
     ],
     &["challenge", "identity", "limit", "origin", "policy"],
-    &["cost", "metrics", "report", "traffic"],
+    &["cost", "evidence", "metrics", "report", "traffic"],
     &["proxy"],
     &["credentials", "feeds", "issuers", "keeper", "ledger", "listener", "resolver", "shared_state", "surroundings"],
     &["admin", "config", "demo", "importer", "replay", "trial"],
-    &["cli", "reload", "server"],
+    &["auto", "cli", "reload", "server"],
 ];
 
 /// Within these ranks siblings may import one another: the vocabulary is one, so are the books (traffic is priced by

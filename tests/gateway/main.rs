@@ -11,6 +11,7 @@ mod addresses_are_believed_from_proxies_only;
 mod anubis_answers_are_kept;
 mod anubis_policies_are_carried_over;
 mod architecture;
+mod auto_protects_while_the_evidence_says_so;
 mod bad_configuration_is_refused;
 mod browsers_pass_and_read;
 mod budgets_survive_a_restart;
