@@ -5,7 +5,7 @@
 use crate::admin::Admin;
 use crate::auto::Auto;
 use crate::challenge::{Gate, Page, SigningKeys};
-use crate::clock::{Clock, Throttle, Timestamp};
+use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, List, LoadedPolicy};
 use crate::credentials::{self, CredentialsSource};
 use crate::evidence::Rates;
@@ -17,7 +17,7 @@ use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::origin::{CredentialsCell, Origin, Seal, Signer, Whereabouts};
 use crate::policy::ToldApart;
-use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
+use crate::proxy::{Compare, Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
 use crate::resolver;
 use crate::shared_state::SharedState;
@@ -252,6 +252,7 @@ async fn sweep(gateway: Arc<Gateway>, surroundings: Arc<Surroundings>) {
         if !step.is_multiple_of(SWEEP_STEPS) {
             continue;
         }
+        gateway.watch_origins();
         gateway.gate.sweep(gateway.clock.now());
         gateway.books.settle(gateway.clock.now());
         surroundings.sweep(gateway.clock.now());
@@ -297,7 +298,7 @@ fn sites(
             lists: settings.list == List::Signed,
             authorities: origins.iter().map(|origin| pem(origin).map(|pem| authorities(pem))).collect(),
             changing: settings.mutable.clone(),
-            compare: settings.compare.map(Throttle::new),
+            compare: settings.compare.map(Compare::new),
             origins,
         });
     }

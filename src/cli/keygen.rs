@@ -33,8 +33,9 @@ pub(super) fn keygen(directory: Option<&Path>) -> Result<u8, String> {
     // Half a key keeps a gateway from starting.
     written.inspect_err(|_| drop(std::fs::remove_file(&path))).map_err(unwritable)?;
     println!(
-        "`{}` signs from the next start of a gateway that reads it: bring it to every replica before any starts anew, \
-         and keep the other keys until their passes have expired",
+        "a gateway that reads `{}` signs with it within seconds; keep the other keys until their passes have expired. \
+         Of several replicas each must know it before one signs with it: bring it to all of them under a name that sorts \
+         first, and rename it then",
         path.display()
     );
     Ok(0)

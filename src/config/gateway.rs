@@ -131,7 +131,8 @@ crate::settings! {
         /// How often an object that the first origin served is compared with what the others have of it, for
         /// `windscreen origins`. Never where absent.
         compare: Option<Duration> = None,
-        /// Who may list its objects: `none`, or `signed` clients, who see what they could have.
+        /// Who may list its objects: `none`, or `signed`: those of `clients` that have proved who they are, by a key that is
+        /// not public or by a token. They see what they could have.
         list: List = List::Nobody,
         /// Where the objects are: in order, the next one on a miss.
         origins: NonEmpty<OriginSettings>,

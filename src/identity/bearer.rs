@@ -69,20 +69,26 @@ impl Bearers {
         self.tokens.is_empty() && self.issuers.is_empty()
     }
 
-    /// Which client has sent `token`.
+    /// Which client has sent `token`, of those that `accepts` takes now for what is asked.
     ///
     /// # Errors
     /// Why it proves nothing: where several clients could have been meant, what came nearest to a proof.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<usize, Rejection> {
+    pub fn verify(
+        &self,
+        token: &str,
+        now: Timestamp,
+        accepts: impl Fn(usize) -> Result<(), Rejection>,
+    ) -> Result<usize, Rejection> {
         if token.starts_with(TOKEN_PREFIX) {
             let hash = TokenHash::of(token).ok_or(Rejection::Malformed)?;
             let known = self.tokens.iter().find(|(_, known)| *known == hash);
-            return known.map(|(client, _)| *client).ok_or(Rejection::UnknownToken);
+            let client = known.map(|(client, _)| *client).ok_or(Rejection::UnknownToken)?;
+            return accepts(client).map(|()| client);
         }
         let token = Unverified::parse(token)?;
         let mut nearest = None;
         for issuer in self.issuers.iter().filter(|issuer| token.issuer() == Some(issuer.source.issuer.as_str())) {
-            match issuer.verify(&token, now) {
+            match issuer.verify(&token, now, &accepts) {
                 Ok(client) => return Ok(client),
                 // Reasons stand in the order in which they are looked for.
                 Err(reason) => nearest = nearest.max(Some(reason)),
@@ -93,12 +99,17 @@ impl Bearers {
 }
 
 impl Issuer {
-    fn verify(&self, token: &Unverified<'_>, now: Timestamp) -> Result<usize, Rejection> {
+    fn verify(
+        &self,
+        token: &Unverified<'_>,
+        now: Timestamp,
+        accepts: &impl Fn(usize) -> Result<(), Rejection>,
+    ) -> Result<usize, Rejection> {
         let claims = token.verify(&self.keys)?;
         claims.check_times(now)?;
         let mut nearest = Rejection::Audience;
         for (client, settings) in &self.entries {
-            match claims.check(settings) {
+            match claims.check(settings).and_then(|()| accepts(*client)) {
                 Ok(()) => return Ok(*client),
                 Err(reason) => nearest = nearest.max(reason),
             }
@@ -137,7 +148,7 @@ mod tests {
             ("hunter2", Err(Rejection::Malformed)),
         ];
         for (sent, expected) in cases {
-            assert_eq!(bearers.verify(sent, Timestamp(0)), expected, "{sent}");
+            assert_eq!(bearers.verify(sent, Timestamp(0), |_| Ok(())), expected, "{sent}");
         }
     }
 

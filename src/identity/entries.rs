@@ -111,16 +111,24 @@ impl Roster {
         Ok(entry.clone())
     }
 
-    /// Whose token this is.
+    /// Whose token this is, who may ask for `path` of `site`: of several whom it proves, the first one.
     ///
     /// # Errors
     /// Says why it is nobody's, or not now. Such a request is not an anonymous one.
-    pub fn verify_token(&self, token: &str, now: Timestamp) -> Result<Arc<Entry>, Rejection> {
-        let entry = self.entries.get(self.bearers.verify(token, now)?).ok_or(Rejection::UnknownToken)?;
-        match entry.is_valid(now) {
-            true => Ok(entry.clone()),
-            false => Err(Rejection::Expired),
-        }
+    pub fn verify_token(
+        &self,
+        token: &str,
+        site: &str,
+        path: &CanonicalPath,
+        now: Timestamp,
+    ) -> Result<Arc<Entry>, Rejection> {
+        let entry = |number: usize| self.entries.get(number).ok_or(Rejection::UnknownToken);
+        let accepts = |number| match entry(number)? {
+            entry if !entry.is_valid(now) => Err(Rejection::Expired),
+            entry if !entry.may_ask(site, path) => Err(Rejection::Scope),
+            _ => Ok(()),
+        };
+        entry(self.bearers.verify(token, now, accepts)?).cloned()
     }
 }
 

@@ -53,6 +53,12 @@ impl Breaker {
         self.state().failures >= FAILURES
     }
 
+    /// Whether somebody may try it who asks for that now; changes nothing.
+    pub fn would_admit(&self, now: Timestamp) -> bool {
+        let state = self.state();
+        state.failures < FAILURES || now >= state.until
+    }
+
     /// The origin has answered: with the object, or that it does not have it.
     pub fn succeeded(&self) {
         let mut state = self.state();

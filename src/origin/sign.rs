@@ -49,7 +49,7 @@ impl OriginRequest {
 }
 
 /// A URL of the object at `path`, which anybody may use with `method` for so long: signed by the origin's
-/// `redirect_signer`, or else by its own, unless that is nobody.
+/// `redirect_signer`, or else by its own, unless that is nobody. With a `range` it is good for this range alone.
 ///
 /// # Errors
 /// When the origin has no credentials yet.
@@ -57,6 +57,7 @@ pub fn presigned(
     origin: &Origin,
     method: &str,
     path: &CanonicalPath,
+    range: Option<&str>,
     life: Duration,
     now: Timestamp,
 ) -> Result<String, SignError> {
@@ -68,8 +69,8 @@ pub fn presigned(
     let mut settings = settings();
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(life);
-    let host = [("host", host)].into_iter();
-    let signable = SignableRequest::new(method, uri.clone(), host, SignableBody::UnsignedPayload)
+    let headers = std::iter::once(("host", host)).chain(range.map(|range| ("range", range)));
+    let signable = SignableRequest::new(method, uri.clone(), headers, SignableBody::UnsignedPayload)
         .map_err(|_| SignError::Failed)?;
     let (_, parameters) = instructions(signable, cell, origin, settings, now)?.into_parts();
     let encoded = |text: &str| utf8_percent_encode(text, QUERY).to_string();

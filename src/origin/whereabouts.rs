@@ -178,9 +178,14 @@ impl Whereabouts {
         });
     }
 
-    /// Notes the shape that an object has at `origin`.
+    /// Notes the shape that an object has at `origin`. Where another origin has just had another one under this name, that
+    /// stays: somebody may be in the middle of it.
     pub fn seen(&self, site: &str, path: &str, origin: usize, shape: Shape, belief: Belief, now: Timestamp) {
         self.with(site, path, true, |entry| {
+            let known = entry.seen.filter(|_| now < entry.seen_until && entry.seen_by != number(origin));
+            if known.is_some_and(|known| !known.may_equal(&shape)) {
+                return;
+            }
             (entry.seen, entry.seen_by) = (Some(shape), number(origin));
             entry.seen_until = now + belief.found;
         });
@@ -209,6 +214,10 @@ impl Whereabouts {
             }
             entry.shunned |= bit(origin);
             entry.shunned_until = now + SHUNNED;
+            // However long the transfer took: its rest must be of the same object.
+            if entry.seen_by == number(origin) {
+                entry.seen_until = now + Belief::IMMUTABLE.found;
+            }
         });
     }
 }
@@ -261,6 +270,15 @@ mod tests {
         let known = table.recall("images", "/a", NOW);
         assert_eq!((known.order(2).collect::<Vec<_>>(), known.seen), (vec![1, 0], Some((0, shape))));
         assert_eq!(table.recall("images", "/a", NOW + SHUNNED).order(2).next(), Some(0));
+        // Another object of the name does not take the place of the one that somebody is in the middle of.
+        let other = Shape { size: 13, md5: None };
+        table.seen("images", "/a", 1, other, Belief::IMMUTABLE, NOW);
+        assert_eq!(table.recall("images", "/a", NOW).seen, Some((0, shape)));
+        let later = NOW + Belief::IMMUTABLE.found;
+        table.broke_off("images", "/a", 0, later);
+        assert_eq!(table.recall("images", "/a", later).seen, Some((0, shape)), "however long it took");
+        table.seen("images", "/a", 0, other, Belief::IMMUTABLE, later);
+        assert_eq!(table.recall("images", "/a", later).seen, Some((0, other)), "its own origin may change it");
     }
 
     #[test]

@@ -83,8 +83,8 @@ impl Front {
         now: Timestamp,
     ) -> Result<Arc<Entry>, Rejection> {
         let clients = self.gateway.clients.load();
-        let found = only_token(headers).ok_or(Rejection::Malformed).and_then(|token| clients.verify_token(token, now));
-        let found = found.and_then(|entry| if entry.may_ask(site, path) { Ok(entry) } else { Err(Rejection::Scope) });
+        let token = only_token(headers).ok_or(Rejection::Malformed);
+        let found = token.and_then(|token| clients.verify_token(token, site, path, now));
         let result = found.as_ref().map_or_else(|rejection| rejection.word(), |_| "ok");
         self.gateway.metrics.tokens.with_label_values(&[site, result]).inc();
         found

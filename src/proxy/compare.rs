@@ -2,9 +2,9 @@
 //!
 //! It runs beside requests, one object at a time for each site, and nobody waits for it.
 
-use super::Front;
 use super::site::Site;
 use super::upstream::peer;
+use super::{Front, Gateway};
 use crate::clock::Timestamp;
 use crate::origin::{OriginRequest, Outcome, Shape, judge};
 use crate::path::CanonicalPath;
@@ -19,16 +19,28 @@ use std::time::Duration;
 /// How long all of one comparison may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+impl Gateway {
+    /// Books that it is looked at whether second origins are needed. To be called every minute or so.
+    pub fn watch_origins(&self) {
+        for site in self.sites.iter() {
+            for origin in site.origins.iter().skip(1) {
+                let finding = Finding { site: site.name.clone(), origin: origin.name.clone(), shown: Shown::Watched };
+                self.books.enter_finding(finding, "", self.clock.now());
+            }
+        }
+    }
+}
+
 impl Front {
     /// Compares an object that the first origin of `site` has in this `shape` with what the others have, where that is due.
     pub(super) fn compare(&self, site: &Arc<Site>, path: &CanonicalPath, shape: Shape, now: Timestamp) {
-        if !site.compare.as_ref().is_some_and(|compare| compare.is_due(now)) {
-            return;
-        }
+        let Some(compare) = site.compare.as_ref().filter(|compare| compare.every.is_due(now)) else { return };
+        let Ok(turn) = compare.turn.clone().try_acquire_owned() else { return };
         let (gateway, site, path) = (self.gateway.clone(), site.clone(), path.clone());
         let comparing = async move {
-            // Its own connections: those for requests are never held up.
-            let connector: Connector = Connector::new(None);
+            let _turn = turn;
+            // Its own connections: those for requests are never held up. To make it reads the system's certificates.
+            let Ok(connector) = tokio::task::spawn_blocking(|| Connector::new(None)).await else { return };
             for number in 1..site.origins.len() {
                 let Some(origin) = site.origins.get(number) else { return };
                 let shown = match shape_at(&connector, &site, number, &path, now).await {

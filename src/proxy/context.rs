@@ -118,6 +118,8 @@ pub struct Context {
     /// Which of the site's origins is being asked, and which may be asked after it.
     pub attempt: usize,
     pub route: SmallVec<[usize; 8]>,
+    /// Whether those are asked, too, that keep failing: there are no others.
+    pub desperate: bool,
     /// Those that said that they lack the object, and what was known of it before.
     pub missed: SmallVec<[usize; 8]>,
     pub known: Known,
@@ -170,6 +172,7 @@ impl Context {
             cookie: None,
             attempt: 0,
             route: SmallVec::new(),
+            desperate: false,
             missed: SmallVec::new(),
             known: Known::default(),
             fallback: None,

@@ -20,6 +20,8 @@ use pingora::proxy::Session;
 
 /// Paths of the gateway's own pages begin so.
 pub const OWN: &str = "/.windscreen/";
+/// No object of S3 has a longer key, in bytes.
+const LONGEST_KEY: usize = 1024;
 /// What may be asked of a site.
 pub const ALLOWED_METHODS: &str = "GET, HEAD";
 
@@ -137,6 +139,11 @@ impl Front {
         };
         context.site = Some(site.clone());
         context.path = Some(path.clone());
+        if path.key().len() > LONGEST_KEY {
+            context.reason = Some("target");
+            metrics.malformed_requests.with_label_values(&["target"]).inc();
+            return refuse(Refusal::bad_request("the name of the object is longer than 1,024 bytes"));
+        }
         if request.method != Method::GET && request.method != Method::HEAD {
             context.reason = Some("method");
             return refuse(Refusal::method_not_allowed(ALLOWED_METHODS));

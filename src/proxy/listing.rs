@@ -18,6 +18,8 @@ use std::sync::Arc;
 /// A page has up to 1,000 keys of 1,024 bytes, which may take several bytes each once escaped.
 const LARGEST: usize = 16 << 20;
 
+/// The origin answered, with something else than a list. That says nothing of its objects.
+const NO_LIST: ErrorType = ErrorType::new("NoList");
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 /// Whom the texts are for that a listing seals.
@@ -59,15 +61,19 @@ impl Front {
                 let answer = match self.ask_for_page(&origin, &listing, context).await {
                     Ok(answer) => answer,
                     Err(error) => {
-                        self.give_up_origin(&error, context);
+                        if error.etype() == &NO_LIST {
+                            self.warn_of_origin(&origin.name, &error, "an origin gave no list", context);
+                        } else if context.failed.is_none() {
+                            self.give_up_origin(&error, context);
+                        }
                         context.done = Done::Refuse;
                         context.reason = Some("origin");
                         return speak(&Refusal::origin_failed(false), context.dialect(), &context.request_id);
                     }
                 };
                 let Ok(mut page) = Page::read(&answer) else {
-                    let error = Error::explain(ErrorType::InvalidHTTPHeader, "no list of objects");
-                    self.give_up_origin(&error, context);
+                    let error = Error::explain(NO_LIST, "it cannot be read");
+                    self.warn_of_origin(&origin.name, &error, "an origin gave no list", context);
                     context.done = Done::Refuse;
                     context.reason = Some("origin");
                     return speak(&Refusal::origin_failed(false), context.dialect(), &context.request_id);
@@ -117,7 +123,7 @@ impl Front {
 
     /// Asks the origin for a page, signed by us. No answer is longer than [`LARGEST`].
     async fn ask_for_page(&self, origin: &Arc<Origin>, listing: &Listing, context: &mut Context) -> Result<String> {
-        let failed = |what: &'static str| Error::explain(ErrorType::InvalidHTTPHeader, what);
+        let failed = |what: &'static str| Error::explain(NO_LIST, what);
         let root = CanonicalPath::parse("/").map_err(|_| failed("no path"))?;
         let mut ours = OriginRequest::new(origin, &root, &listing.query(), HeaderMap::new());
         ours.sign(origin, "GET", self.gateway.clock.now()).map_err(|_| Error::new(super::upstream::UNSIGNED))?;

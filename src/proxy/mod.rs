@@ -22,7 +22,7 @@ mod verify;
 pub use caller::{forwarded_query, proves};
 pub use decide::{ALLOWED_METHODS, OWN};
 pub use refusal::{Refusal, Reply, ask, lead, speak};
-pub use site::{NoSite, Site, Sites, authorities};
+pub use site::{Compare, NoSite, Site, Sites, authorities};
 
 use crate::challenge::{Gate, HarderSettings, Page};
 use crate::clock::{Clock, Throttle, Timestamp};
@@ -220,6 +220,9 @@ impl ProxyHttp for Front {
                 Some(Err(refusal)) => decide::Decision::Refuse(Box::new(refusal)),
                 None => decision,
             };
+        }
+        if let decide::Decision::Forward = decision {
+            self.next_origin(context);
         }
         if let decide::Decision::Forward | decide::Decision::List(_) = decision {
             delay(context.delay).await;

@@ -7,7 +7,8 @@
 use super::Front;
 use super::context::Context;
 use super::refusal::{Refusal, Reply, lead};
-use crate::origin::presigned;
+use super::route::shape;
+use crate::origin::{Signer, presigned};
 use crate::verdict::Done;
 use http::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderName, Method};
@@ -22,28 +23,46 @@ const CONDITIONS: [HeaderName; 4] = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE,
 impl Front {
     /// The redirect to an origin that is known to have the object. `None` where one has to be asked first.
     pub(super) fn lead_at_once(&self, request: &HeaderMap, context: &mut Context) -> Option<Result<Reply, Refusal>> {
-        let (origin, shape) = context.known.seen.filter(|(origin, _)| *origin == context.attempt)?;
-        if context.known.found != Some(origin) || CONDITIONS.iter().any(|name| request.contains_key(name)) {
+        let (origin, shape) = context.known.seen.filter(|(origin, _)| context.route.first() == Some(origin))?;
+        let is_open = context.site.as_ref()?.origins.get(origin)?.breaker.is_open();
+        if is_open || context.known.found != Some(origin) || CONDITIONS.iter().any(|name| request.contains_key(name)) {
             return None;
         }
         let range = request.get(RANGE).map(|range| range.to_str().unwrap_or_default());
         let bytes = range.map_or(Some(shape.size), |range| length(range, shape.size))?;
-        Some(self.lead_to_origin(bytes, context))
+        context.attempt = origin;
+        Some(self.lead_to_origin(bytes, shape.size, range, context))
     }
 
     /// Makes the redirect of an origin's answer to a HEAD.
-    pub(super) fn lead_by(&self, response: &ResponseHeader, context: &mut Context) -> Result<Reply, Refusal> {
+    pub(super) fn lead_by(
+        &self,
+        request: &HeaderMap,
+        response: &ResponseHeader,
+        context: &mut Context,
+    ) -> Result<Reply, Refusal> {
         let length = response.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        self.lead_to_origin(length.unwrap_or(0), context)
+        let size = shape(response).map_or(0, |shape| shape.size);
+        let range = request.get(RANGE).and_then(|range| range.to_str().ok());
+        self.lead_to_origin(length.unwrap_or(0), size, range, context)
     }
 
-    /// The redirect to the origin that is being asked, for so many bytes.
-    fn lead_to_origin(&self, bytes: u64, context: &mut Context) -> Result<Reply, Refusal> {
-        self.reserve(bytes, context)?;
+    /// The redirect to the origin that is being asked, for so many bytes of an object of this size. The signature binds the
+    /// client to the range that it is charged for; where nobody signs it could take all.
+    fn lead_to_origin(
+        &self,
+        bytes: u64,
+        size: u64,
+        range: Option<&str>,
+        context: &mut Context,
+    ) -> Result<Reply, Refusal> {
         let origin = context.origin().cloned().ok_or_else(Refusal::internal)?;
+        let signs = !matches!(origin.redirect_signer.as_ref().unwrap_or(&origin.signer), Signer::Anonymous);
+        let bytes = if signs { bytes } else { size };
+        self.reserve(bytes, context)?;
         let path = context.path.as_ref().ok_or_else(Refusal::internal)?;
         let location =
-            presigned(&origin, Method::GET.as_str(), path, LIFE, self.gateway.clock.now()).map_err(|error| {
+            presigned(&origin, Method::GET.as_str(), path, range, LIFE, self.gateway.clock.now()).map_err(|error| {
                 tracing::warn!(origin = &*origin.name, %error, "a redirect could not be signed");
                 context.reason = Some("credentials");
                 Refusal::origin_failed(false)

@@ -8,6 +8,8 @@ use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// What a client addresses, and the origins behind it.
 #[derive(Debug)]
@@ -25,9 +27,25 @@ pub struct Site {
     /// Which of its objects change; all may where nothing is said.
     pub changing: Option<Changing>,
     /// When its origins are compared; never where it is absent.
-    pub compare: Option<Throttle>,
+    pub compare: Option<Compare>,
     /// For each origin, the certificates that it is trusted by instead of the system's.
     pub authorities: Vec<Option<Arc<CaType>>>,
+}
+
+/// When origins are compared.
+#[derive(Debug)]
+pub struct Compare {
+    /// How often.
+    pub every: Throttle,
+    /// One object at a time.
+    pub turn: Arc<Semaphore>,
+}
+
+impl Compare {
+    /// One object in so much time.
+    pub fn new(every: Duration) -> Self {
+        Compare { every: Throttle::new(every), turn: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 /// Certificates in the form that pingora wants. The configuration has checked that they parse.

@@ -156,7 +156,10 @@ impl Front {
                 self.learn_missing(response.status, context);
             }
             Outcome::Failure => {
-                origin.breaker.failed(self.gateway.clock.now());
+                // What clients could bring about by odd requests must not close the origin to others.
+                if response.status.is_server_error() && context.query.is_empty() {
+                    origin.breaker.failed(self.steady());
+                }
                 fails("status");
                 self.warn_of_origin(&origin.name, &class, "an origin answered with an unexpected status", context);
                 context
@@ -183,13 +186,18 @@ impl Front {
             return Ok(());
         }
         if context.redirecting && response.status.is_success() {
-            match self.lead_by(response, context) {
+            match self.lead_by(&request.headers, response, context) {
                 Ok(reply) => *response = *reply.header,
                 Err(refusal) => {
                     context.overdrawn = Some(refusal);
                     return Err(decided(OVERDRAWN, false));
                 }
             }
+        }
+        if context.redirecting && response.status.is_client_error() {
+            // It is the answer to our HEAD: its length is that of a body that does not come.
+            response.remove_header(&header::CONTENT_TYPE);
+            response.insert_header(header::CONTENT_LENGTH, "0")?;
         }
         let hidden: Vec<HeaderName> = response.headers.keys().filter(|name| !keeps_header(name)).cloned().collect();
         for name in hidden {
@@ -236,15 +244,14 @@ impl Front {
         let (Some(site), Some(origin)) = (&context.site, context.origin()) else { return };
         let labels = [&*site.name, &*origin.name, error_kind(error)];
         self.gateway.metrics.origins.errors.with_label_values(&labels).inc();
-        let now = self.gateway.clock.now();
-        origin.breaker.failed(now);
+        origin.breaker.failed(self.steady());
         let took = context.origin_stopwatch.map(|stopwatch| stopwatch.elapsed()).unwrap_or_default();
-        self.gateway.rates.answer(true, took, now);
+        self.gateway.rates.answer(true, took, self.gateway.clock.now());
         self.warn_of_origin(&origin.name, error, "an origin failed", context);
     }
 
     /// Says what is wrong with an origin, now and then: the access log has a line for every request.
-    fn warn_of_origin(&self, origin: &str, cause: &dyn std::fmt::Display, what: &str, context: &Context) {
+    pub(super) fn warn_of_origin(&self, origin: &str, cause: &dyn std::fmt::Display, what: &str, context: &Context) {
         if self.origin_warnings.is_due(context.now) {
             tracing::warn!(origin, request_id = context.request_id, %cause, "{what}");
         }

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::printable::printable;
 use crate::traffic::{Books, Finding, HOUR, Heavy, Shower, Shown, Sum};
 use serde::{Serialize, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Objects that are named.
@@ -84,26 +84,34 @@ pub fn second_stores(
     let from = now.0.saturating_sub(u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX)) / HOUR;
     let mut answers = Vec::new();
     for (site, origins) in sites {
-        let hours = books.cells().filter(|(_, key, _)| *key.site == **site).map(|(hour, ..)| hour);
-        let (first, last) = hours.fold((u64::MAX, 0), |(first, last), hour| (first.min(hour), last.max(hour)));
-        let doubt = if first == u64::MAX {
-            Some("there was no request for the site yet".to_owned())
-        } else if first > from {
-            let known = Duration::from_millis((now.0 / HOUR).saturating_sub(first) * HOUR);
-            Some(format!("{} are known, and {} are asked for", span(known), span(quiet)))
-        } else if last < from || Timestamp((last + 1) * HOUR) + STALE < now {
-            Some(format!("there was no request for the site since {}", Timestamp((last + 1) * HOUR)))
-        } else {
-            None
-        };
         for origin in origins.iter().skip(1) {
-            answers.push(judged(books, site, origin, from, quiet, doubt.clone()));
+            let doubt = doubt(books, site, origin, from, quiet, now);
+            answers.push(judged(books, site, origin, from, doubt, quiet));
         }
     }
     answers
 }
 
-fn judged(books: &Books, site: &str, origin: &str, from: u64, quiet: Duration, doubt: Option<String>) -> SecondStore {
+/// Why too little is known of the time since the hour `from`. An hour counts where somebody asked for the site, and the
+/// gateway looked whether it needed this origin: an older gateway did not, nor one that knew the origin by another name.
+fn doubt(books: &Books, site: &str, origin: &str, from: u64, quiet: Duration, now: Timestamp) -> Option<String> {
+    let finding = Finding { site: site.into(), origin: origin.into(), shown: Shown::Watched };
+    let asked: BTreeSet<u64> = books.cells().filter(|(_, key, _)| *key.site == *site).map(|(hour, ..)| hour).collect();
+    let Some(last) = asked.last() else {
+        return Some("there was no request for the site yet".to_owned());
+    };
+    if *last < from || Timestamp((last + 1) * HOUR) + STALE < now {
+        return Some(format!("there was no request for the site since {}", Timestamp((last + 1) * HOUR)));
+    }
+    let watched = |hour: &&u64| books.hours.get(*hour).is_some_and(|hour| hour.stores.sums.contains_key(&finding));
+    let Some(since) = asked.iter().rev().take_while(watched).last() else {
+        return Some("nobody has looked yet whether it is needed".to_owned());
+    };
+    let known = Duration::from_millis((now.0 / HOUR).saturating_sub(*since) * HOUR);
+    (*since > from).then(|| format!("{} are known, and {} are asked for", span(known), span(quiet)))
+}
+
+fn judged(books: &Books, site: &str, origin: &str, from: u64, doubt: Option<String>, quiet: Duration) -> SecondStore {
     let mut sums: BTreeMap<Shown, Sum> = BTreeMap::new();
     let mut heavy: Heavy<Shower> = Heavy::new(4096);
     let is_meant = |finding: &Finding| *finding.site == *site && *finding.origin == *origin;
@@ -119,6 +127,7 @@ fn judged(books: &Books, site: &str, origin: &str, from: u64, quiet: Duration, d
     }
     let shown: BTreeMap<&'static str, Showed> = sums
         .iter()
+        .filter(|(shown, _)| **shown != Shown::Watched)
         .map(|(shown, sum)| {
             let Sum { requests, bytes, objects, last } = sum;
             (shown.word(), Showed { requests: *requests, bytes: *bytes, objects: objects.count(), last: *last })
@@ -145,6 +154,10 @@ fn judged(books: &Books, site: &str, origin: &str, from: u64, quiet: Duration, d
         let what = counted(differs.objects, "object is another one", "objects are others");
         because.push(format!("{what} in it than in the store that served them, the last seen at {}", differs.last));
     }
+    if let Some(stood_in) = of(Shown::StoodIn) {
+        let requests = counted(stood_in.requests, "request", "requests");
+        because.push(format!("it stood in for a failing store in {requests}, the last at {}", stood_in.last));
+    }
     let removal = match (because.is_empty(), doubt) {
         (false, _) => Removal::NotYet,
         (true, Some(doubt)) => {
@@ -156,10 +169,6 @@ fn judged(books: &Books, site: &str, origin: &str, from: u64, quiet: Duration, d
             Removal::Safe
         }
     };
-    if let Some(stood_in) = of(Shown::StoodIn) {
-        let requests = counted(stood_in.requests, "request", "requests");
-        because.push(format!("it stood in for a failing store in {requests}, the last at {}", stood_in.last));
-    }
     let compared = [Shown::Same, Shown::Differs, Shown::Lacks].map(|kind| of(kind).map_or(0, |showed| showed.requests));
     if compared.iter().any(|count| *count > 0) {
         let [same, differ, lack] = compared.map(grouped);
@@ -219,6 +228,8 @@ mod tests {
             let key = key("logs", Class::Human);
             let prefix = "192.0.2.0/24".parse().unwrap();
             books.enter(crate::traffic::Entry { at, key, prefix, bytes: 1, user_agent: "", path: "/a", shown: None });
+            let finding = Finding { site: "logs".into(), origin: "second".into(), shown: Shown::Watched };
+            books.enter_finding(finding, "", at);
         }
         for (shown, path, hours) in findings {
             let finding = Finding { site: "logs".into(), origin: "second".into(), shown: *shown };
@@ -241,7 +252,7 @@ mod tests {
         let cases: [Case; 8] = [
             (20, &[], Removal::Safe, "nothing came from it alone for 14 days"),
             (20, &[(Shown::OnlyHere, "/x", 15 * 24)], Removal::Safe, "nothing came from it alone"),
-            (20, &[(Shown::StoodIn, "/x", 5)], Removal::Safe, "stood in for a failing store in 1 request"),
+            (20, &[(Shown::StoodIn, "/x", 5)], Removal::NotYet, "stood in for a failing store in 1 request"),
             (20, &two, Removal::NotYet, "1 object came from it alone: 2 requests"),
             (3, &two, Removal::NotYet, "1 object came from it alone"),
             (20, &[(Shown::Differs, "/x", 5)], Removal::NotYet, "1 object is another one"),
@@ -259,6 +270,17 @@ mod tests {
             assert!(answer.because.iter().any(|sentence| sentence.contains(because)), "{:?}", answer.because);
         }
         assert_eq!(answer(&Books::default()).removal, Removal::NotEnoughData);
+    }
+
+    #[test]
+    fn what_was_not_watched_is_not_known() {
+        let sites = [("logs".to_owned(), vec!["first".to_owned(), "renamed".to_owned()])];
+        let fortnight = Duration::from_secs(14 * 24 * 3600);
+        let answers = second_stores(&books(20, &[]), &sites, fortnight, NOW);
+        assert_eq!(answers[0].removal, Removal::NotEnoughData, "it had another name");
+        let mut partly = books(20, &[]);
+        partly.hours.get_mut(&(1000 - 5 * 24)).unwrap().stores.sums.clear();
+        assert_eq!(answer(&partly).because, ["4 days are known, and 14 days are asked for"]);
     }
 
     #[test]

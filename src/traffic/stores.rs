@@ -29,17 +29,20 @@ pub enum Shown {
     Lacks,
     /// It could not be compared.
     Failed,
+    /// Whether it is needed was looked at: without this, nothing is known.
+    Watched,
 }
 
 impl Shown {
     /// Every kind with its word.
-    pub const WORDS: [(&'static str, Shown); 6] = [
+    pub const WORDS: [(&'static str, Shown); 7] = [
         ("only-here", Shown::OnlyHere),
         ("stood-in", Shown::StoodIn),
         ("same", Shown::Same),
         ("differs", Shown::Differs),
         ("lacks", Shown::Lacks),
         ("failed", Shown::Failed),
+        ("watched", Shown::Watched),
     ];
 
     /// The word for it.

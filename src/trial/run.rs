@@ -280,8 +280,9 @@ impl Bench<'_> {
                 return Err(refuse(Some(fault.word()), Refusal::signature(fault)));
             }
         }
-        let verified = matches!(request.identity, Identity::Signature | Identity::PublicKey);
-        if claim(headers, &query) == Claim::Signature && !verified {
+        let verified = matches!(request.identity, Identity::Signature | Identity::PublicKey | Identity::Token);
+        let signs = matches!(request.identity, Identity::Signature | Identity::PublicKey);
+        if claim(headers, &query) == Claim::Signature && !signs {
             return Err(refuse(Some("unknown-key"), Refusal::signature(Fault::UnknownKey)));
         }
         let target = Target { site, path };
@@ -310,14 +311,17 @@ impl Bench<'_> {
 
 /// Whether the request is about what a bucket holds, and may be. Which parameters it has is not looked at.
 fn is_listing(request: &Described, target: &Target) -> bool {
-    target.path.key().is_empty() && target.site.lists && request.identity == Identity::Signature
+    target.path.key().is_empty()
+        && target.site.lists
+        && matches!(request.identity, Identity::Signature | Identity::Token)
 }
 
 /// The way to the first origin. Where no origin is known, neither is the location.
 fn redirect(request: &Described, target: &Target) -> pingora::Result<Reply> {
     let origin = target.site.origins.first();
-    let location = origin
-        .and_then(|origin| presigned(origin, request.method.as_str(), &target.path, Duration::ZERO, request.now).ok());
+    let location = origin.and_then(|origin| {
+        presigned(origin, request.method.as_str(), &target.path, None, Duration::ZERO, request.now).ok()
+    });
     let mut reply = lead(location.as_deref().unwrap_or_default(), REQUEST_ID)?;
     if location.is_none() {
         reply.header.remove_header("location");

@@ -35,6 +35,8 @@ async fn it_leads_to_the_object_for_a_minute() {
         let direct = Client::new(world.first.address).curl().header("Range", "bytes=4-6");
         let object = direct.get(&target).await;
         assert_eq!((object.status, &*object.body), (206, &b"ima"[..]), "the client brings its range along");
+        let all = Client::new(world.first.address).curl().get(&target).await;
+        assert_eq!(all.status, 403, "the signature is for one range, which was charged");
         let other = direct.get(&target.replace("near%20image", "rhel-9")).await;
         assert_eq!(other.status, 403, "the signature is for one object");
     }

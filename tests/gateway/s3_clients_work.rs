@@ -1,8 +1,10 @@
 //! The S3 clients that people use work through the gateway: they sign, and get what their key opens.
 
+use crate::harness::scripted::{Deed, Scripted};
 use crate::harness::{Setup, World};
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
+use std::sync::LazyLock;
 use tokio::process::Command;
 
 const POLICY: &str = "version: 1\nmode: enforce\nrules:\n\
@@ -199,6 +201,44 @@ async fn curl() {
     }
     let list = curl(CI, &[&format!("{endpoint}/images/?list-type=2&max-keys=9")]).await;
     assert!(list.contains("<Key>rhel-9</Key>"), "{list}");
+}
+
+/// A download in parts, several at a time: what breaks off is asked for again.
+const PARTS: &str = r#"
+import sys
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+s3 = boto3.client("s3", endpoint_url=sys.argv[1], config=Config(s3={"addressing_style": "path"}, read_timeout=5,
+                  retries={"max_attempts": 3}))
+parts = TransferConfig(multipart_threshold=1000, multipart_chunksize=100_000, max_concurrency=4)
+s3.download_file("images", "large", "copy", Config=parts)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_in_parts_survives_an_origin_that_fails() {
+    static LARGE: LazyLock<Vec<u8>> =
+        LazyLock::new(|| (0..1_000_000u32).map(|n| (n.wrapping_mul(7919) >> 8) as u8).collect());
+    let image: &'static [u8] = &LARGE;
+    let failing =
+        [Deed::Cuts(image), Deed::Stalls(image), Deed::Says(500), Deed::Silent, Deed::HangsUp, Deed::Has(b"too short")];
+    for deed in failing {
+        let (first, second) = (Scripted::start(deed).await, Scripted::start(Deed::Has(image)).await);
+        let origins = [first.origin("first"), second.origin("second")].join(", ");
+        let sites = format!("  images: {{prefix: /images, mutable: [], origins: [{origins}]}}\n");
+        let clients = "clients: [{name: ci, key_file: ci, sites: [images]}]\n";
+        let setup = Setup::new().policy(POLICY).more(clients).sites(&sites).file("ci", b"AKCI secret/ci+1\n");
+        let world = setup.start().await;
+        let (good, said) = run(&world, python(&world).await, &["-c", PARTS, &endpoint(&world)], CI).await;
+        let copy = world.directory.path().join("copy");
+        if deed == Deed::Has(b"too short") {
+            // The first store is the one that counts. What it has is not mixed with anything.
+            assert_eq!(std::fs::read(copy).unwrap(), b"too short");
+            continue;
+        }
+        assert!(good, "{deed:?}: {said}");
+        assert!(std::fs::read(copy).unwrap() == image, "the right bytes, whatever failed");
+    }
 }
 
 /// As image-download signs: few headers, a region that is none, and the host without its port.

@@ -40,6 +40,7 @@ async fn it_says_what_would_be_missing_and_when_nothing_would() {
     get(&world, "/images/old image").await;
     get(&world, "/images/old image").await;
     get(&world, "/images/new").await;
+    world.server.gateway.watch_origins();
     world.server.keep();
 
     let (status, text, _) = ask(&world, &["--quiet", "1h"]);
@@ -48,6 +49,10 @@ async fn it_says_what_would_be_missing_and_when_nothing_would() {
 
     clock.advance(5 * HOUR);
     get(&world, "/images/new").await;
+    world.server.keep();
+    let (status, text, _) = ask(&world, &["--quiet", "2h"]);
+    assert!(status == 1 && text.contains("nobody has looked yet whether it is needed"), "{text}");
+    world.server.gateway.watch_origins();
     world.server.keep();
     let (status, text, _) = ask(&world, &["--quiet", "6h"]);
     assert_eq!(status, 1, "{text}");

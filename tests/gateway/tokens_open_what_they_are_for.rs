@@ -25,6 +25,8 @@ fn clients(issuer: &str) -> String {
          \x20 - {{name: folder, token: '{}', sites: [images], paths: [/ci/]}}\n\
          \x20 - {{name: old, token: '{}', sites: [images], expires: 2026-01-01}}\n\
          \x20 - {{name: jobs, sites: [images], oidc: {{issuer: '{issuer}', audience: windscreen, \
+         claims: {{repository_id: '42', ref: 'refs/heads/*', event_name: [push, schedule]}}}}}}\n\
+         \x20 - {{name: log-jobs, sites: [logs], oidc: {{issuer: '{issuer}', audience: windscreen, \
          claims: {{repository_id: '42', ref: 'refs/heads/*', event_name: [push, schedule]}}}}}}\n",
         hash(1),
         hash(2),
@@ -128,6 +130,8 @@ async fn jobs_prove_themselves_by_what_their_issuer_signs() {
         assert_eq!(answer.status, status, "{claims}: {}", answer.text());
         assert_eq!(counted(&world, result).await, before + 1.0, "{claims}");
     }
+    let elsewhere = ask(&world, &key.token(&claims(&issuer)), "/logs/rhel-9").await;
+    assert_eq!(elsewhere.status, 200, "of several entries that it proves, the one for this site counts");
     let good = claims(&issuer);
     let none = format!("{}.", unsigned(&json!({ "alg": "none", "kid": "k" }), &good));
     let public = key.jwk().to_string();

@@ -106,7 +106,7 @@ fn what_a_token_says_decides() {
     let bearers = bearers(&cell(&[&keys[0], &keys[1]]));
     for (claims, expected) in cases {
         for key in &keys {
-            assert_eq!(bearers.verify(&key.token(&claims), NOW), expected, "{claims}");
+            assert_eq!(bearers.verify(&key.token(&claims), NOW, |_| Ok(())), expected, "{claims}");
         }
     }
 }
@@ -132,7 +132,7 @@ fn nobody_but_the_issuer_makes_tokens() {
     let good = ours.token(&claims);
     let (signed, signature) = good.rsplit_once('.').unwrap();
     let other = unsigned(&ours.header(), &but("repository_id", "456"));
-    assert_eq!(bearers.verify(&good, NOW), Ok(0));
+    assert_eq!(bearers.verify(&good, NOW, |_| Ok(())), Ok(0));
     let cases = [
         (thief.token(&claims), Rejection::Signature),
         (thief.token_of(&with("jwk", thief.jwk()), &claims), Rejection::Signature),
@@ -169,13 +169,13 @@ fn nobody_but_the_issuer_makes_tokens() {
         (Token::new(&[0; 32]).reveal().to_owned(), Rejection::UnknownToken),
     ];
     for (token, expected) in cases {
-        assert_eq!(bearers.verify(&token, NOW), Err(expected), "{token}");
+        assert_eq!(bearers.verify(&token, NOW, |_| Ok(())), Err(expected), "{token}");
     }
     for ours in [&ours, &rsa] {
         let good = ours.token(&claims);
         for (at, changed) in (0..good.len()).flat_map(|at| ["A", "x", "."].map(|changed| (at, changed))) {
             let token = format!("{}{changed}{}", &good[..at], &good[at + 1..]);
-            assert!(token == good || bearers.verify(&token, NOW).is_err(), "{token}");
+            assert!(token == good || bearers.verify(&token, NOW, |_| Ok(())).is_err(), "{token}");
         }
     }
 }
@@ -186,14 +186,17 @@ fn an_unknown_key_is_asked_for_and_a_made_up_issuer_is_not() {
     let keys = cell(&[&ours]);
     let bearers = bearers(&keys);
     let stranger = TokenKey::es256("made-up");
-    assert_eq!(bearers.verify(&stranger.token(&but("iss", "https://example.org")), NOW), Err(Rejection::UnknownIssuer));
-    assert_eq!(bearers.verify(&ours.token(&claims()), NOW), Ok(0));
+    assert_eq!(
+        bearers.verify(&stranger.token(&but("iss", "https://example.org")), NOW, |_| Ok(())),
+        Err(Rejection::UnknownIssuer)
+    );
+    assert_eq!(bearers.verify(&ours.token(&claims()), NOW, |_| Ok(())), Ok(0));
     assert!(!keys.take_wanted());
-    assert_eq!(bearers.verify(&stranger.token(&claims()), NOW), Err(Rejection::UnknownKey));
+    assert_eq!(bearers.verify(&stranger.token(&claims()), NOW, |_| Ok(())), Err(Rejection::UnknownKey));
     assert!(keys.take_wanted() && !keys.take_wanted());
     // Before the first keys are there, every key is unknown.
     let empty = Arc::new(KeyCell::default());
-    assert_eq!(self::bearers(&empty).verify(&ours.token(&claims()), NOW), Err(Rejection::UnknownKey));
+    assert_eq!(self::bearers(&empty).verify(&ours.token(&claims()), NOW, |_| Ok(())), Err(Rejection::UnknownKey));
     assert!(empty.take_wanted());
 }
 
@@ -301,6 +304,6 @@ fn a_token_of_two_clients_is_that_of_the_first() {
         keys.clone()
     });
     assert_eq!(asked, 1);
-    assert_eq!(bearers.verify(&ours.token(&claims()), NOW), Ok(9));
-    assert_eq!(bearers.verify(token.reveal(), NOW + Duration::from_secs(1 << 32)), Ok(8));
+    assert_eq!(bearers.verify(&ours.token(&claims()), NOW, |_| Ok(())), Ok(9));
+    assert_eq!(bearers.verify(token.reveal(), NOW + Duration::from_secs(1 << 32), |_| Ok(())), Ok(8));
 }
