@@ -14,7 +14,7 @@ mod whereabouts;
 
 pub use breaker::Breaker;
 pub use changing::Changing;
-pub use listing::{Asked, Listing, ListingError, Page, PageError, Seal};
+pub use listing::{Asked, Begin, Listing, ListingError, Page, PageError, Seal};
 pub use request::{OriginRequest, QueryError, allowed_query, forwarded_headers};
 pub use response::{Outcome, judge, keeps_header};
 pub use settings::{OriginSettings, OriginUrl};

@@ -6,7 +6,7 @@ use super::decide::{Live, version};
 use super::refusal::{Refusal, Reply, speak};
 use crate::facts::{Fact, Facts, Headers};
 use crate::identity::{Entry, Proof};
-use crate::origin::{Asked, Listing, Origin, OriginRequest, Page};
+use crate::origin::{Asked, Begin, Listing, Origin, OriginRequest, Page};
 use crate::path::CanonicalPath;
 use crate::verdict::{Action, Done};
 use http::{HeaderMap, Method, StatusCode};
@@ -20,6 +20,8 @@ const LARGEST: usize = 16 << 20;
 
 /// The origin answered, with something else than a list. That says nothing of its objects.
 const NO_LIST: ErrorType = ErrorType::new("NoList");
+/// So many pages are asked for to fill one: more than 10,000 hidden names in a row end it before its time.
+const PAGES: usize = 10;
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 /// Whom the texts are for that a listing seals.
@@ -58,34 +60,39 @@ impl Front {
                 Reply::new(StatusCode::OK, xml, body, &context.request_id)
             }
             Asked::Objects(listing) => {
-                let answer = match self.ask_for_page(&origin, &listing, context).await {
-                    Ok(answer) => answer,
-                    Err(error) => {
-                        if error.etype() == &NO_LIST {
-                            self.warn_of_origin(&origin.name, &error, "an origin gave no list", context);
-                        } else if context.failed.is_none() {
-                            self.give_up_origin(&error, context);
-                        }
-                        context.done = Done::Refuse;
-                        context.reason = Some("origin");
-                        return speak(&Refusal::origin_failed(false), context.dialect(), &context.request_id);
+                let (mut page, mut begin) = (Page::default(), None);
+                // A page that ended at what is hidden would tell where that is: so it is filled with what is shown.
+                for _ in 0..if listing.room() == 0 { 0 } else { PAGES } {
+                    let answer = self.ask_for_page(&origin, &listing, begin.as_ref(), context).await;
+                    let read = |answer: String| Page::read(&answer).map_err(|_| Error::explain(NO_LIST, "no list"));
+                    let more = match answer.and_then(read) {
+                        Ok(more) => more,
+                        Err(error) => return self.refuse_list(&origin, &error, context),
+                    };
+                    let shows = |key: &str, folder: bool| self.shows(session, context, &entry, key, folder);
+                    begin = page.add(more, |key| shows(key, false), |prefix| shows(prefix, true));
+                    if page.count() > listing.room() || begin.is_none() {
+                        break;
                     }
-                };
-                let Ok(mut page) = Page::read(&answer) else {
-                    let error = Error::explain(NO_LIST, "it cannot be read");
-                    self.warn_of_origin(&origin.name, &error, "an origin gave no list", context);
-                    context.done = Done::Refuse;
-                    context.reason = Some("origin");
-                    return speak(&Refusal::origin_failed(false), context.dialect(), &context.request_id);
-                };
-                let shows = |key: &str, folder: bool| self.shows(session, context, &entry, key, folder);
-                let next = page.retain(|key| shows(key, false), |prefix| shows(prefix, true));
+                }
+                let next = page.cut(listing.room()).or(begin);
                 let name = site.prefix.as_deref().map_or(&*site.name, |prefix| prefix.trim_start_matches('/'));
-                let body = page.write(&listing, name, &next, &scope(&site.name, &entry), &self.gateway.seal);
+                let body = page.write(&listing, name, next.as_ref(), &scope(&site.name, &entry), &self.gateway.seal);
                 _ = context.meter.sent(u64::try_from(body.len()).unwrap_or(u64::MAX));
                 Reply::new(StatusCode::OK, xml, body, &context.request_id)
             }
         }
+    }
+
+    /// Says that the origin gave no list. Where it answered, that says nothing of its objects.
+    fn refuse_list(&self, origin: &Origin, error: &Error, context: &mut Context) -> Result<Reply> {
+        if error.etype() == &NO_LIST {
+            self.warn_of_origin(&origin.name, error, "an origin gave no list", context);
+        } else if context.failed.is_none() {
+            self.give_up_origin(error, context);
+        }
+        (context.done, context.reason) = (Done::Refuse, Some("origin"));
+        speak(&Refusal::origin_failed(false), context.dialect(), &context.request_id)
     }
 
     /// Whether the client could have the object of this name, or one in this folder as far as its name tells.
@@ -122,10 +129,16 @@ impl Front {
     }
 
     /// Asks the origin for a page, signed by us. No answer is longer than [`LARGEST`].
-    async fn ask_for_page(&self, origin: &Arc<Origin>, listing: &Listing, context: &mut Context) -> Result<String> {
+    async fn ask_for_page(
+        &self,
+        origin: &Arc<Origin>,
+        listing: &Listing,
+        begin: Option<&Begin>,
+        context: &mut Context,
+    ) -> Result<String> {
         let failed = |what: &'static str| Error::explain(NO_LIST, what);
         let root = CanonicalPath::parse("/").map_err(|_| failed("no path"))?;
-        let mut ours = OriginRequest::new(origin, &root, &listing.query(), HeaderMap::new());
+        let mut ours = OriginRequest::new(origin, &root, &listing.query(begin), HeaderMap::new());
         ours.sign(origin, "GET", self.gateway.clock.now()).map_err(|_| Error::new(super::upstream::UNSIGNED))?;
         let mut request = RequestHeader::build(Method::GET, ours.target.as_bytes(), Some(ours.headers.len()))?;
         for (name, value) in &ours.headers {

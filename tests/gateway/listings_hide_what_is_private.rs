@@ -89,6 +89,20 @@ async fn each_client_sees_what_it_could_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_tells_nothing_of_what_it_hides() {
+    let world = world().await;
+    // Behind `fedora` all but `z` is hidden: the page says what comes next, and whether something does.
+    for (after, expected, truncated) in
+        [("fedora", &["z"][..], false), ("rhel-8", &["z"], false), ("z", &[], false), ("dir", &["dir/one"], true)]
+    {
+        let text =
+            ask(&world, "other", "GET", &format!("/images?list-type=2&max-keys=1&start-after={after}")).await.text();
+        assert_eq!(texts(&text, "Key"), expected, "{after}");
+        assert_eq!(texts(&text, "IsTruncated"), [truncated.to_string()], "{after}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_gets_a_list() {
     let world = world().await;
     let before = world.first.requests();

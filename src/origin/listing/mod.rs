@@ -9,5 +9,5 @@ mod query;
 mod seal;
 
 pub use page::{Page, PageError};
-pub use query::{Asked, Listing, ListingError};
+pub use query::{Asked, Begin, Listing, ListingError};
 pub use seal::Seal;

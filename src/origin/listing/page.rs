@@ -1,6 +1,6 @@
 //! A page of a listing: read as the origin wrote it, and written without what is hidden.
 
-use super::{Listing, Seal};
+use super::{Begin, Listing, Seal};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::escape::escape;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ const LITERAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub struct PageError;
 
 /// A page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename = "ListBucketResult")]
 pub struct Page {
     #[serde(rename = "IsTruncated", default)]
@@ -74,20 +74,45 @@ impl Page {
         said.or_else(last).filter(|_| self.truncated).map(String::as_str)
     }
 
-    /// Keeps the keys, and the folders, that are shown.
-    pub fn retain(
+    /// Adds what is shown of another page, which comes behind this one. Says where the origin's next page begins.
+    pub fn add(
         &mut self,
+        mut other: Page,
         mut shows_key: impl FnMut(&str) -> bool,
         mut shows_folder: impl FnMut(&str) -> bool,
-    ) -> Next {
-        let next = Next(self.next().map(str::to_owned));
-        self.contents.retain(|content| shows_key(&content.key));
-        self.folders.retain(|folder| shows_folder(&folder.prefix));
+    ) -> Option<Begin> {
+        let next = other.next().map(|next| Begin::Token(next.to_owned()));
+        other.contents.retain(|content| shows_key(&content.key));
+        other.folders.retain(|folder| shows_folder(&folder.prefix));
+        self.contents.append(&mut other.contents);
+        self.folders.append(&mut other.folders);
         next
     }
 
+    /// How many entries it has.
+    pub fn count(&self) -> usize {
+        self.contents.len() + self.folders.len()
+    }
+
+    /// Keeps the first `most` entries. Says where the next page begins, if there were more: behind the last one that is
+    /// kept, which tells nothing of what is hidden.
+    pub fn cut(&mut self, most: usize) -> Option<Begin> {
+        if self.count() <= most {
+            return None;
+        }
+        let keys = self.contents.iter().map(|content| &*content.key);
+        let mut all: Vec<&str> = keys.chain(self.folders.iter().map(|folder| &*folder.prefix)).collect();
+        all.sort_unstable();
+        let last = all.get(most.checked_sub(1)?).copied().unwrap_or_default().to_owned();
+        self.contents.retain(|content| content.key <= last);
+        self.folders.retain(|folder| folder.prefix <= last);
+        // All that lies in a folder is behind its name.
+        let is_folder = self.folders.iter().any(|folder| folder.prefix == last);
+        Some(Begin::After(if is_folder { format!("{last}{}", char::MAX) } else { last }))
+    }
+
     /// Writes what is left as the answer to `listing` of the bucket `name`.
-    pub fn write(&self, listing: &Listing, name: &str, next: &Next, scope: &str, seal: &Seal) -> String {
+    pub fn write(&self, listing: &Listing, name: &str, next: Option<&Begin>, scope: &str, seal: &Seal) -> String {
         let key = |text: &str| match listing.encoded {
             true => utf8_percent_encode(text, LITERAL).to_string(),
             false => text.to_owned(),
@@ -104,7 +129,7 @@ impl Page {
         if listing.encoded {
             element(&mut out, "EncodingType", "url");
         }
-        let more = next.0.as_ref().map(|next| seal.seal(scope, next));
+        let more = next.map(|next| seal.seal(scope, &next.text()));
         element(&mut out, "IsTruncated", if more.is_some() { "true" } else { "false" });
         if listing.v2 {
             element(&mut out, "KeyCount", &(self.contents.len() + self.folders.len()).to_string());
@@ -143,10 +168,6 @@ impl Page {
     }
 }
 
-/// Where the next page begins, if there is one. It may name what is hidden.
-#[derive(Debug)]
-pub struct Next(Option<String>);
-
 #[cfg(test)]
 mod tests {
     use super::super::Asked;
@@ -179,9 +200,10 @@ mod tests {
             ("delimiter=/", "<Key>a &amp; &lt;b&gt;+c</Key>"),
         ] {
             let asked = listing(query, &seal);
-            let mut page = Page::read(ANSWER).unwrap();
-            let next = page.retain(shown, shown);
-            let answer = page.write(&asked, "images", &next, "s", &seal);
+            let page = Page::read(ANSWER).unwrap();
+            let mut mine = Page::default();
+            let next = mine.add(page, shown, shown);
+            let answer = mine.write(&asked, "images", next.as_ref(), "s", &seal);
             assert!(!answer.contains("rhel") && !answer.contains("me<"), "{answer}");
             for part in
                 [key, "<Name>images</Name>", "<Prefix>open/</Prefix>", "<IsTruncated>true<", "<Size>5<", "GLACIER"]
@@ -193,8 +215,30 @@ mod tests {
             let next = again.next().unwrap().to_owned();
             let more =
                 if asked.v2 { format!("list-type=2&continuation-token={next}") } else { format!("marker={next}") };
-            let more = listing(&more, &seal).query();
+            let more = listing(&more, &seal).query(None);
             assert!(more.contains("=rhel-9"), "{more}");
+        }
+    }
+
+    #[test]
+    fn a_page_ends_at_what_is_shown() {
+        let page = |keys: &[&str], folders: &[&str]| {
+            let keys: String = keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+            let folders = folders.iter().map(|f| format!("<CommonPrefixes><Prefix>{f}</Prefix></CommonPrefixes>"));
+            let folders: String = folders.collect();
+            Page::read(&format!("<ListBucketResult>{keys}{folders}</ListBucketResult>")).unwrap()
+        };
+        let cases = [
+            (1, Some(Begin::After("a".into())), 1),
+            (2, Some(Begin::After(format!("b/{}", char::MAX))), 2),
+            (3, Some(Begin::After("c".into())), 3),
+            (4, None, 4),
+        ];
+        for (most, next, count) in cases {
+            let mut mine = Page::default();
+            assert_eq!(mine.add(page(&["a"], &["b/"]), |_| true, |_| true), None);
+            mine.add(page(&["c", "hidden", "z"], &[]), |key| key != "hidden", |_| true);
+            assert_eq!((mine.cut(most), mine.count()), (next, count), "{most}");
         }
     }
 

@@ -7,6 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// As S3: no page has more entries.
 const MOST: u32 = 1000;
+/// Smaller pages are not asked for: much of them may be hidden.
+const LEAST: u32 = 100;
 /// What stays as it is in a signed query.
 const LITERAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -54,7 +56,34 @@ pub struct Listing {
     /// Whether keys in the answer are encoded.
     pub(super) encoded: bool,
     /// Where the origin is told to begin.
-    from: Option<String>,
+    from: Option<Begin>,
+}
+
+/// Where a page begins, in words for the origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// Behind this text: a key that was shown, or the end of a folder.
+    After(String),
+    /// Where the origin itself said so.
+    Token(String),
+}
+
+impl Begin {
+    /// As it is sealed.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Begin::After(text) => format!("a{text}"),
+            Begin::Token(text) => format!("t{text}"),
+        }
+    }
+
+    fn read(text: &str) -> Option<Begin> {
+        match text.split_at_checked(1)? {
+            ("a", text) => Some(Begin::After(text.to_owned())),
+            ("t", text) => Some(Begin::Token(text.to_owned())),
+            _ => None,
+        }
+    }
 }
 
 impl Asked {
@@ -95,11 +124,12 @@ impl Asked {
         if location {
             return Ok(Asked::Location);
         }
-        let opened = |text: &String| seal.open(scope, text).ok_or(ListingError::Token);
+        let opened =
+            |text: &String| seal.open(scope, text).and_then(|text| Begin::read(&text)).ok_or(ListingError::Token);
         listing.from = match (&listing.token, &listing.marker) {
             (Some(token), _) if listing.v2 => Some(opened(token)?),
             (_, Some(marker)) if !listing.v2 && Seal::is_sealed(marker) => Some(opened(marker)?),
-            (_, Some(marker)) if !listing.v2 => Some(marker.clone()),
+            (_, Some(marker)) if !listing.v2 => Some(Begin::After(marker.clone())),
             _ => None,
         };
         Ok(Asked::Objects(listing))
@@ -107,12 +137,21 @@ impl Asked {
 }
 
 impl Listing {
-    /// The query that the origin is asked with, encoded as it is signed. Never more than the client asked for.
-    pub fn query(&self) -> String {
+    /// How many entries the client's page has at most: one fewer than the origin's pages, so that one of these tells whether
+    /// there are more.
+    pub fn room(&self) -> usize {
+        self.most.min(MOST - 1) as usize
+    }
+
+    /// The query that the origin is asked with, encoded as it is signed, from `begin` on, or from where the client wants.
+    pub fn query(&self, begin: Option<&Begin>) -> String {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
-        let most = self.most.to_string();
-        if let Some(from) = &self.from {
-            pairs.push((if self.v2 { "continuation-token" } else { "marker" }, from));
+        let most = (self.most + 1).clamp(LEAST, MOST).to_string();
+        let begin = begin.or(self.from.as_ref());
+        match begin {
+            Some(Begin::Token(token)) if self.v2 => pairs.push(("continuation-token", token)),
+            Some(Begin::Token(text) | Begin::After(text)) if !self.v2 => pairs.push(("marker", text)),
+            _ => {}
         }
         if self.folders {
             pairs.push(("delimiter", "/"));
@@ -122,7 +161,12 @@ impl Listing {
         }
         pairs.push(("max-keys", &most));
         pairs.push(("prefix", &self.prefix));
-        if let Some(after) = self.start_after.as_ref().filter(|_| self.v2 && self.from.is_none()) {
+        let after = match begin {
+            Some(Begin::After(after)) => Some(after),
+            Some(Begin::Token(_)) => None,
+            None => self.start_after.as_ref(),
+        };
+        if let Some(after) = after.filter(|_| self.v2) {
             pairs.push(("start-after", after));
         }
         let encoded = |text: &str| utf8_percent_encode(text, LITERAL).to_string();
@@ -138,7 +182,8 @@ mod tests {
     #[test]
     fn only_lists_are_asked_for() {
         let seal = Seal::new([1; 16]);
-        let token = seal.seal("images", "z/1");
+        let token = seal.seal("images", "tz/1");
+        let after = format!("list-type=2&max-keys=7&continuation-token={}", seal.seal("images", "az"));
         let next = format!("list-type=2&continuation-token={token}&start-after=b");
         let marker = format!("marker={token}");
         let cases = [
@@ -148,7 +193,9 @@ mod tests {
                 Ok("delimiter=%2F&list-type=2&max-keys=1000&prefix=a%2Fb%20c"),
             ),
             ("list-type=2&start-after=b&max-keys=5000", Ok("list-type=2&max-keys=1000&prefix=&start-after=b")),
-            ("marker=b&max-keys=0&encoding-type=url&x-id=x&X-Amz-Date=1", Ok("marker=b&max-keys=0&prefix=")),
+            ("marker=b&max-keys=0&encoding-type=url&x-id=x&X-Amz-Date=1", Ok("marker=b&max-keys=100&prefix=")),
+            (&after, Ok("list-type=2&max-keys=100&prefix=&start-after=z")),
+            ("list-type=2&max-keys=500", Ok("list-type=2&max-keys=501&prefix=")),
             (&next, Ok("continuation-token=z%2F1&list-type=2&max-keys=1000&prefix=")),
             (&marker, Ok("marker=z%2F1&max-keys=1000&prefix=")),
             ("list-type=2&continuation-token=z/1", Err(ListingError::Token)),
@@ -162,7 +209,7 @@ mod tests {
         ];
         for (query, expected) in cases {
             let asked = Asked::read(&Method::GET, query, "images", &seal).map(|asked| match asked {
-                Asked::Objects(listing) => listing.query(),
+                Asked::Objects(listing) => listing.query(None),
                 other => format!("{other:?}"),
             });
             assert_eq!(asked, expected.map(str::to_owned), "{query}");
