@@ -2,17 +2,17 @@
 
 use super::context::{Caller, Context};
 use super::intake::{self, Intake, RequestLine};
-use super::refusal::{Refusal, Reply, ask, lead};
+use super::refusal::{Refusal, Reply, Way, ask, lead};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
-use super::{Front, Ruling};
-use crate::challenge::{Pass, PassError, VERIFY_PATH};
+use super::{Front, Ruling, fetch_command};
+use crate::challenge::{Offer, Pass, PassError, VERIFY_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Claim, claim, client, dialect};
 use crate::origin::{allowed_query, presigned};
 use crate::verdict::{Action, Dialect, Done, Verdict};
 use http::Method;
-use http::header::HeaderMap;
+use http::header::{HOST, HeaderMap};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use std::time::Duration;
@@ -70,6 +70,7 @@ pub(super) struct Asked<'a> {
     pub site: &'a Site,
     pub caller: Caller,
     pub method: &'a str,
+    pub request: &'a RequestHeader,
     pub ruling: &'a Ruling,
 }
 
@@ -174,7 +175,7 @@ impl Front {
             };
             let verdict = ruling.policy.decide(&facts, &*self.gateway.memory);
             context.caller = Some(Caller { identity, ..caller });
-            let asked = Asked { site: &site, caller, method: request.method.as_str(), ruling: &ruling };
+            let asked = Asked { site: &site, caller, method: request.method.as_str(), request, ruling: &ruling };
             let decision = self.act(&verdict, &asked, pass.as_ref(), context);
             context.verdict = Some(verdict);
             match decision {
@@ -277,11 +278,19 @@ impl Front {
         self.gateway.metrics.passes_rejected.with_label_values(&[&*site.name, error.word()]).inc();
     }
 
-    /// A navigation gets the page; whoever cannot be shown one is told what to do instead.
+    /// A navigation gets the page, and who reads JSON the challenge alone. All others are told what to do instead.
     fn challenge(&self, asked: &Asked<'_>, tier: &str, difficulty: u32, context: &mut Context) -> Decision {
-        let Asked { site, caller, ruling, .. } = *asked;
-        if caller.dialect != Dialect::Page {
-            return refuse(Refusal::pass_needed());
+        let Asked { site, caller, method, request, ruling } = *asked;
+        match caller.dialect {
+            Dialect::Page => {}
+            // No body of a HEAD could hold a challenge.
+            Dialect::Fetch if method != "HEAD" => {}
+            Dialect::Plain => {
+                let host = request.headers.get(HOST).map_or(&*context.host, header_text);
+                let command = fetch_command(caller.secure, host, request.raw_path());
+                return refuse(Refusal::pass_needed(Some(Way::Command(command))));
+            }
+            Dialect::Fetch | Dialect::S3 => return refuse(Refusal::pass_needed(None)),
         }
         let gateway = &self.gateway;
         if let Err(refusal) = self.may_get_pass(ruling, site, caller.client, context) {
@@ -290,6 +299,10 @@ impl Front {
         let difficulty = self.hardened(ruling, difficulty, &site.name, caller.client);
         gateway.metrics.challenges_issued.with_label_values(&[&*site.name, tier]).inc();
         let challenge = gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
+        if caller.dialect == Dialect::Fetch {
+            let offer = Offer::new(challenge, difficulty, &site.name);
+            return refuse(Refusal::pass_needed(Some(Way::Offer(offer))));
+        }
         match ask(&gateway.page, &challenge, difficulty, &site.name, &context.request_id) {
             Ok(reply) => Decision::Reply(Box::new(reply)),
             Err(_) => refuse(Refusal::internal()),

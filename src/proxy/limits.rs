@@ -30,7 +30,7 @@ impl Front {
         pass: Option<&Pass>,
         context: &mut Context,
     ) -> Option<Refusal> {
-        let Asked { site, caller, method, ruling } = *asked;
+        let Asked { site, caller, method, ruling, .. } = *asked;
         if verdict.charges.is_empty() {
             return None;
         }

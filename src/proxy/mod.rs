@@ -4,6 +4,7 @@
 //! identity, policy, limits and the challenge, `upstream` asks the origin, `refusal` speaks, `account` keeps the books.
 
 mod account;
+mod command;
 mod context;
 mod decide;
 mod entry;
@@ -14,8 +15,9 @@ mod site;
 mod upstream;
 mod verify;
 
+pub use command::fetch_command;
 pub use decide::{ALLOWED_METHODS, OWN};
-pub use refusal::{Refusal, Reply, ask, lead, speak};
+pub use refusal::{Refusal, Reply, Way, ask, lead, speak};
 pub use site::{NoSite, Site, Sites, authorities};
 
 use crate::challenge::{Gate, HarderSettings, Page};
