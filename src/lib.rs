@@ -49,6 +49,7 @@ pub mod surroundings;
 
 // Rank 5: composition.
 pub mod admin;
+pub mod client;
 pub mod config;
 pub mod demo;
 pub mod importer;

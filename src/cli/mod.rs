@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod explain;
+mod fetch;
 mod import;
 mod keygen;
 mod logging;
@@ -66,6 +67,8 @@ enum Command {
     Report(ReportArguments),
     /// Judge past logs by a policy as if it had been enforced: what it would have stopped, and whom it would have hit.
     Replay(ReplayArguments),
+    /// Fetch objects: solves the challenge of a gateway where a pass is needed, goes on where it broke off, verifies.
+    Fetch(fetch::FetchArguments),
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -324,6 +327,7 @@ pub fn run() -> ExitCode {
         Command::Test(arguments) => test::test(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Fetch(arguments) => fetch::fetch(&arguments),
         Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Schema { of } => schema::schema(of),
         Command::Keygen { dir } => keygen::keygen(dir.as_deref()),

@@ -7,6 +7,7 @@ pub mod judged;
 pub mod mmdb;
 pub mod passes;
 pub mod program;
+pub mod scripted;
 pub mod serving;
 pub mod valkey;
 
