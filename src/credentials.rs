@@ -7,8 +7,10 @@ use crate::metrics::Metrics;
 use crate::origin::CredentialsCell;
 use aws_config::BehaviorVersion;
 use aws_config::SdkConfig;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -123,12 +125,20 @@ impl Loader {
         };
         let client =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client.clone());
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);
         }
         // The region only matters to token services; origins have regions of their own.
-        Loader::Aws(Box::new(loader.load().await))
+        let mut config = loader.load().await;
+        if let Some(profile) = profile {
+            // Of this profile alone: the chain would look into the environment first.
+            let own = ProviderConfig::default().with_region(config.region().cloned()).with_http_client(client);
+            let provider = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&own).build();
+            let provider = SharedCredentialsProvider::new(provider);
+            config = config.into_builder().credentials_provider(provider).build();
+        }
+        Loader::Aws(Box::new(config))
     }
 
     async fn load(&self) -> Result<Credentials, CredentialsError> {

@@ -50,7 +50,7 @@ pub mod surroundings;
 
 // Rank 5: composition.
 pub mod admin;
-pub mod auto;
+pub mod client;
 pub mod config;
 pub mod demo;
 pub mod importer;
@@ -58,6 +58,7 @@ pub mod replay;
 pub mod trial;
 
 // Rank 6: wiring.
+pub mod auto;
 pub mod cli;
 pub mod reload;
 pub mod server;

@@ -106,7 +106,8 @@ fn volume(text: &str) -> Option<Volume> {
     Some(Volume { bytes, per })
 }
 
-fn byte_rate(text: &str) -> Option<ByteRate> {
+/// Reads bytes per second, such as `256 KiB/s`.
+pub fn byte_rate(text: &str) -> Option<ByteRate> {
     let (size, unit) = text.split_once('/')?;
     matches!(unit.trim(), "s" | "second").then(|| bytes(size)).flatten().map(|bytes| ByteRate(bytes.0))
 }

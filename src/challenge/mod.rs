@@ -9,6 +9,7 @@ mod account;
 pub mod cachewalk;
 mod gate;
 mod keys;
+mod offer;
 mod page;
 mod pass;
 mod puzzle;
@@ -17,6 +18,7 @@ mod spent;
 
 pub use gate::{Attempt, Gate, Redeemed, Submission};
 pub use keys::{KeyError, SigningKeys};
+pub use offer::{ALGORITHM, Offer, Submit};
 pub use page::{Page, VERIFY_PATH};
 pub use pass::{Pass, PassError};
 pub use puzzle::{Puzzle, RedeemError};

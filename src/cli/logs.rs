@@ -143,7 +143,7 @@ async fn fetched(address: Address, arguments: &LogArguments, read: &Arc<AtomicU6
     let access = Access {
         endpoint: endpoint.map(|url| OriginUrl::parse(&url)).transpose()?,
         region: named("AWS_REGION").or_else(|| named("AWS_DEFAULT_REGION")),
-        signer: signer(&CredentialsSource::Chain).await?,
+        signer: signer("logs", &CredentialsSource::Chain).await?,
     };
     let bucket = Bucket::open(address, access).await.map_err(|error| error.to_string())?;
     let objects = bucket.find(arguments.since).await.map_err(|error| error.to_string())?;
@@ -152,9 +152,9 @@ async fn fetched(address: Address, arguments: &LogArguments, read: &Arc<AtomicU6
 }
 
 /// Who signs with the credentials of `source`. They are refreshed as long as the runtime lives.
-async fn signer(source: &CredentialsSource) -> Result<Signer, String> {
+pub(super) async fn signer(name: &str, source: &CredentialsSource) -> Result<Signer, String> {
     let (cell, metrics) = (Arc::default(), Metrics::new().map_err(|error| error.to_string())?);
-    credentials::start("logs".into(), source.clone(), Arc::clone(&cell), metrics, CancellationToken::new()).await;
+    credentials::start(name.into(), source.clone(), Arc::clone(&cell), metrics, CancellationToken::new()).await;
     Ok(Signer::Credentials(cell))
 }
 

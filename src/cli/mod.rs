@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod explain;
+mod fetch;
 mod import;
 mod keygen;
 mod logging;
@@ -71,6 +72,8 @@ enum Command {
     /// Say whether the second store of each site can be switched off, from what the ledger knows. Exit status 0, or 1 where
     /// one is still needed or not enough is known.
     Origins(origins::OriginsArguments),
+    /// Fetch objects: solves the challenge of a gateway where a pass is needed, goes on where it broke off, verifies.
+    Fetch(fetch::FetchArguments),
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -333,6 +336,7 @@ pub fn run() -> ExitCode {
         Command::Report(arguments) => report::report(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Origins(arguments) => origins::origins(&arguments),
+        Command::Fetch(arguments) => fetch::fetch(&arguments),
         Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Schema { of } => schema::schema(of),
         Command::Keygen { dir } => keygen::keygen(dir.as_deref()),

@@ -24,6 +24,11 @@ pub fn dialect(method: &str, headers: &HeaderMap, query: &str) -> Dialect {
     {
         return Dialect::S3;
     }
+    let accept = text(&ACCEPT);
+    // Asks outright for what programs can read.
+    if accept.contains("application/problem+json") {
+        return Dialect::Fetch;
+    }
     if let Some(mode) = named("sec-fetch-mode") {
         let document = named("sec-fetch-dest").is_none_or(|dest| matches!(dest, "document" | "iframe" | "frame"));
         return if mode == "navigate" && document && method == "GET" { Dialect::Page } else { Dialect::Fetch };
@@ -31,7 +36,6 @@ pub fn dialect(method: &str, headers: &HeaderMap, query: &str) -> Dialect {
     if headers.contains_key("x-requested-with") {
         return Dialect::Fetch;
     }
-    let accept = text(&ACCEPT);
     if accept.contains("text/html") {
         return if method == "GET" && !headers.contains_key(RANGE) { Dialect::Page } else { Dialect::Fetch };
     }
@@ -47,7 +51,7 @@ mod tests {
         let browser = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/156");
         let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
         type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Dialect);
-        let cases: [Case; 18] = [
+        let cases: [Case; 21] = [
             (
                 "GET",
                 &[browser, html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
@@ -64,6 +68,9 @@ mod tests {
             ("GET", &[("user-agent", "Lynx/2.9"), ("accept", "text/html, text/plain, */*;q=0.01")], "", Dialect::Page),
             ("GET", &[("user-agent", "curl/8.0"), ("accept", "*/*")], "", Dialect::Plain),
             ("GET", &[], "", Dialect::Plain),
+            ("GET", &[("user-agent", "curl/8.0"), ("accept", "application/problem+json, */*")], "", Dialect::Fetch),
+            ("GET", &[("accept", "application/problem+json, text/html")], "", Dialect::Fetch),
+            ("GET", &[("user-agent", "Python-urllib/3.13"), ("accept", "application/problem+json")], "", Dialect::S3),
             ("GET", &[("user-agent", "Python-urllib/3.13")], "", Dialect::S3),
             ("GET", &[("user-agent", "Boto3/1.40 md/Botocore")], "", Dialect::S3),
             ("GET", &[browser, html, ("authorization", "AWS4-HMAC-SHA256 x")], "", Dialect::S3),

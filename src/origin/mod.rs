@@ -86,6 +86,16 @@ pub enum Signer {
     Credentials(CredentialsCell),
 }
 
+impl Signer {
+    /// Whether requests can be signed now, or need not be.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            Signer::Anonymous => true,
+            Signer::Credentials(cell) => cell.load().is_some(),
+        }
+    }
+}
+
 /// One bucket, ready to be asked.
 #[derive(Debug)]
 pub struct Origin {

@@ -4,17 +4,17 @@ use super::caller::{forwarded_query, proves};
 use super::context::{Caller, Context};
 use super::intake::{self, Intake, RequestLine};
 use super::listing::scope;
-use super::refusal::{Refusal, Reply, ask};
+use super::refusal::{Refusal, Reply, Way, ask};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
-use super::{Front, Ruling};
-use crate::challenge::{Pass, PassError, VERIFY_PATH};
+use super::{Front, Ruling, fetch_command};
+use crate::challenge::{Offer, Pass, PassError, VERIFY_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Entry, client, dialect};
 use crate::origin::Asked as BucketQuery;
 use crate::verdict::{Action, Dialect, Done, Verdict};
 use http::Method;
-use http::header::HeaderMap;
+use http::header::{HOST, HeaderMap};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
@@ -77,7 +77,7 @@ pub(super) struct Asked<'a> {
     /// Whether the request bears something that proves who asks, whatever it proves.
     pub proves: bool,
     pub method: &'a str,
-    pub headers: &'a HeaderMap,
+    pub request: &'a RequestHeader,
     pub ruling: &'a Ruling,
 }
 
@@ -210,7 +210,7 @@ impl Front {
                 entry: entry.as_deref(),
                 proves: proves(headers, &query),
                 method: request.method.as_str(),
-                headers,
+                request,
                 ruling: &ruling,
             };
             let decision = self.act(&verdict, &asked, pass.as_ref(), context);
@@ -287,9 +287,9 @@ impl Front {
     /// Whether the request is a part of a page that was open when evidence switched the challenge on. All in one prefix draw on
     /// one pass, which nobody paid for, and which ends with the grace of passes.
     fn has_grace(&self, verdict: &Verdict, asked: &Asked<'_>, context: &mut Context) -> bool {
-        let Asked { site, caller, headers, ruling, .. } = *asked;
+        let Asked { site, caller, request, ruling, .. } = *asked;
         let Fact::Present(since) = self.gateway.memory.evidence() else { return false };
-        let is_part = caller.dialect == Dialect::Fetch && is_same_origin(headers, &context.host);
+        let is_part = caller.dialect == Dialect::Fetch && is_same_origin(&request.headers, &context.host);
         let is_object = context.path.as_ref().is_some_and(|path| !path.key().is_empty());
         if !(is_part && is_object && ruling.policy.is_auto(&verdict.rule)) {
             return false;
@@ -339,11 +339,19 @@ impl Front {
         self.gateway.metrics.passes_rejected.with_label_values(&[&*site.name, error.word()]).inc();
     }
 
-    /// A navigation gets the page; whoever cannot be shown one is told what to do instead.
+    /// A navigation gets the page, and who reads JSON the challenge alone. All others are told what to do instead.
     fn challenge(&self, asked: &Asked<'_>, tier: &str, difficulty: u32, context: &mut Context) -> Decision {
-        let Asked { site, caller, ruling, .. } = *asked;
-        if caller.dialect != Dialect::Page {
-            return refuse(Refusal::pass_needed());
+        let Asked { site, caller, method, request, ruling, .. } = *asked;
+        match caller.dialect {
+            Dialect::Page => {}
+            // No body of a HEAD could hold a challenge.
+            Dialect::Fetch if method != "HEAD" => {}
+            Dialect::Plain => {
+                let host = request.headers.get(HOST).map_or(&*context.host, header_text);
+                let command = fetch_command(caller.secure, host, request.raw_path());
+                return refuse(Refusal::pass_needed(Some(Way::Command(command))));
+            }
+            Dialect::Fetch | Dialect::S3 => return refuse(Refusal::pass_needed(None)),
         }
         let gateway = &self.gateway;
         if let Err(refusal) = self.may_get_pass(ruling, site, caller.client, context) {
@@ -352,6 +360,10 @@ impl Front {
         let difficulty = self.hardened(ruling, difficulty, &site.name, caller.client);
         gateway.metrics.challenges_issued.with_label_values(&[&*site.name, tier]).inc();
         let challenge = gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
+        if caller.dialect == Dialect::Fetch {
+            let offer = Offer::new(challenge, difficulty, &site.name);
+            return refuse(Refusal::pass_needed(Some(Way::Offer(offer))));
+        }
         match ask(&gateway.page, &challenge, difficulty, &site.name, &context.request_id) {
             Ok(reply) => Decision::Reply(Box::new(reply)),
             Err(_) => refuse(Refusal::internal()),

@@ -5,6 +5,7 @@
 
 mod account;
 mod caller;
+mod command;
 mod compare;
 mod context;
 mod decide;
@@ -20,8 +21,9 @@ mod upstream;
 mod verify;
 
 pub use caller::{forwarded_query, proves};
+pub use command::fetch_command;
 pub use decide::{ALLOWED_METHODS, OWN};
-pub use refusal::{Refusal, Reply, ask, lead, speak};
+pub use refusal::{Refusal, Reply, Way, ask, lead, speak};
 pub use site::{Compare, NoSite, Site, Sites, authorities};
 
 use crate::challenge::{Gate, HarderSettings, Page};

@@ -1,6 +1,6 @@
 //! Refusals, and the one function that speaks them in the client's dialect.
 
-use crate::challenge::Page;
+use crate::challenge::{Offer, Page};
 use crate::limit::Currency;
 use crate::verdict::Dialect;
 use base64::Engine;
@@ -27,11 +27,22 @@ pub struct Refusal {
     pub allow: Option<&'static str>,
     /// Whether a bearer token was refused (401).
     pub bearer: bool,
+    /// How a program gets a pass.
+    pub way: Option<Box<Way>>,
+}
+
+/// How a program gets a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// By solving this; for those who read JSON.
+    Offer(Offer),
+    /// By this command; for those who read text.
+    Command(String),
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Refusal { status, code, detail: detail.into(), retry_after: None, allow: None, bearer: false }
+        Refusal { status, code, detail: detail.into(), retry_after: None, allow: None, bearer: false, way: None }
     }
 
     /// 400: the request has no reading or two.
@@ -86,11 +97,22 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", format!("The request cannot be answered: {detail}."))
     }
 
-    /// 403: a challenge for a client that cannot be shown one.
-    pub fn pass_needed() -> Self {
-        let detail = "A pass is needed here. Open the page in a browser first, which gets one by a short calculation; \
-                      for programs, ask the operator to allow your network.";
-        Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail)
+    /// 403: a challenge for a client that cannot be shown the page.
+    pub fn pass_needed(way: Option<Way>) -> Self {
+        let detail = match way {
+            Some(Way::Offer(_)) => {
+                "A pass is needed here. Open the page in a browser, or solve this challenge, as `windscreen fetch` does."
+            }
+            Some(Way::Command(_)) => {
+                "A pass is needed here, which costs a short calculation. Open the page in a browser, ask the operator \
+                 to allow your network, or run:"
+            }
+            None => {
+                "A pass is needed here, which costs a short calculation. Open the page in a browser, use `windscreen \
+                 fetch`, or ask the operator to allow your network."
+            }
+        };
+        Refusal { way: way.map(Box::new), ..Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail) }
     }
 
     /// Over a limit. S3 clients and image-download retry 503 SlowDown, browsers and tools know 429.
@@ -193,6 +215,8 @@ struct Problem<'a> {
     detail: &'a str,
     code: &'a str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<&'a Offer>,
 }
 
 /// Speaks a refusal in the client's dialect.
@@ -203,7 +227,11 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
         Dialect::Page => ("text/html; charset=utf-8", page(title, refusal, request_id)),
         Dialect::Fetch => {
             let status = refusal.status.as_u16();
-            let problem = Problem { title, status, detail, code: refusal.code, request_id };
+            let challenge = match refusal.way.as_deref() {
+                Some(Way::Offer(offer)) => Some(offer),
+                _ => None,
+            };
+            let problem = Problem { title, status, detail, code: refusal.code, request_id, challenge };
             ("application/problem+json", serde_json::to_string(&problem).unwrap_or_default())
         }
         Dialect::S3 => {
@@ -214,7 +242,13 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
             );
             ("application/xml", body)
         }
-        Dialect::Plain => ("text/plain; charset=utf-8", format!("{detail}\nRequest id: {request_id}\n")),
+        Dialect::Plain => {
+            let command = match refusal.way.as_deref() {
+                Some(Way::Command(command)) => format!("  {command}\n"),
+                _ => String::new(),
+            };
+            ("text/plain; charset=utf-8", format!("{detail}\n{command}Request id: {request_id}\n"))
+        }
     };
     let mut reply = Reply::new(refusal.status, content_type, body, request_id)?;
     if dialect == Dialect::Page {

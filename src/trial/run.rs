@@ -1,8 +1,8 @@
 //! From a described request to a decision and an answer, by the steps and the code of a live one.
 
 use super::request::{Addressed, Described, Sent};
-use crate::challenge::{Page, RedeemError, VERIFY_PATH};
-use crate::facts::{Client, Fact, Facts, HttpVersion, Identity};
+use crate::challenge::{Offer, Page, RedeemError, VERIFY_PATH};
+use crate::facts::{Client, Fact, Facts, HttpVersion, Identity, header_text};
 use crate::identity::signature::Fault;
 use crate::identity::{Claim, Peer, Roster, claim, client, dialect};
 use crate::limit::{LimitSettings, Subject};
@@ -11,11 +11,13 @@ use crate::path::CanonicalPath;
 use crate::policy::{Explanation, Policy};
 use crate::proxy::intake::{self, Intake, RequestLine};
 use crate::proxy::{
-    ALLOWED_METHODS, NoSite, OWN, Refusal, Reply, Site, Sites, ask, forwarded_query, lead, proves, speak,
+    ALLOWED_METHODS, NoSite, OWN, Refusal, Reply, Site, Sites, Way, ask, fetch_command, forwarded_query, lead, proves,
+    speak,
 };
 use crate::state::State;
 use crate::verdict::{Action, Dialect, Mode, Verdict};
 use http::Method;
+use http::header::HOST;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,11 +193,20 @@ impl Bench<'_> {
                 speak(&Refusal::undecided(), outcome.dialect, REQUEST_ID)
             }
             Action::Deny { status, reason } => speak(&Refusal::denied(*status, reason), outcome.dialect, REQUEST_ID),
-            Action::Challenge { .. } if outcome.dialect != Dialect::Page => {
-                speak(&Refusal::pass_needed(), outcome.dialect, REQUEST_ID)
-            }
             Action::Challenge { difficulty, .. } => {
-                ask(&Page::default(), "", *difficulty, &target.site.name, REQUEST_ID)
+                let (site, difficulty) = (&target.site.name, *difficulty);
+                let way = match outcome.dialect {
+                    Dialect::Fetch => Some(Way::Offer(Offer::new(String::new(), difficulty, site))),
+                    Dialect::Plain => {
+                        let host = headers.get(HOST).map_or("", header_text);
+                        Some(Way::Command(fetch_command(secure, host, request.target.as_bytes())))
+                    }
+                    Dialect::Page | Dialect::S3 => None,
+                };
+                match outcome.dialect {
+                    Dialect::Page => ask(&Page::default(), "", difficulty, site, REQUEST_ID),
+                    dialect => speak(&Refusal::pass_needed(way), dialect, REQUEST_ID),
+                }
             }
             Action::Allow | Action::Redirect if target.path.key().is_empty() && !is_listing(request, &target) => {
                 (outcome.action, outcome.reason) = ("refuse", Some("listing"));

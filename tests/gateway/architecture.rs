@@ -23,7 +23,7 @@ const RANKS: [&[&str]; 7] = [
     &["cost", "evidence", "metrics", "report", "traffic"],
     &["proxy"],
     &["credentials", "feeds", "issuers", "keeper", "ledger", "listener", "resolver", "shared_state", "surroundings"],
-    &["admin", "config", "demo", "importer", "replay", "trial"],
+    &["admin", "client", "config", "demo", "importer", "replay", "trial"],
     &["auto", "cli", "reload", "server"],
 ];
 

@@ -19,6 +19,7 @@ mod bytes_and_transfers_are_bounded;
 mod challenges_are_bound_and_spent;
 mod credentials_come_from_files_and_chain;
 mod explain_tells_the_path;
+mod fetch_solves_resumes_and_verifies;
 mod keys_and_tokens_are_made;
 mod keys_are_rotated_without_a_restart;
 mod keys_of_issuers_are_kept_fresh;

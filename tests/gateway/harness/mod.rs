@@ -1,5 +1,6 @@
 //! A gateway in front of two S3 servers, all in this process, each on a port of its own.
 
+pub mod answering;
 pub mod browser;
 pub mod client;
 pub mod issuer;

@@ -1,7 +1,7 @@
 //! The program as an operator runs it, with what it says.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// What came of one run.
 #[derive(Debug)]
@@ -16,7 +16,11 @@ impl Program {
     pub fn run(folder: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windscreen"));
         command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
-        let output = command.args(arguments).output().unwrap();
+        Program::of(command.args(arguments).output().unwrap())
+    }
+
+    /// What came of a run of any other kind.
+    pub fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Program { status: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
