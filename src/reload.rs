@@ -127,6 +127,7 @@ impl Steering {
         self.surroundings.set_half_life(loaded.strikes.half_life);
         self.surroundings.set_geo(geo);
         gateway.gate.set_settings(loaded.challenge);
+        gateway.metrics.costs.decide_by(&loaded.decision);
         self.accept(clients);
         gateway.ruling.store(Arc::new(ruling));
         drop(state);

@@ -6,6 +6,7 @@ use crate::admin::Admin;
 use crate::challenge::{Gate, Page, SigningKeys};
 use crate::clock::{Clock, Throttle, Timestamp};
 use crate::config::{Config, List, LoadedPolicy};
+use crate::cost::PriceBook;
 use crate::credentials::{self, CredentialsSource};
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::keeper::Keeper;
@@ -17,6 +18,7 @@ use crate::origin::{CredentialsCell, Origin, Seal, Signer, Whereabouts};
 use crate::policy::ToldApart;
 use crate::proxy::{Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
+use crate::report::projected;
 use crate::resolver;
 use crate::shared_state::SharedState;
 use crate::surroundings::{Surroundings, SystemResolver};
@@ -34,6 +36,8 @@ use tokio_util::task::TaskTracker;
 /// Tables are swept so often: limits one step at a time, the others every [`SWEEP_STEPS`].
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_STEPS: u32 = 30;
+/// What traffic costs is told so often; of full books it takes some 50 ms.
+const PROJECTION_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The wall clock.
 #[derive(Debug)]
@@ -100,8 +104,9 @@ impl Server {
             SigningKeys::new(rand::random(), [])
         });
         for site in sites.iter() {
-            metrics.introduce_site(&site.name);
+            metrics.introduce_site(&site.name, site.origins.iter().map(|origin| &*origin.name));
         }
+        metrics.costs.decide_by(&config.policy.decision);
         let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, networks, .. } =
             config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
@@ -182,6 +187,8 @@ impl Server {
             connections.spawn(listener.serve(stopping.clone(), connections.clone()));
         }
         tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone(), surroundings)));
+        let prices = Arc::new(config.prices);
+        tokio::spawn(background.clone().run_until_cancelled_owned(project(gateway.clone(), prices)));
         Ok(Server { addresses, admin, gateway, steering, shutdown, background: guard, connections, keeper, ledger })
     }
 
@@ -237,6 +244,21 @@ async fn sweep(gateway: Arc<Gateway>, surroundings: Arc<Surroundings>) {
         gateway.gate.sweep(gateway.clock.now());
         gateway.books.settle(gateway.clock.now());
         surroundings.sweep(gateway.clock.now());
+    }
+}
+
+/// Tells what the last day would cost over a month, again and again.
+async fn project(gateway: Arc<Gateway>, prices: Arc<PriceBook>) {
+    loop {
+        let (gateway, prices) = (gateway.clone(), prices.clone());
+        let projecting = tokio::task::spawn_blocking(move || {
+            let now = gateway.clock.now();
+            let months = gateway.books.look(now, |books| projected(books, now, &prices));
+            gateway.metrics.costs.project(gateway.sites.iter().map(|site| &site.name), &months);
+        });
+        // Whatever went wrong, the next one may go right.
+        let _ = projecting.await;
+        tokio::time::sleep(PROJECTION_INTERVAL).await;
     }
 }
 
