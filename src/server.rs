@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 /// Tables are swept so often: limits one step at a time, the others every [`SWEEP_STEPS`].
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_STEPS: u32 = 30;
-/// What traffic costs is told so often; of full books it takes some 50 ms.
+/// What traffic costs is told so often; of full books it takes a tenth of a second.
 const PROJECTION_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The wall clock.

@@ -25,12 +25,12 @@ impl CostMetrics {
                 "projected_cost_dollars",
                 "What the last 24 hours would cost over a month of 730 hours, in US dollars by `prices` of the gateway file, by \
                  site and class of the client. Told every 5 minutes from what this process saw, so too little for the first \
-                 day after a start. Sum it over classes or replicas; the free allowance is shared out within each replica.",
+                 day after a start. Bytes redirected to origins are not in it. Sum it over classes or replicas; each replica subtracts the free allowance.",
                 &["site", "class"],
             )?,
             projected_paid_bytes: r.gauges(
                 "projected_paid_bytes",
-                "Bytes in windscreen_projected_cost_dollars, over a month, those towards where bytes cost something. The share \
+                "Bytes in windscreen_projected_cost_dollars over a month, by site and class, those towards where bytes cost something. The share \
                  of scrapers is their sum by windscreen_scraper_class over the sum of all.",
                 &["site", "class"],
             )?,

@@ -99,8 +99,7 @@ impl Metrics {
             requests: r.counters(
                 "requests_total",
                 "Requests that ended, by site (`none` where the address is that of no site), class of the client \
-                 (ci, human, declared-bot, tool, suspect, unknown), what was done (allow, deny, challenge, \
-                 redirect, limit, refuse, internal) and mode (observe where the deciding rule is not enforced, or \
+                 (ci, human, declared-bot, tool, suspect, unknown), action that was taken (allow, deny, challenge, redirect, limit, refuse, internal) and mode (observe where the deciding rule is not enforced, or \
                  the request was allowed because another was held back; else enforce).",
                 &["site", "class", "action", "mode"],
             )?,
@@ -114,7 +113,7 @@ impl Metrics {
             would_be: r.counters(
                 "would_be_total",
                 "Requests that were let pass and for which a held-back rule or limit would have acted, by site, \
-                 class, the first such rule, and what it would have done (deny, challenge, redirect, limit). It \
+                 class, the first such rule, and its action (deny, challenge, redirect, limit). It \
                  tells whom `mode: enforce` would stop.",
                 &["site", "class", "rule", "action"],
             )?,
@@ -142,8 +141,7 @@ impl Metrics {
             in_flight: r.gauge("requests_in_flight", "Requests being answered now, bodies under way included.")?,
             limits_hit: r.counters(
                 "limits_hit_total",
-                "Requests over a limit, by site, limit, mode (enforce, observe) and what happened (refuse: answered \
-                 429 or 503; pace: slowed down; none: only observed). Who was stopped by a limit is in \
+                "Requests over a limit, by site, limit, mode (enforce, observe) and outcome (refuse: answered 429 or 503; pace: slowed down; none: only observed). Who was stopped by a limit is in \
                  windscreen_requests_total{action=\"limit\"}, by class.",
                 &["site", "limit", "mode", "outcome"],
             )?,
@@ -211,7 +209,7 @@ impl Metrics {
             )?,
             tokens: r.counters(
                 "tokens_total",
-                "Requests that bore a token, by site and what was found: ok, or why it proves nothing. Such a \
+                "Requests that bore a token, by site and result: ok, or why it proves nothing. Such a \
                  request is refused.",
                 &["site", "result"],
             )?,

@@ -34,7 +34,7 @@ impl OriginMetrics {
             )?,
             bytes: r.counters(
                 "origin_bytes_total",
-                "Bytes of response bodies received from origins. Read ahead of a client that leaves, so more than was sent.",
+                "Bytes of response bodies received from origins, by site and origin. Read ahead of a client that leaves, so more than was sent.",
                 &["site", "origin"],
             )?,
             errors: r.counters(
@@ -75,7 +75,7 @@ impl OriginMetrics {
             )?,
             fallback_bytes: r.counters(
                 "fallback_bytes_total",
-                "Bytes of response bodies in fallback_responses_total.",
+                "Bytes of response bodies in windscreen_fallback_responses_total, labelled as that.",
                 &["site", "origin", "reason"],
             )?,
         })

@@ -64,15 +64,4 @@ mod tests {
         assert!(projected(&Books::default(), now, &book()).is_empty());
         assert!(projected(&books, Timestamp(0), &book()).values().all(|month| *month == Share::default()));
     }
-
-    #[test]
-    fn full_books_are_told_in_a_moment() {
-        let mut books = Books::default();
-        for asn in 0..25 * 4_200 {
-            let key = crate::traffic::Key { asn: Some(asn), ..key("logs", Class::Human) };
-            books.enter(entry(HOUR * u64::from(asn % 25), key, (asn % 250) as u8, 1_000_000));
-        }
-        let told = projected(&books, Timestamp(HOUR * 25 - 1), &book());
-        assert_eq!(told.len(), 1);
-    }
 }
