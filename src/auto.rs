@@ -2,11 +2,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: waits")]
 
+use crate::cost::Share;
 use crate::evidence::{Measured, Switch};
 use crate::facts::Fact;
 use crate::proxy::Gateway;
 use crate::state::State;
 use crate::surroundings::Surroundings;
+use crate::verdict::Class;
+use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,14 +22,23 @@ pub struct Auto {
     gateway: Arc<Gateway>,
     surroundings: Arc<Surroundings>,
     switch: Mutex<Switch>,
+    months: ArcSwap<Months>,
 }
+
+/// What a month like the last day would come to, by site and class.
+pub type Months = BTreeMap<(Arc<str>, Class), Share>;
 
 impl Auto {
     /// Begins held back, where the policy has an `auto` section; rules are enforced where it has none.
     pub fn new(gateway: Arc<Gateway>, surroundings: Arc<Surroundings>) -> Arc<Self> {
-        let auto = Arc::new(Auto { gateway, surroundings, switch: Mutex::default() });
+        let auto = Arc::new(Auto { gateway, surroundings, switch: Mutex::default(), months: ArcSwap::default() });
         auto.look();
         auto
+    }
+
+    /// Takes what the last day would cost over a month.
+    pub fn set_months(&self, months: Months) {
+        self.months.store(Arc::new(months));
     }
 
     /// Looks at the evidence once.
@@ -38,7 +51,10 @@ impl Auto {
             return;
         };
         let load = self.surroundings.load().present().map(|averages| averages[0]);
-        let measured = Measured { projected_cost: None, load };
+        let months = self.months.load();
+        let of_classes = months.iter().filter(|((_, class), _)| settings.classes.0.contains(class));
+        let projected_cost = Some(of_classes.map(|(_, month)| month.cost).sum());
+        let measured = Measured { projected_cost, load };
         let now = self.gateway.clock.now();
         let mut switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
         let switched = switch.look(settings, &self.gateway.rates, measured, now);

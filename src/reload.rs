@@ -86,8 +86,14 @@ impl Steering {
         if state.running.as_ref().is_some_and(|(running, kept, _)| *running == wanted && kept == settings) {
             return;
         }
-        if let Some((_, _, stop)) = state.running.take() {
+        if let Some((before, _, stop)) = state.running.take() {
             stop.cancel();
+            // What nobody keeps fresh any more must not look stale.
+            let metrics = &self.gateway.metrics;
+            for feed in before.iter().filter(|feed| wanted.iter().all(|other| other.name() != feed.name())) {
+                let _ = metrics.feed_last_success.remove_label_values(&[feed.name()]);
+                let _ = metrics.feed_prefixes.remove_label_values(&[feed.name(), &feed.filter()]);
+            }
         }
         state.known.retain(|feed, _| wanted.contains(feed));
         let stop = self.background.child_token();
@@ -127,6 +133,7 @@ impl Steering {
         self.surroundings.set_half_life(loaded.strikes.half_life);
         self.surroundings.set_geo(geo);
         gateway.gate.set_settings(loaded.challenge);
+        gateway.metrics.costs.decide_by(&loaded.decision);
         self.accept(clients);
         gateway.ruling.store(Arc::new(ruling));
         drop(state);

@@ -7,6 +7,7 @@ use crate::auto::Auto;
 use crate::challenge::{Gate, Page, SigningKeys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, List, LoadedPolicy};
+use crate::cost::PriceBook;
 use crate::credentials::{self, CredentialsSource};
 use crate::evidence::Rates;
 use crate::exchange::{Change, CounterId, Replicated, Total};
@@ -19,6 +20,7 @@ use crate::origin::{CredentialsCell, Origin, Seal, Signer, Whereabouts};
 use crate::policy::ToldApart;
 use crate::proxy::{Compare, Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
+use crate::report::projected;
 use crate::resolver;
 use crate::shared_state::SharedState;
 use crate::surroundings::{Surroundings, SystemResolver};
@@ -36,6 +38,8 @@ use tokio_util::task::TaskTracker;
 /// Tables are swept so often: limits one step at a time, the others every [`SWEEP_STEPS`].
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_STEPS: u32 = 30;
+/// What traffic costs is told so often; of full books it takes a tenth of a second.
+const PROJECTION_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The wall clock.
 #[derive(Debug)]
@@ -104,8 +108,9 @@ impl Server {
             SigningKeys::new(rand::random(), [])
         });
         for site in sites.iter() {
-            metrics.introduce_site(&site.name);
+            metrics.introduce_site(&site.name, site.origins.iter().map(|origin| &*origin.name));
         }
+        metrics.costs.decide_by(&config.policy.decision);
         let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, networks, auto, .. } =
             config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
@@ -189,6 +194,9 @@ impl Server {
             connections.spawn(listener.serve(stopping.clone(), connections.clone()));
         }
         tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone(), surroundings)));
+        let prices = Arc::new(config.prices);
+        let projecting = project(gateway.clone(), auto.clone(), prices);
+        tokio::spawn(background.clone().run_until_cancelled_owned(projecting));
         Ok(Server {
             addresses,
             admin,
@@ -256,6 +264,22 @@ async fn sweep(gateway: Arc<Gateway>, surroundings: Arc<Surroundings>) {
         gateway.gate.sweep(gateway.clock.now());
         gateway.books.settle(gateway.clock.now());
         surroundings.sweep(gateway.clock.now());
+    }
+}
+
+/// Tells what the last day would cost over a month, again and again.
+async fn project(gateway: Arc<Gateway>, auto: Arc<Auto>, prices: Arc<PriceBook>) {
+    loop {
+        let (gateway, auto, prices) = (gateway.clone(), auto.clone(), prices.clone());
+        let projecting = tokio::task::spawn_blocking(move || {
+            let now = gateway.clock.now();
+            let months = gateway.books.look(now, |books| projected(books, now, &prices));
+            gateway.metrics.costs.project(gateway.sites.iter().map(|site| &site.name), &months);
+            auto.set_months(months);
+        });
+        // Whatever went wrong, the next one may go right.
+        let _ = projecting.await;
+        tokio::time::sleep(PROJECTION_INTERVAL).await;
     }
 }
 

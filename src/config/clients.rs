@@ -81,7 +81,7 @@ fn proof(
             });
             key.map(Proof::Key).map_err(|message| diagnostics.error(file.position, message)).ok()
         }
-        (None, Some(token), None) => Some(Proof::Bearer(BearerProof::Token(token.value.clone()))),
+        (None, Some(token), None) => Some(Proof::Bearer(BearerProof::Token(token.value))),
         (None, None, Some(oidc)) => {
             oidc.value.check(oidc.position, diagnostics);
             Some(Proof::Bearer(BearerProof::Oidc(oidc.value.clone())))

@@ -134,7 +134,8 @@ mod tests {
     fn settings(text: &str) -> AutoSettings {
         let mut diagnostics = Diagnostics::default();
         let settings: Option<AutoSettings> = read(text, &mut diagnostics);
-        let settings = settings.unwrap_or_else(|| panic!("{diagnostics}"));
+        assert!(settings.is_some(), "{diagnostics}");
+        let settings = settings.unwrap();
         settings.check(&mut diagnostics);
         assert_eq!(diagnostics.error_count(), 0, "{diagnostics}");
         settings
@@ -161,7 +162,7 @@ mod tests {
         let settings = settings("{any: [{requests: 2/s, per: 10m}], hold: 1h}");
         // Six a second from the 30th minute to the 90th.
         let switched = run(&settings, 300, |minute| if (30..90).contains(&minute) { 360 } else { 6 });
-        let [(on, true), (off, false)] = switched[..] else { panic!("{switched:?}") };
+        let [(on, true), (off, false)] = switched[..] else { unreachable!("{switched:?}") };
         assert!((30..=34).contains(&on), "within the span: {on}");
         assert!((150..=162).contains(&off), "an hour after the last: {off}");
     }

@@ -3,16 +3,17 @@
 //! Label values are closed sets: names from the configuration and words from enums. No text that a client sends is ever
 //! a label value.
 
+mod costs;
 mod origins;
 mod registrar;
+mod zeros;
 
+pub use costs::CostMetrics;
 pub use origins::OriginMetrics;
+pub use registrar::Family;
 
-use crate::challenge::{PassError, RedeemError};
-use crate::identity::Rejection;
-use crate::identity::signature::Fault;
 use prometheus::{
-    CounterVec, Encoder, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    CounterVec, Encoder, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
     TextEncoder,
 };
 use registrar::Registrar;
@@ -29,6 +30,7 @@ pub const NO_SITE: &str = "none";
 #[allow(missing_docs, reason = "the HELP text beside each name in `new` is the documentation")]
 pub struct Metrics {
     registry: Registry,
+    families: Vec<Family>,
     pub requests: IntCounterVec,
     pub response_bytes: IntCounterVec,
     pub responses: IntCounterVec,
@@ -48,6 +50,7 @@ pub struct Metrics {
     pub passes_live: IntGauge,
     pub table_entries: IntGaugeVec,
     pub origins: OriginMetrics,
+    pub costs: CostMetrics,
     pub redirected_bytes: IntCounterVec,
     pub malformed_requests: IntCounterVec,
     pub untrusted_forwarding: IntCounter,
@@ -93,87 +96,97 @@ impl Metrics {
     /// # Errors
     /// When two families share a name, which a test rules out.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let r = Registrar(Registry::new());
+        let r = Registrar::default();
         let build = r.gauges("build_info", "Always 1; the version is a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Metrics {
             requests: r.counters(
                 "requests_total",
-                "Requests that ended, by site, class, what was done (allow, deny, challenge, redirect, limit, refuse, internal) and \
-                 mode (observe where the deciding rule is not enforced, or the request was allowed because another was held back).",
+                "Requests that ended, by site (`none` where the address is that of no site), class of the client \
+                 (ci, human, declared-bot, tool, suspect, unknown), action that was taken (allow, deny, challenge, redirect, limit, refuse, internal) and mode (observe where the deciding rule is not enforced, or \
+                 the request was allowed because another was held back; else enforce).",
                 &["site", "class", "action", "mode"],
             )?,
             response_bytes: r.counters(
                 "response_bytes_total",
-                "Bytes of response bodies sent to clients, labelled as requests_total. Exact for completed responses; \
-                 for cancelled ones within the last batch of writes and the socket's buffer.",
+                "Bytes of response bodies sent to clients, labelled as windscreen_requests_total. Exact for \
+                 completed responses; for cancelled ones within the last batch of writes and the socket's buffer.",
                 &["site", "class", "action", "mode"],
             )?,
-            responses: r.counters("responses_total", "Responses by site and status code.", &["site", "status"])?,
+            responses: r.counters("responses_total", "Responses by site and HTTP status code; `none` where the client left before there was one.", &["site", "status"])?,
             would_be: r.counters(
                 "would_be_total",
-                "Requests for which a held-back rule or limit would have acted, by site, class, rule and action.",
+                "Requests that were let pass and for which a held-back rule or limit would have acted, by site, \
+                 class, the first such rule, and its action (deny, challenge, redirect, limit). It \
+                 tells whom `mode: enforce` would stop.",
                 &["site", "class", "rule", "action"],
             )?,
             withheld: r.counters(
                 "withheld_total",
-                "Requests that a rule with `mode: enforce` refused because its match could not be decided yet.",
+                "Requests answered 503 because a `deny` rule with its own `mode: enforce` could not be decided yet, \
+                 by site and rule: a feed not read so far, say. It should end within minutes of a start; the access \
+                 log has `reason: undecided`.",
                 &["site", "rule"],
             )?,
             request_seconds: r.histograms(
                 "request_seconds",
-                "Seconds from the request's header to the end of the response.",
+                "Seconds from the request's header to the end of the response, by site. Downloads take as long as \
+                 the client, so for the gateway's own speed look at windscreen_first_byte_seconds.",
                 &["site"],
                 &REQUEST_BUCKETS,
             )?,
             first_byte_seconds: r.histograms(
                 "first_byte_seconds",
-                "Seconds from the request's header to the response's header.",
+                "Seconds from the request's header to the response's header, by site: the origin's time, the \
+                 gateway's own, and delays by limits.",
                 &["site"],
                 &FIRST_BYTE_BUCKETS,
             )?,
-            in_flight: r.gauge("requests_in_flight", "Requests being answered now.")?,
+            in_flight: r.gauge("requests_in_flight", "Requests being answered now, bodies under way included.")?,
             limits_hit: r.counters(
                 "limits_hit_total",
-                "Requests over a limit, by site, limit, mode (enforce, observe) and what happened (refuse, pace, or none where \
-                 it is only observed).",
+                "Requests over a limit, by site, limit, mode (enforce, observe) and outcome (refuse: answered 429 or 503; pace: slowed down; none: only observed). Who was stopped by a limit is in \
+                 windscreen_requests_total{action=\"limit\"}, by class.",
                 &["site", "limit", "mode", "outcome"],
             )?,
             slowed_requests: r.counters(
                 "slowed_requests_total",
-                "Requests that were delayed, or whose body was held back, by site and class.",
+                "Requests that a limit delayed, or whose body was held back, by site and class.",
                 &["site", "class"],
             )?,
-            slowed_seconds: r.register(CounterVec::new(
-                Opts::new(
-                    "windscreen_slowed_seconds_total",
-                    "Seconds by which requests were delayed and bodies held back, by site and class.",
-                ),
+            slowed_seconds: r.sums(
+                "slowed_seconds_total",
+                "Seconds by which requests were delayed and bodies held back, by site and class. By windscreen_slowed_requests_total it is what one of them lost.",
                 &["site", "class"],
-            ))?,
+            )?,
             challenges_issued: r.counters(
                 "challenges_issued_total",
-                "Challenge pages sent, by site and tier.",
+                "Challenge pages sent, by site and tier. A page is sent again for each visit without a pass.",
                 &["site", "tier"],
             )?,
-            challenges_solved: r.counters("challenges_solved_total", "Challenges solved for the first time.", &["site"])?,
+            challenges_solved: r.counters("challenges_solved_total", "Challenges solved for the first time, each of which bought a pass, by site. Far fewer than were \
+                 issued is right for scrapers, and wrong for people: compare with requests of class human.", &["site"])?,
             challenges_failed: r.counters(
                 "challenges_failed_total",
-                "Submissions that bought no pass, by reason.",
+                "Submissions of solutions that bought no pass, by reason. A few are people with old pages; many are \
+                 somebody who tries.",
                 &["reason"],
             )?,
             passes_rejected: r.counters(
                 "passes_rejected_total",
-                "Requests whose pass was not honoured, by site and reason.",
+                "Requests whose pass was not honoured, by site and reason. The request goes on as if it bore none.",
                 &["site", "reason"],
             )?,
-            passes_renewed: r.counters("passes_renewed_total", "Passes renewed, by site.", &["site"])?,
-            passes_live: r.gauge("passes_live", "Passes that have an account.")?,
-            table_entries: r.gauges("table_entries", "Entries of keyed tables. Every table has a cap.", &["table"])?,
+            passes_renewed: r.counters("passes_renewed_total", "Passes that were renewed while in use, by site.", &["site"])?,
+            passes_live: r.gauge("passes_live", "Passes that have an account at this replica, and so can be used up.")?,
+            table_entries: r.gauges("table_entries", "Entries of tables that are keyed by clients, by table. Every table has a cap and goes on at it: \
+                 limit:NAME counts by coarser networks, others forget the oldest.", &["table"])?,
             origins: OriginMetrics::new(&r)?,
+            costs: CostMetrics::new(&r)?,
             redirected_bytes: r.counters(
                 "redirected_bytes_total",
-                "Bytes that clients were sent to fetch from an origin themselves, by site and class; an estimate, as if all came to the end.",
+                "Bytes that clients were sent to fetch from an origin themselves, by site and class; an estimate, \
+                 as if all came to the end. They are not in windscreen_response_bytes_total.",
                 &["site", "class"],
             )?,
             malformed_requests: r.counters(
@@ -183,21 +196,25 @@ impl Metrics {
             )?,
             untrusted_forwarding: r.counter(
                 "untrusted_forwarding_total",
-                "Requests that bear a forwarding header from a peer that is not a listed proxy. They match no network.",
+                "Requests that bear a forwarding header from a peer that is not in `trusted_proxies`. They match no \
+                 network. If most requests do, list your proxy there; else it is a forger.",
             )?,
             credentials_refreshes: r.counters(
                 "credentials_refreshes_total",
-                "Attempts to load credentials, by name and result (ok, error). After an error the last ones stay in use.",
+                "Attempts to load the credentials for origins, by name and result (ok, error). After an error the \
+                 last ones stay in use, until they expire.",
                 &["credentials", "result"],
             )?,
             credentials_expire: r.gauges(
                 "credentials_expire_timestamp_seconds",
-                "When credentials expire, in seconds since 1970; 0 if they do not.",
+                "When the credentials in use for origins expire, in seconds since 1970; 0 if they do not, or are \
+                 not there.",
                 &["credentials"],
             )?,
             tokens: r.counters(
                 "tokens_total",
-                "Requests that bore a token, by site and what was found: ok, or why it proves nothing.",
+                "Requests that bore a token, by site and result: ok, or why it proves nothing. Such a \
+                 request is refused.",
                 &["site", "result"],
             )?,
             signatures: r.counters(
@@ -208,15 +225,17 @@ impl Metrics {
             )?,
             clients_expire: r.gauges(
                 "clients_expire_timestamp_seconds",
-                "When the entry of a client expires, in seconds since 1970; 0 if it does not.",
+                "When the entry of a client in `clients` expires, in seconds since 1970; 0 if it does not. From \
+                 then on its signatures and tokens are refused.",
                 &["client"],
             )?,
             resolutions: r.counters(
                 "resolutions_total",
-                "Look-ups of origins' host names, by site, origin and result (ok, error).",
+                "Look-ups of origins' host names in DNS, by site, origin and result (ok, error). After an error the \
+                 addresses known before stay in use.",
                 &["site", "origin", "result"],
             )?,
-            connections: r.gauge("connections", "Client connections open now.")?,
+            connections: r.gauge("connections", "Client connections open now, idle ones included.")?,
             lookups: r.counters(
                 "lookups_total",
                 "What policy asked about clients' addresses in DNS, by kind (names, dnsbl) and result: hit where the answer was \
@@ -226,14 +245,15 @@ impl Metrics {
             )?,
             expression_errors: r.counter(
                 "expression_errors_total",
-                "Evaluations of `when` that failed; such a match does not hold.",
+                "Evaluations of `when` that failed, in which case the match does not hold. `windscreen explain` \
+                 shows which one; give it a condition that excludes such requests.",
             )?,
             auto_active: r.gauges(
                 "auto_active",
                 "1 while the evidence has rules of mode auto enforced, else 0. There is none without an `auto` section: they are enforced.",
                 &[],
             )?,
-            auto_evidence_ratio: r.ratios(
+            auto_evidence_ratio: r.fractions(
                 "auto_evidence_ratio",
                 "How near the nearest condition of the policy's `auto` section is: at 1 rules of mode auto are switched on.",
                 &[],
@@ -263,12 +283,14 @@ impl Metrics {
             )?,
             feed_last_success: r.gauges(
                 "feed_last_success_timestamp_seconds",
-                "When a feed was last known to be up to date, in seconds since 1970; 0 if never.",
+                "When a feed was last known to be up to date, in seconds since 1970; 0 if never. They are fetched \
+                 every 12 hours unless `feeds.refresh` says otherwise; an old feed stays in use.",
                 &["feed"],
             )?,
             feed_prefixes: r.gauges(
                 "feed_prefixes",
-                "CIDR blocks in use of a feed, by the filter that a network puts on it.",
+                "CIDR blocks of a feed that are in use, by the filter that a network of the policy puts on it. 0 \
+                 means that nobody is in that network.",
                 &["feed", "filter"],
             )?,
             issuer_refreshes: r.counters(
@@ -278,14 +300,16 @@ impl Metrics {
             )?,
             issuer_last_success: r.gauges(
                 "issuer_last_success_timestamp_seconds",
-                "When the keys of an issuer were last fetched, in seconds since 1970; 0 if never.",
+                "When the keys of an issuer of tokens were last fetched, in seconds since 1970; 0 if never. They \
+                 are fetched at least once a day.",
                 &["issuer"],
             )?,
-            issuer_keys: r.gauges("issuer_keys", "Keys of an issuer in use.", &["issuer"])?,
+            issuer_keys: r.gauges("issuer_keys", "Keys of an issuer of tokens that are in use; with 0 none of its tokens is accepted.", &["issuer"])?,
             // Without labels, but a family of one: it is not there where no state is shared, and 0 would alert.
             shared_state_up: r.gauges(
                 "shared_state_up",
-                "1 if the last exchange with the store went well, 0 while this replica counts alone.",
+                "1 if the last exchange with the store of `shared_state` went well, 0 while this replica counts \
+                 alone; absent where no state is shared.",
                 &[],
             )?,
             shared_state_exchanges: r.counters(
@@ -309,59 +333,39 @@ impl Metrics {
             )?,
             shared_state_spends: r.counters(
                 "shared_state_spends_total",
-                "What was to be spent once over all replicas, by result (first, again, unavailable).",
+                "Challenges and other things that are good once over all replicas, by result (first; again: \
+                 somebody tried twice; unavailable: no answer from the store, so it counts at this replica alone).",
                 &["result"],
             )?,
             // Families of one, too: no ledger is not a ledger that fails.
             ledger_up: r.gauges(
                 "ledger_up",
-                "1 if the ledger was written the last time, 0 while what was counted waits in memory.",
+                "1 if the ledger was written the last time, 0 while what was counted waits in memory; absent where \
+                 there is no ledger. It waits for 48 hours.",
                 &[],
             )?,
-            ledger_rows: r.gauges("ledger_rows", "Rows of sums in the ledger.", &[])?,
-            ledger_bytes: r.gauges("ledger_bytes", "Bytes of the ledger's file that are in use.", &[])?,
+            ledger_rows: r.gauges("ledger_rows", "Rows of sums in the ledger's file.", &[])?,
+            ledger_bytes: r.gauges("ledger_bytes", "Bytes of the ledger's file that are in use. Above `max_size` the oldest rows go.", &[])?,
             ledger_last_write: r.gauges(
                 "ledger_last_write_timestamp_seconds",
                 "When the ledger was last written, in seconds since 1970.",
                 &[],
             )?,
-            ledger_failed_writes: r.counter("ledger_failed_writes_total", "Attempts to write the ledger that failed.")?,
+            ledger_failed_writes: r.counter("ledger_failed_writes_total", "Attempts to write the ledger that failed; each is tried again.")?,
             ledger_lost: r.counter(
                 "ledger_lost_requests_total",
-                "Requests that the ledger will never hold: it could not be written for two days.",
+                "Requests that the ledger will never hold, since it could not be written for two days. Reports lack \
+                 them.",
             )?,
             ledger_damaged: r.counter(
                 "ledger_damaged_total",
-                "Ledgers that were found damaged and moved aside.",
+                "Times that the ledger's file was found damaged and moved aside; a new one was begun beside it.",
             )?,
-            registry: r.0,
+            registry: r.registry,
+            families: r.families.into_inner(),
         };
-        // Families with closed reasons show zeros from the start, so that alerts see the first increase.
-        for reason in RedeemError::ALL {
-            metrics.challenges_failed.with_label_values(&[reason.word()]);
-        }
-        for result in ["ok", "error"] {
-            metrics.reloads.with_label_values(&[result]);
-        }
-        for reason in ["target", "host", "framing", "query", "size"] {
-            metrics.malformed_requests.with_label_values(&[reason]);
-        }
+        metrics.introduce();
         Ok(metrics)
-    }
-
-    /// Makes the families of `site` show zeros.
-    pub fn introduce_site(&self, site: &str) {
-        self.challenges_solved.with_label_values(&[site]);
-        self.passes_renewed.with_label_values(&[site]);
-        for result in Fault::WORDS.into_iter().chain(["ok"]) {
-            self.signatures.with_label_values(&[site, result]);
-        }
-        for result in Rejection::ALL.map(Rejection::word).into_iter().chain(["ok"]) {
-            self.tokens.with_label_values(&[site, result]);
-        }
-        for reason in PassError::ALL {
-            self.passes_rejected.with_label_values(&[site, reason.word()]);
-        }
     }
 
     /// All families in the Prometheus text format.
@@ -374,8 +378,8 @@ impl Metrics {
         Ok(text)
     }
 
-    /// The names of all families that have been used so far.
-    pub fn names(&self) -> Vec<String> {
-        self.registry.gather().iter().map(|family| family.name().to_owned()).collect()
+    /// Every family, used or not.
+    pub fn families(&self) -> &[Family] {
+        &self.families
     }
 }

@@ -4,6 +4,10 @@ use super::FIRST_BYTE_BUCKETS;
 use super::registrar::Registrar;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
+/// How requests to origins fail.
+const KINDS: [&str; 9] =
+    ["connect", "timeout", "tls", "reset", "unresolved", "credentials", "status", "protocol", "diverged"];
+
 /// Handles on the families about origins.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the HELP text beside each name in `new` is the documentation")]
@@ -24,28 +28,33 @@ impl OriginMetrics {
         Ok(OriginMetrics {
             requests: r.counters(
                 "origin_requests_total",
-                "Requests sent to origins, by site, origin and class of the status (2xx to 5xx).",
+                "Answers of origins, by site, origin and class of the status (2xx to 5xx). Those that did not \
+                 answer are in windscreen_origin_errors_total.",
                 &["site", "origin", "status_class"],
             )?,
             bytes: r.counters(
                 "origin_bytes_total",
-                "Bytes of response bodies received from origins. Read ahead of a client that leaves, so more than was sent.",
+                "Bytes of response bodies received from origins, by site and origin. Read ahead of a client that leaves, so more than was sent.",
                 &["site", "origin"],
             )?,
             errors: r.counters(
                 "origin_errors_total",
-                "Requests to origins that failed, by kind (connect, timeout, tls, reset, unresolved, credentials, status, protocol, diverged).",
+                "Requests to origins that failed, by site, origin and kind (connect, timeout, tls, reset, \
+                 unresolved, credentials, status: an answer that is neither the object nor its absence, protocol, \
+                 diverged: another object than another origin had). Another address or origin may have answered in \
+                 its place.",
                 &["site", "origin", "kind"],
             )?,
             first_byte_seconds: r.histograms(
                 "origin_first_byte_seconds",
-                "Seconds from sending a request to an origin to its response's header.",
+                "Seconds from sending a request to an origin to its response's header, by site and origin.",
                 &["site", "origin"],
                 &FIRST_BYTE_BUCKETS,
             )?,
             up: r.gauges(
                 "origin_up",
-                "1 if the last connection check reached the origin, else 0.",
+                "1 if the last connection check reached an address of the origin, else 0, by site and origin. It is \
+                 checked every 10 seconds without asking for anything.",
                 &["site", "origin"],
             )?,
             divergences: r.counters(
@@ -60,14 +69,25 @@ impl OriginMetrics {
             )?,
             fallback_responses: r.counters(
                 "fallback_responses_total",
-                "Objects from an origin that is not the site's first, by reason: miss (those before it lack it), failure.",
+                "Objects from an origin that is not the site's first, by site, that origin, and reason: miss (those \
+                 before it lack it), failure (they could not say).",
                 &["site", "origin", "reason"],
             )?,
             fallback_bytes: r.counters(
                 "fallback_bytes_total",
-                "Bytes of response bodies in fallback_responses_total.",
+                "Bytes of response bodies in windscreen_fallback_responses_total, labelled as that.",
                 &["site", "origin", "reason"],
             )?,
         })
+    }
+
+    /// Makes what alerts look at show zeros.
+    pub(super) fn introduce(&self, site: &str, origin: &str) {
+        for kind in KINDS {
+            self.errors.with_label_values(&[site, origin, kind]);
+        }
+        for reason in ["miss", "failure"] {
+            self.fallback_responses.with_label_values(&[site, origin, reason]);
+        }
     }
 }

@@ -40,6 +40,16 @@ pub enum Measure {
     Growth,
 }
 
+impl Measure {
+    /// Every measure with its word.
+    pub const WORDS: [(&'static str, Measure); 4] = [
+        ("cost", Measure::Cost),
+        ("origin_errors", Measure::OriginErrors),
+        ("share_of_paid_bytes", Measure::ShareOfPaidBytes),
+        ("growth", Measure::Growth),
+    ];
+}
+
 /// A threshold that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reason {

@@ -82,7 +82,7 @@ pub(super) fn stopped(key: &Key) -> Option<(Arc<str>, &'static str)> {
 }
 
 /// Where the bytes of a request went.
-fn destination(prices: &Prices, key: &Key) -> Destination {
+pub(super) fn destination(prices: &Prices, key: &Key) -> Destination {
     let by_network = prices.destination((!key.network.is_empty()).then_some(&*key.network));
     let by_region = match &prices.location {
         Location::Aws(own) if **own == *key.region => Destination::SameRegion,
@@ -92,8 +92,22 @@ fn destination(prices: &Prices, key: &Key) -> Destination {
     by_network.min(by_region)
 }
 
-/// Reads, listings, unbilled requests and bytes, by who took them, the source, and where they went.
-type Sums = BTreeMap<(Of, Arc<str>, Destination), [u64; 4]>;
+/// Reads, listings, unbilled requests and bytes.
+pub(super) type Counts = [u64; 4];
+
+/// By who took them, the source, and where they went.
+type Sums = BTreeMap<(Of, Arc<str>, Destination), Counts>;
+
+/// Adds what `cell` counted under `key`.
+pub(super) fn count(counts: &mut Counts, key: &Key, cell: &Cell) {
+    let (kind, bytes) = match key.billed {
+        Billed::Get => (0, cell.bytes),
+        Billed::List => (1, cell.bytes),
+        Billed::Nothing => (2, 0),
+    };
+    counts[kind] += cell.requests;
+    counts[3] += bytes;
+}
 
 fn day(hour: u64) -> Day {
     Day(u32::try_from(hour / DAY).unwrap_or(u32::MAX))
@@ -137,13 +151,7 @@ impl<'e> Days<'e> {
             };
             let to = destination(book.prices(&key.source), key);
             let sums = days.entry(day(hour)).or_default().entry((of, key.source.clone(), to)).or_default();
-            let (kind, bytes) = match key.billed {
-                Billed::Get => (0, cell.bytes),
-                Billed::List => (1, cell.bytes),
-                Billed::Nothing => (2, 0),
-            };
-            sums[kind] += cell.requests;
-            sums[3] += bytes;
+            count(sums, key, cell);
         }
         let usages =
             |sums: Sums| sums.into_iter().map(|((key, source, to), counts)| usage(key, &source, to, counts)).collect();
@@ -153,7 +161,7 @@ impl<'e> Days<'e> {
 
 /// The usage of several days together.
 pub(super) fn sum(days: &[DayUsage<Of>]) -> Vec<Usage<Of>> {
-    let mut sums: BTreeMap<(&Of, &str, Destination), [u64; 4]> = BTreeMap::new();
+    let mut sums: BTreeMap<(&Of, &str, Destination), Counts> = BTreeMap::new();
     for usage in days.iter().flat_map(|day| &day.usages) {
         let sum = sums.entry((&usage.key, &usage.source, usage.destination)).or_default();
         let added = [usage.gets, usage.lists, usage.unbilled, usage.bytes];
@@ -163,7 +171,12 @@ pub(super) fn sum(days: &[DayUsage<Of>]) -> Vec<Usage<Of>> {
 }
 
 /// Usage of so many reads, listings and unbilled requests, and of so many bytes.
-fn usage(key: Of, source: &str, destination: Destination, [gets, lists, unbilled, bytes]: [u64; 4]) -> Usage<Of> {
+pub(super) fn usage<K>(
+    key: K,
+    source: &str,
+    destination: Destination,
+    [gets, lists, unbilled, bytes]: Counts,
+) -> Usage<K> {
     Usage { key, source: source.to_owned(), destination, gets, lists, unbilled, bytes }
 }
 

@@ -15,6 +15,7 @@ mod evidence;
 mod html;
 mod markdown;
 mod people;
+mod projected;
 mod rows;
 mod sentences;
 mod settings;
@@ -29,6 +30,7 @@ pub use data::{Answer, Basis, CLASSES, Effect, Measure, Need, Reason, Report};
 pub use evidence::{Evidence, LeftOut, whole_days};
 pub use html::html;
 pub use markdown::markdown;
+pub use projected::projected;
 pub use rows::{
     Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
 };

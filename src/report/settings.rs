@@ -1,5 +1,6 @@
 //! The `decision` section of a policy file: who is held for a scraper, and when that matters.
 
+use super::data::Measure;
 use crate::cost::{Money, fixed};
 use crate::document::{Decode, Diagnostics, Node, NonEmpty, Schemas, Spanned, pattern};
 use crate::verdict::Class;
@@ -123,11 +124,27 @@ impl ThresholdSettings {
 
     /// The lowest cost that is enough by itself.
     pub fn cost(&self) -> Option<Money> {
-        let alone = self.any.0.iter().filter(|condition| {
-            let others = ConditionSettings { cost: None, ..condition.value.clone() };
-            others == ConditionSettings::default()
-        });
-        alone.filter_map(|condition| condition.value.cost.map(|cost| cost.0)).min()
+        self.alone().filter_map(|condition| condition.cost.map(|cost| cost.0)).min()
+    }
+
+    /// What is enough by itself, in the units of [`Reason`](super::Reason): dollars, parts of a whole, times as much.
+    pub fn enough(&self, measure: Measure) -> Option<f64> {
+        let given = |condition: &ConditionSettings| match measure {
+            Measure::Cost => condition.cost.map(|cost| cost.0.dollars()),
+            Measure::OriginErrors => condition.origin_errors.map(|part| part.0),
+            Measure::ShareOfPaidBytes => condition.share_of_paid_bytes.map(|part| part.0),
+            Measure::Growth => condition.growth.map(|times| times.0),
+        };
+        self.alone().filter_map(given).min_by(f64::total_cmp)
+    }
+
+    /// The conditions of one key.
+    fn alone(&self) -> impl Iterator<Item = &ConditionSettings> {
+        self.any.0.iter().map(|condition| &condition.value).filter(|condition| {
+            let ConditionSettings { cost, origin_errors, share_of_paid_bytes, growth } = condition;
+            let keys = [cost.is_some(), origin_errors.is_some(), share_of_paid_bytes.is_some(), growth.is_some()];
+            keys.iter().filter(|given| **given).count() == 1
+        })
     }
 }
 
@@ -199,6 +216,9 @@ mod tests {
         let first = &settings.needed.any.0[0].value;
         assert_eq!((first.cost, first.growth), (Some(Monthly(Money::from_cents(50))), Some(Growth(1.5))));
         assert_eq!(settings.watch.any.0[0].value.share_of_paid_bytes, Some(Percent(0.125)));
+        let (watch, needed) = (settings.watch, settings.needed);
+        assert_eq!((watch.enough(Measure::ShareOfPaidBytes), needed.enough(Measure::Cost)), (Some(0.125), Some(30.0)));
+        assert_eq!(needed.enough(Measure::Growth), None, "it is not enough by itself");
         let (absent, _) = parse("{}");
         let absent = absent.unwrap();
         let costs = (absent.needed.cost(), absent.watch.cost());

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// As many threads do not wait for one another.
 const SHARDS: usize = 16;
 /// So many hours stay in memory, the one that has just begun among them.
-const RECENT_HOURS: u64 = 25;
+pub const RECENT_HOURS: u64 = 25;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -131,7 +131,12 @@ impl Live {
 
     /// The last day.
     pub fn recent(&self, now: Timestamp) -> Books {
-        self.settled(now).recent.clone()
+        self.look(now, Books::clone)
+    }
+
+    /// Looks at the last day without copying it. Requests do not wait for that, only those who settle or take do.
+    pub fn look<T>(&self, now: Timestamp, look: impl FnOnce(&Books) -> T) -> T {
+        look(&self.settled(now).recent)
     }
 }
 

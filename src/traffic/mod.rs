@@ -14,11 +14,11 @@ pub use behaviour::{Behaviour, Cause, Suspicion};
 pub use books::{Agent, Billed, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, Stopped, Taker, Would};
 pub use distinct::{Distinct, prefix_hash};
 pub use heavy::{Heavy, Taken, weight};
-pub use live::{Disguise, Live};
+pub use live::{Disguise, Live, RECENT_HOURS};
 pub use stores::{Finding, Shower, Shown, Stores, Sum};
 
 #[cfg(test)]
-pub(crate) use books::tests::key;
+pub(crate) use books::tests::{entry, key};
 
 use siphasher::sip::SipHasher13;
 use std::hash::{Hash, Hasher};

@@ -5,6 +5,8 @@ use crate::harness::{Answer, BROWSER, STRANGER, Setup, World, manual_clock, metr
 use std::sync::Arc;
 use std::time::Duration;
 use windscreen::clock::ManualClock;
+use windscreen::cost::{Money, Share};
+use windscreen::verdict::Class;
 
 const SCRAPER: &str = "198.51.100.77";
 const POLICY: &str = "version: 1\nmode: enforce\nclasses:\n\
@@ -126,6 +128,21 @@ async fn a_policy_of_mode_auto_holds_back_rules_without_a_mode() {
     scrape(&world, 70).await;
     world.server.auto.look();
     assert_eq!(never().await, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_month_would_cost_is_evidence() {
+    let policy = POLICY.split_once("auto: {any").unwrap().0;
+    let (world, _) = world(&format!("{policy}auto: {{any: [{{projected_cost: 25 USD/month}}]}}\n")).await;
+    let month = |cents| Share { cost: Money::from_cents(cents), ..Share::default() };
+    for (suspects, on) in [(2499, false), (2500, true)] {
+        // What people take is no evidence.
+        let months = [(Class::Suspect, suspects), (Class::Human, 100_000)];
+        let months = months.map(|(class, cents)| (("logs".into(), class), month(cents)));
+        world.server.auto.set_months(months.into_iter().collect());
+        world.server.auto.look();
+        assert_eq!(navigate(&world).await, if on { 403 } else { 200 }, "{suspects}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

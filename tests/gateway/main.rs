@@ -34,6 +34,7 @@ mod paths_have_one_reading;
 mod policies_act_as_they_say;
 mod policies_are_tested_by_their_cases;
 mod private_stays_private;
+mod prometheus_rules_hold;
 mod redirects_lead_to_what_is_public;
 mod refusals_speak_the_clients_dialect;
 mod reloads_change_all_or_nothing;

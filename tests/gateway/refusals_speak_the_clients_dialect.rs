@@ -29,7 +29,7 @@ async fn nobody_without_a_pass_gets_html_with_a_200() {
             "application/problem+json",
         ),
         ("a program without a name", |c| c, "text/plain; charset=utf-8"),
-        ("a program with a token", |c| c.header("Authorization", "Bearer x"), "application/xml"),
+        ("a program with a password", |c| c.header("Authorization", "Basic x"), "application/xml"),
     ];
     for (who, dress, kind) in cases {
         let answer = dress(world.client(STRANGER)).get("/logs/run/log.html").await;
