@@ -2,7 +2,7 @@
 
 use crate::harness::program::Program;
 use crate::harness::scripted::{Deed, Scripted};
-use crate::harness::{CI, OPEN, Setup, World};
+use crate::harness::{CI, OPEN, Setup, World, eventually, sum_in};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,8 +30,12 @@ fn ask(world: &World, more: &[&str]) -> (i32, String, String) {
     (status, stdout, stderr)
 }
 
+/// Gets an object, and waits until that is booked.
 async fn get(world: &World, path: &str) {
+    let booked = async || sum_in(&world.metrics().await, "windscreen_requests_total", &[]);
+    let before = booked().await;
     assert_eq!(world.client(CI).curl().get(path).await.text(), "object", "{path}");
+    eventually("it is booked", async || booked().await > before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
