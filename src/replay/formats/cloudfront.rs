@@ -4,7 +4,7 @@
 //! Source: "Standard logging reference" of the CloudFront developer guide.
 
 use super::Parsed;
-use super::text::{address, cut, decoded, number, said, status, utc, version};
+use super::text::{address, cut, decoded, is_method, number, said, status, utc, version};
 use crate::clock::Timestamp;
 use crate::facts::Fact;
 use crate::replay::record::Record;
@@ -82,6 +82,10 @@ impl Columns {
             self.places.map(|place| place.and_then(|place| fields.get(place).copied()).filter(|text| !text.is_empty()));
         let missing = "a field is missing";
         let end = utc(date.ok_or(missing)?, time.ok_or(missing)?).ok_or("the time is none")?;
+        let method = method.ok_or(missing)?;
+        if !is_method(method) {
+            return Err("the method is none");
+        }
         let millis = taken.and_then(|taken| taken.parse().ok()).and_then(seconds);
         let began = Timestamp(end.0.saturating_sub(millis.unwrap_or(0)));
         let mut target = as_sent(stem.ok_or(missing)?);
@@ -101,7 +105,7 @@ impl Columns {
             user_agent: header(agent),
             version: http.and_then(|text| text.strip_prefix("HTTP/")).map_or(Fact::Unknown, version),
             secure: scheme.map_or(Fact::Unknown, |scheme| Fact::Present(matches!(scheme, "https" | "wss"))),
-            ..Record::new(began, Cow::Borrowed(method.ok_or(missing)?), target)
+            ..Record::new(began, Cow::Borrowed(method), target)
         }))
     }
 }

@@ -180,6 +180,11 @@ pub fn internet_time(text: &str) -> Option<Timestamp> {
     Some(Timestamp(whole.0 + millis))
 }
 
+/// Whether this could be the method of a request, extension methods of WebDAV and the like included.
+pub fn is_method(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
+}
+
 /// The three parts of a request line.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLine<'a> {
@@ -207,9 +212,7 @@ pub fn request_line(line: &str) -> Result<RequestLine<'_>, Reason> {
         Some(at) if rest[at + 1..].starts_with("HTTP/") => (&rest[..at], version(&rest[at + 6..])),
         _ => (rest, Fact::Unknown),
     };
-    let is_method =
-        !method.is_empty() && method.len() <= 32 && method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
-    if !is_method || target.is_empty() || has_controls(target) {
+    if !is_method(method) || target.is_empty() || has_controls(target) {
         return Err(GARBAGE);
     }
     let (host, target) = match target.as_bytes()[0] {
