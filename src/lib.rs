@@ -34,8 +34,9 @@ pub mod metrics;
 pub mod report;
 pub mod traffic;
 
-// Rank 3: the pingora adapter.
+// Rank 3: the pingora adapter, and how others than origins are asked.
 pub mod proxy;
+pub mod web;
 
 // Rank 4: the outside world.
 pub mod credentials;

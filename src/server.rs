@@ -18,7 +18,7 @@ use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::origin::{CredentialsCell, Origin, Seal, Signer, Whereabouts};
 use crate::policy::ToldApart;
-use crate::proxy::{Compare, Front, Gateway, Ruling, Site, Sites, authorities};
+use crate::proxy::{Asker, Compare, Front, Gateway, Ruling, Site, Sites, authorities};
 use crate::reload::Steering;
 use crate::report::projected;
 use crate::resolver;
@@ -134,6 +134,7 @@ impl Server {
             page: Page::default(),
             metrics: metrics.clone(),
             books: books.clone(),
+            asker: Asker::default(),
             whereabouts: Whereabouts::new(rand::random()),
             rates: Rates::default(),
             priced,

@@ -34,7 +34,7 @@ impl SigningKeys {
         let key = |secret: [u8; KEY_BYTES]| {
             // The id only finds the key; it is a hash so that it tells nothing about it.
             let digest = Sha256::new().chain_update(b"windscreen key id").chain_update(secret).finalize();
-            Key { id: hex(&digest[..4]), secret }
+            Key { id: hex::encode(&digest[..4]), secret }
         };
         SigningKeys(std::iter::once(newest).chain(older).map(key).collect())
     }
@@ -74,7 +74,7 @@ impl SigningKeys {
     /// `text~tag`: signed, readable, safe in a cookie and in JSON.
     pub(super) fn seal(&self, purpose: &str, text: &str) -> String {
         let tag = self.mac(self.current(), purpose, text).unwrap_or_default();
-        format!("{text}~{}", hex(&tag))
+        format!("{text}~{}", hex::encode(tag))
     }
 
     /// The fields of a sealed text, without the tag, if one of the keys sealed it for `purpose`. The second field of
@@ -83,18 +83,13 @@ impl SigningKeys {
         let (text, tag) = sealed.rsplit_once('~')?;
         let fields: Vec<&str> = text.split('~').collect();
         let expected = self.mac(fields.get(1)?, purpose, text)?;
-        let equal = subtle::ConstantTimeEq::ct_eq(tag.as_bytes(), hex(&expected).as_bytes());
+        let equal = subtle::ConstantTimeEq::ct_eq(tag.as_bytes(), hex::encode(expected).as_bytes());
         bool::from(equal).then_some(fields)
     }
 }
 
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Sixteen bytes from 32 lower-case hexadecimal digits.
 pub(super) fn id_from_hex(text: &str) -> Option<[u8; 16]> {
-    let canonical = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    canonical.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(u128::to_be_bytes)
+    let mut id = [0; 16];
+    hex::decode_to_slice(text, &mut id).ok().filter(|()| !text.bytes().any(|b| b.is_ascii_uppercase())).map(|()| id)
 }

@@ -1,6 +1,6 @@
 //! A pass: the signed cookie that a solved challenge buys. It says who it is; what it is still worth, the server keeps.
 
-use super::keys::{SigningKeys, hex, id_from_hex};
+use super::keys::{SigningKeys, id_from_hex};
 use crate::clock::Timestamp;
 
 const PURPOSE: &str = "pass";
@@ -70,7 +70,7 @@ impl PassError {
 impl Pass {
     /// The id of the pass that the challenge `id` buys.
     pub(super) fn id_for(keys: &SigningKeys, key: &str, id: &[u8; 16]) -> [u8; 16] {
-        let mac = keys.mac(key, "pass id", &hex(id)).unwrap_or_default();
+        let mac = keys.mac(key, "pass id", &hex::encode(id)).unwrap_or_default();
         let mut pass = [0; 16];
         pass.copy_from_slice(&mac[..16]);
         pass
@@ -81,7 +81,7 @@ impl Pass {
         let text = format!(
             "{VERSION}~{}~{}~{}~{}~{}~{}",
             keys.current(),
-            hex(&self.id),
+            hex::encode(self.id),
             self.site,
             self.difficulty,
             self.expires.0,

@@ -1,7 +1,7 @@
 //! One challenge: a signed string that holds everything that decides about it.
 
 use super::cachewalk::Walker;
-use super::keys::{SigningKeys, hex, id_from_hex};
+use super::keys::{SigningKeys, id_from_hex};
 use crate::clock::Timestamp;
 use crate::network::IpNet;
 use std::time::Duration;
@@ -107,7 +107,7 @@ impl Puzzle {
             self.site,
             self.difficulty,
             self.issued.0,
-            hex(&self.id),
+            hex::encode(self.id),
             self.prefix,
         );
         keys.seal(PURPOSE, &text)

@@ -5,7 +5,7 @@
 use super::{EXIT_FAILED, EXIT_NO, logs, runtime};
 use crate::client::{
     Checksum, Destination, FetchError, Fetched, Jar, Job, RateLimit, Session, Signing, Solving, Transport, Url, Watch,
-    checksum, hex,
+    checksum,
 };
 use crate::credentials::CredentialsSource;
 use crate::printable::is_hidden;
@@ -244,7 +244,7 @@ fn told(job: &Job, fetched: &Result<Fetched, FetchError>) -> Value {
                 "url": url,
                 "file": file,
                 "bytes": bytes,
-                "sha256": hex(sha256),
+                "sha256": hex::encode(sha256),
                 "verified": verified,
                 "resumed_from": resumed_from,
                 "challenges_solved": solved,

@@ -127,8 +127,8 @@ impl Session {
         Err(refused(format!("more than {REDIRECTS} redirects")))
     }
 
-    /// Sends a request to `server` and keeps the passes that its answer brings. What went wrong, where it may be better the
-    /// next time.
+    /// Sends a request to `server` and keeps the passes that its answer brings. What went wrong, where it may be better
+    /// the next time.
     async fn send(
         &self,
         server: &str,

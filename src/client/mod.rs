@@ -1,5 +1,5 @@
-//! The client behind `windscreen fetch`: gets objects from a gateway, solves its challenge where it asks for a pass, goes
-//! on where it broke off, and verifies what came.
+//! The client behind `windscreen fetch`: gets objects from a gateway, solves its challenge where it asks for a pass,
+//! goes on where it broke off, and verifies what came.
 //!
 //! It never shows or sends a pass, a token or a signature to anybody but the server that it is for, and never calls a
 //! file finished before its checksum holds.
@@ -17,7 +17,6 @@ mod url;
 
 pub use jar::Jar;
 pub use part::Destination;
-pub(crate) use part::hex;
 pub use rate::RateLimit;
 pub use request::Signing;
 pub use solver::Solving;

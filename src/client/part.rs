@@ -219,7 +219,7 @@ impl Part {
         }
         match wrong {
             Some(expected) => {
-                let (sum, expected) = (hex(&sum), hex(expected));
+                let (sum, expected) = (hex::encode(sum), hex::encode(expected));
                 Err(FetchError::Refused(format!("the checksum is {sum}, not {expected}{place}")))
             }
             None => Ok((sum, !expected.is_empty())),
@@ -241,9 +241,4 @@ pub(super) fn present(job: &Job) -> Option<(u64, Checksum)> {
     let bytes = io::copy(&mut file, &mut hasher).ok()?;
     let sum = hasher.finalize().into();
     expected.iter().all(|expected| *expected == sum).then_some((bytes, sum))
-}
-
-/// A checksum as it is written.
-pub(crate) fn hex(sum: &Checksum) -> String {
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }

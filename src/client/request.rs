@@ -6,6 +6,7 @@ use crate::challenge::Offer;
 use crate::clock::Timestamp;
 use crate::document::{Position, Spanned};
 use crate::origin::{Origin, OriginRequest, OriginSettings, OriginUrl, Signer};
+use crate::web;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, IF_RANGE, RANGE, USER_AGENT,
@@ -15,7 +16,6 @@ use http_body_util::Full;
 use serde_json::json;
 use std::time::Duration;
 
-const AGENT: &str = concat!("windscreen/", env!("CARGO_PKG_VERSION"));
 /// The region of signatures where neither the user nor the host name says one.
 const REGION: &str = "us-east-1";
 
@@ -72,7 +72,7 @@ impl Session {
         if asked.is_home {
             headers.clone_from(&self.headers);
         }
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(web::AGENT));
         headers.insert(HOST, value(&asked.url.authority())?);
         if let Some(cookie) = &asked.cookie {
             let mut cookie = value(cookie)?;

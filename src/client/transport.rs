@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads certificates")]
 
+use crate::web::chain;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
@@ -104,9 +105,4 @@ pub(super) async fn text(body: Incoming) -> String {
         .and_then(Result::ok)
         .map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned())
         .unwrap_or_default()
-}
-
-/// The whole chain of an error: the outermost one often says just `client error`.
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }

@@ -110,15 +110,9 @@ pub(super) fn named_checksum(name: &str) -> Option<Checksum> {
 }
 
 /// Sixty-four hex digits.
-pub(crate) fn checksum(hex: &str) -> Option<Checksum> {
+pub(crate) fn checksum(digits: &str) -> Option<Checksum> {
     let mut sum = [0; 32];
-    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in sum.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(sum)
+    hex::decode_to_slice(digits, &mut sum).ok().map(|()| sum)
 }
 
 #[cfg(test)]

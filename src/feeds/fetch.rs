@@ -1,19 +1,13 @@
 //! One fetch of one feed: a conditional GET that follows redirects, with a bound on everything.
 
+use crate::web;
 use bytes::Bytes;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use std::error::Error;
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
-/// GitHub refuses requests without a User-Agent.
-const AGENT: &str = concat!("windscreen/", env!("CARGO_PKG_VERSION"));
 
 /// What a server said to recognise its content by, as the headers that ask whether it has changed.
 pub type Validators = Vec<(HeaderName, HeaderValue)>;
@@ -31,12 +25,7 @@ fn validators(headers: &HeaderMap) -> Validators {
     pairs.into_iter().filter_map(|(said, ask)| Some((ask, headers.get(said)?.clone()))).collect()
 }
 
-/// The whole chain of an error: the outermost one often says just `client error`.
-fn chain(error: &dyn Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
-}
-
-/// Gets `url`. Connections are not kept: the next fetch is hours away, and by then the system may trust other roots.
+/// Gets `url`.
 ///
 /// # Errors
 /// When the server cannot be reached or trusted, answers with anything but 200 or an expected 304, sends more than
@@ -44,22 +33,12 @@ fn chain(error: &dyn Error) -> String {
 pub async fn fetch(url: &str, known: &Validators, largest: usize) -> Result<Answer, String> {
     let mut url: Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
     for _ in 0..=REDIRECTS {
-        let mut request = Request::get(&url).header(USER_AGENT, AGENT);
+        let mut request = Request::get(&url).header(USER_AGENT, web::AGENT);
         for (name, value) in known {
             request = request.header(name, value);
         }
         let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
-        let sent = if url.scheme_str() == Some("https") {
-            // Reads files. The build has one provider of cryptography, so that rustls has no choice to make.
-            let tls = tokio::task::spawn_blocking(|| HttpsConnectorBuilder::new().with_native_roots()).await;
-            let tls = tls.map_err(std::io::Error::other).flatten();
-            let tls = tls.map_err(|error| format!("cannot read the system's root certificates: {error}"))?;
-            let connector = tls.https_only().enable_http1().build();
-            Client::builder(TokioExecutor::new()).build(connector).request(request)
-        } else {
-            Client::builder(TokioExecutor::new()).build(HttpConnector::new()).request(request)
-        };
-        let response = sent.await.map_err(|error| chain(&error))?;
+        let response = web::send(request).await?;
         match response.status() {
             StatusCode::OK => {
                 let known = validators(response.headers());

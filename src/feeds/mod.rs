@@ -29,8 +29,8 @@ crate::settings! {
     /// How feeds are kept fresh.
     #[derive(PartialEq)]
     pub struct FeedsSettings {
-        /// Where the last good copies are kept, so that a start without network has them; relative to this file. Nowhere
-        /// where absent.
+        /// Where the last good copies are kept, so that a start without network has them; relative to this file.
+        /// Nowhere where absent.
         directory: Option<PathBuf> = None,
         /// How often feeds are fetched, at least every minute. Spread by a tenth, so that gateways do not ask at once.
         refresh: Duration = REFRESH,

@@ -35,9 +35,9 @@ impl Peer {
 
 /// Finds the client behind `socket`, and whether its side of the connection is TLS.
 ///
-/// From a listed proxy the rightmost address of the configured header that is not itself a listed proxy counts. Whatever
-/// stands left of it was written by the client. A header that cannot be read to that point leaves the client at the
-/// last hop that could, untrusted.
+/// From a listed proxy the rightmost address of the configured header that is not itself a listed proxy counts.
+/// Whatever stands left of it was written by the client. A header that cannot be read to that point leaves the client
+/// at the last hop that could, untrusted.
 pub fn client(peer: &Peer, socket: IpAddr, tls: bool, headers: &HeaderMap) -> (Client, bool) {
     let socket = unmapped(socket);
     if !peer.proxies.contains(socket) {

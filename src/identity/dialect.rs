@@ -4,7 +4,8 @@ use crate::verdict::Dialect;
 use http::HeaderMap;
 use http::header::{ACCEPT, AUTHORIZATION, RANGE, USER_AGENT};
 
-/// User-Agents of S3 clients, which read S3's XML and retry `503 SlowDown`. Python's urllib is what image-download uses.
+/// User-Agents of S3 clients, which read S3's XML and retry `503 SlowDown`. Python's urllib is what image-download
+/// uses.
 const S3_CLIENTS: [&str; 9] =
     ["boto", "aws-cli", "aws-sdk", "s3cmd", "rclone/", "minio", "s3fs", "python-urllib/", "apn/"];
 

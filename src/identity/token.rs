@@ -85,7 +85,7 @@ impl Eq for TokenHash {}
 impl fmt::Display for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HASH_PREFIX)?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -105,17 +105,10 @@ impl FromStr for TokenHash {
                            another by `windscreen token new`, which prints its hash";
             return Err(message.into());
         }
-        let digits = text.strip_prefix(HASH_PREFIX).filter(|digits| digits.len() == 64 && digits.is_ascii());
-        let byte = |at: usize| {
-            let pair = digits?.get(2 * at..2 * at + 2)?;
-            pair.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u8::from_str_radix(pair, 16).ok()).flatten()
-        };
+        // What stands there instead may be some other secret.
+        let wanted = "expected `sha256:` and 64 hexadecimal digits, as `windscreen token new` prints them";
         let mut bytes = [0; 32];
-        for (at, place) in bytes.iter_mut().enumerate() {
-            // What stands there instead may be some other secret.
-            let wanted = "expected `sha256:` and 64 hexadecimal digits, as `windscreen token new` prints them";
-            *place = byte(at).ok_or(wanted)?;
-        }
+        hex::decode_to_slice(text.strip_prefix(HASH_PREFIX).unwrap_or_default(), &mut bytes).map_err(|_| wanted)?;
         Ok(TokenHash(bytes))
     }
 }

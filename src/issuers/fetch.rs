@@ -4,19 +4,13 @@
 //! redirect is followed.
 
 use crate::identity::{IssuerUrl, KeySet, KeySource, LARGEST_KEY_SET};
+use crate::web;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
-use std::error::Error;
 use std::time::Duration;
-
-const AGENT: &str = concat!("windscreen/", env!("CARGO_PKG_VERSION"));
 
 /// What an issuer says of itself (OpenID Connect Discovery 1.0, section 3).
 #[derive(Deserialize)]
@@ -56,27 +50,12 @@ fn discovered(source: &KeySource, body: &[u8]) -> Result<IssuerUrl, String> {
     IssuerUrl::parse(&discovery.jwks_uri)
 }
 
-/// The whole chain of an error: the outermost one often says just `client error`.
-fn chain(error: &dyn Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
-}
-
-/// Gets `url`. Connections are not kept: the next fetch is long after, and by then the system may trust other roots.
+/// Gets `url`.
 async fn get(url: &str) -> Result<(Bytes, Option<Duration>), String> {
     let failed = |error: String| format!("`{url}`: {error}");
-    let request = Request::get(url).header(USER_AGENT, AGENT).header(ACCEPT, "application/json");
+    let request = Request::get(url).header(USER_AGENT, web::AGENT).header(ACCEPT, "application/json");
     let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(error.to_string()))?;
-    let sent = if request.uri().scheme_str() == Some("https") {
-        // Reads files.
-        let tls = tokio::task::spawn_blocking(|| HttpsConnectorBuilder::new().with_native_roots()).await;
-        let tls = tls.map_err(std::io::Error::other).flatten();
-        let tls = tls.map_err(|error| format!("cannot read the system's root certificates: {error}"))?;
-        let connector = tls.https_only().enable_http1().build();
-        Client::builder(TokioExecutor::new()).build(connector).request(request)
-    } else {
-        Client::builder(TokioExecutor::new()).build(HttpConnector::new()).request(request)
-    };
-    let response = sent.await.map_err(|error| failed(chain(&error)))?;
+    let response = web::send(request).await.map_err(failed)?;
     if response.status() != StatusCode::OK {
         return Err(failed(format!("the server answered {}; no redirect is followed", response.status())));
     }

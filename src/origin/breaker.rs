@@ -1,7 +1,7 @@
 //! Leaves an origin alone that keeps failing, and tries it again now and then.
 //!
-//! A circuit breaker as in Michael Nygard's *Release It!*: after some failures in a row nobody asks (open); after a pause
-//! one request at a time may try (half open), and its success closes it. Each vain try doubles the pause.
+//! A circuit breaker as in Michael Nygard's *Release It!*: after some failures in a row nobody asks (open); after a
+//! pause one request at a time may try (half open), and its success closes it. Each vain try doubles the pause.
 
 use crate::clock::Timestamp;
 use std::sync::{Mutex, PoisonError};
@@ -34,8 +34,8 @@ impl Breaker {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the origin may be asked now. Where it is open and its pause is over, the one who asks this tries it, and all
-    /// others wait for another pause.
+    /// Whether the origin may be asked now. Where it is open and its pause is over, the one who asks this tries it, and
+    /// all others wait for another pause.
     pub fn admits(&self, now: Timestamp) -> bool {
         let mut state = self.state();
         if state.failures < FAILURES {

@@ -10,8 +10,8 @@ use serde_json::Value;
 pub struct Changing(GlobSet);
 
 impl Changing {
-    /// How long to believe what was seen of the object at `path`. `None` stands for a site that says nothing: everything may
-    /// change there.
+    /// How long to believe what was seen of the object at `path`. `None` stands for a site that says nothing:
+    /// everything may change there.
     pub fn belief(changing: Option<&Changing>, path: &str) -> Belief {
         match changing {
             Some(Changing(globs)) if !globs.is_match(path) => Belief::IMMUTABLE,

@@ -16,10 +16,10 @@ pub use breaker::Breaker;
 pub use changing::Changing;
 pub use listing::{Asked, Begin, Listing, ListingError, Page, PageError, Seal};
 pub use request::{OriginRequest, QueryError, allowed_query, forwarded_headers};
-pub use response::{Outcome, judge, keeps_header};
+pub use response::{Outcome, Shape, judge, keeps_header};
 pub use settings::{OriginSettings, OriginUrl};
 pub use sign::{SignError, presigned};
-pub use whereabouts::{Belief, Known, Shape, Whereabouts};
+pub use whereabouts::{Belief, Known, Whereabouts};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_smithy_runtime_api::client::identity::Identity;

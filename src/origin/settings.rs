@@ -15,8 +15,8 @@ crate::settings! {
         url: OriginUrl,
         /// What requests are signed with: a name from `credentials`, `chain` (the standard AWS chain) or `anonymous`.
         credentials: Option<Spanned<String>> = None,
-        /// What the URLs of `redirect` rules are signed with, where that is not `credentials`: a key that may do nothing but
-        /// `s3:GetObject` on what is public.
+        /// What the URLs of `redirect` rules are signed with, where that is not `credentials`: a key that may do
+        /// nothing but `s3:GetObject` on what is public.
         redirect_credentials: Option<Spanned<String>> = None,
         /// The region that signatures are made for. Read from AWS host names where absent, else `us-east-1`.
         region: Option<String> = None,

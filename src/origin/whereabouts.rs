@@ -1,9 +1,10 @@
 //! Which of a site's origins has an object, as far as requests have shown.
 //!
-//! A table of fixed size: a new key takes the place of the one of its set that is worth least. Whatever is forgotten costs one request
-//! to an origin, so no flood of made-up keys does more harm than without it. Keys are found by a keyed hash of 128 bits:
-//! nobody can choose two that collide.
+//! A table of fixed size: a new key takes the place of the one of its set that is worth least. Whatever is forgotten
+//! costs one request to an origin, so no flood of made-up keys does more harm than without it. Keys are found by a
+//! keyed hash of 128 bits: nobody can choose two that collide.
 
+use super::response::Shape;
 use crate::clock::Timestamp;
 use http::StatusCode;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -21,9 +22,9 @@ const WAYS: usize = 4;
 #[cfg(test)]
 const CAP: usize = SHARDS * SETS * WAYS;
 
-/// How long things are believed. Short for what changes: the log of a test that runs appears in one store and then in the
-/// other. Nothing is believed missing for long, since whoever has just uploaded it comes to look.
-#[derive(Debug, Clone, Copy)]
+/// How long things are believed. Short for what changes: the log of a test that runs appears in one store and then in
+/// the other. Nothing is believed missing for long, since whoever has just uploaded it comes to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Belief {
     /// That an origin has it.
     pub found: Duration,
@@ -39,22 +40,6 @@ impl Belief {
     pub const IMMUTABLE: Belief = Belief { found: Duration::from_secs(600), missing: Duration::from_secs(5) };
     /// For objects that do.
     pub const MUTABLE: Belief = Belief { found: Duration::from_secs(5), missing: Duration::from_secs(1) };
-}
-
-/// What tells two objects of one name apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    /// Bytes of the whole object.
-    pub size: u64,
-    /// The MD5 that is its ETag; `None` where the ETag is something else, as after uploads in parts.
-    pub md5: Option<[u8; 16]>,
-}
-
-impl Shape {
-    /// Whether these can be the same bytes.
-    pub fn may_equal(&self, other: &Shape) -> bool {
-        self.size == other.size && (self.md5.is_none() || other.md5.is_none() || self.md5 == other.md5)
-    }
 }
 
 /// What is known of one object. Origins are numbered from 0 as in the site.
@@ -76,8 +61,8 @@ impl Known {
         self.lacking & bit(origin) != 0
     }
 
-    /// In which order `count` origins are asked: the one that has it first, those last whose answer broke off, and those
-    /// not at all that lack it.
+    /// In which order `count` origins are asked: the one that has it first, those last whose answer broke off, and
+    /// those not at all that lack it.
     pub fn order(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
         let known = *self;
         let worth = |number: &usize| (known.shunned & bit(*number) != 0, known.found != Some(*number));
@@ -178,8 +163,8 @@ impl Whereabouts {
         });
     }
 
-    /// Notes the shape that an object has at `origin`. Where another origin has just had another one under this name, that
-    /// stays: somebody may be in the middle of it.
+    /// Notes the shape that an object has at `origin`. Where another origin has just had another one under this name,
+    /// that stays: somebody may be in the middle of it.
     pub fn seen(&self, site: &str, path: &str, origin: usize, shape: Shape, belief: Belief, now: Timestamp) {
         self.with(site, path, true, |entry| {
             let known = entry.seen.filter(|_| now < entry.seen_until && entry.seen_by != number(origin));

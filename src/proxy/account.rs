@@ -93,10 +93,10 @@ impl Front {
             }
         }
         let origin = context.site.as_ref().filter(|_| context.origin_stopwatch.is_some());
-        let origin = origin.and_then(|site| site.origins.get(context.attempt));
+        let origin = origin.and_then(|site| site.origins.get(context.route.attempt));
         if let Some(origin) = origin {
             metrics.origins.bytes.with_label_values(&[site, &*origin.name]).inc_by(context.origin_bytes);
-            if let Some(fallback) = context.fallback {
+            if let Some(fallback) = context.route.fallback {
                 let labels = [site, &*origin.name, fallback.word()];
                 metrics.origins.fallback_responses.with_label_values(&labels).inc();
                 metrics.origins.fallback_bytes.with_label_values(&labels).inc_by(sent);
@@ -146,7 +146,7 @@ impl Front {
             held_seconds = Some(context.held.as_secs_f64()).filter(|seconds| *seconds > 0.0),
             origin = origin.map(|origin| &*origin.name),
             origin_bytes = context.origin_bytes,
-            fallback = context.fallback.map(|fallback| fallback.word()),
+            fallback = context.route.fallback.map(|fallback| fallback.word()),
             redirected_bytes = context.redirected,
             error = error.map(|error| error.etype().as_str()),
             seconds = elapsed.as_secs_f64(),

@@ -144,8 +144,8 @@ impl Refusal {
         }
     }
 
-    /// What S3 answers to such a signature. Its clients know the codes: after some of them they try their next store, and
-    /// after none of them the same request again.
+    /// What S3 answers to such a signature. Its clients know the codes: after some of them they try their next store,
+    /// and after none of them the same request again.
     pub fn signature(fault: Fault) -> Self {
         let forbidden = |code, detail: &str| Refusal::new(StatusCode::FORBIDDEN, code, detail);
         let wrong = |code, detail: String| Refusal::new(StatusCode::BAD_REQUEST, code, detail);

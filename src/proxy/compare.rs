@@ -1,17 +1,17 @@
-//! Comparing origins: of an object that the first one has just served, the others are asked for the header, now and then.
+//! Comparing origins: of an object that the first one has just served, the others are asked for the header, now and
+//! then.
 //!
 //! It runs beside requests, one object at a time for each site, and nobody waits for it.
 
+use super::ask::Asker;
 use super::site::Site;
 use super::upstream::peer;
 use super::{Front, Gateway};
 use crate::clock::Timestamp;
-use crate::origin::{OriginRequest, Outcome, Shape, judge};
+use crate::origin::{Outcome, Shape, judge};
 use crate::path::CanonicalPath;
 use crate::traffic::{Finding, Shown};
-use http::{HeaderMap, Method};
-use pingora::connectors::http::Connector;
-use pingora::http::RequestHeader;
+use http::Method;
 use pingora::{Error, ErrorType, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,18 +32,17 @@ impl Gateway {
 }
 
 impl Front {
-    /// Compares an object that the first origin of `site` has in this `shape` with what the others have, where that is due.
+    /// Compares an object that the first origin of `site` has in this `shape` with what the others have, where that is
+    /// due.
     pub(super) fn compare(&self, site: &Arc<Site>, path: &CanonicalPath, shape: Shape, now: Timestamp) {
         let Some(compare) = site.compare.as_ref().filter(|compare| compare.every.is_due(now)) else { return };
         let Ok(turn) = compare.turn.clone().try_acquire_owned() else { return };
         let (gateway, site, path) = (self.gateway.clone(), site.clone(), path.clone());
         let comparing = async move {
             let _turn = turn;
-            // Its own connections: those for requests are never held up. To make it reads the system's certificates.
-            let Ok(connector) = tokio::task::spawn_blocking(|| Connector::new(None)).await else { return };
             for number in 1..site.origins.len() {
                 let Some(origin) = site.origins.get(number) else { return };
-                let shown = match shape_at(&connector, &site, number, &path, now).await {
+                let shown = match shape_at(&gateway.asker, &site, number, &path, now).await {
                     Ok(Some(theirs)) if theirs.may_equal(&shape) => Shown::Same,
                     Ok(Some(_)) => Shown::Differs,
                     Ok(None) => Shown::Lacks,
@@ -73,7 +72,7 @@ async fn in_time(work: impl Future<Output = ()>) {
 
 /// The shape of an object at an origin; `None` where it lacks it.
 async fn shape_at(
-    connector: &Connector,
+    asker: &Asker,
     site: &Site,
     number: usize,
     path: &CanonicalPath,
@@ -82,22 +81,14 @@ async fn shape_at(
     let nowhere = || Error::new(ErrorType::ConnectNoRoute);
     let origin = site.origins.get(number).ok_or_else(nowhere)?;
     let peer = peer(site, origin, number, origin.addresses.next().ok_or_else(nowhere)?);
-    let mut ours = OriginRequest::new(origin, path, "", HeaderMap::new());
-    let method = Method::HEAD;
-    ours.sign(origin, method.as_str(), now).map_err(|_| Error::new(ErrorType::InternalError))?;
-    let mut request = RequestHeader::build(method, ours.target.as_bytes(), Some(ours.headers.len()))?;
-    for (name, value) in &ours.headers {
-        request.insert_header(name.clone(), value.clone())?;
-    }
-    let (mut session, _) = connector.get_http_session(&peer).await?;
-    session.set_read_timeout(Some(origin.settings.read_timeout));
-    session.write_request_header(Box::new(request)).await?;
-    session.finish_request_body().await?;
-    session.read_response_header().await?;
-    let response = session.response_header().ok_or_else(nowhere)?;
-    match judge(response.status) {
-        Outcome::Object => Ok(super::route::shape(response)),
+    let session = asker.ask((origin, &peer), Method::HEAD, path, "", now).await?;
+    let response = session.resp_header().ok_or_else(nowhere)?;
+    let (outcome, shape) = (judge(response.status), Shape::told(response.status, &response.headers));
+    let status = response.status.as_u16();
+    asker.keep(session, &peer).await?;
+    match outcome {
+        Outcome::Object => Ok(shape),
         Outcome::Miss => Ok(None),
-        Outcome::Failure => Err(Error::new(ErrorType::HTTPStatus(response.status.as_u16()))),
+        Outcome::Failure => Err(Error::new(ErrorType::HTTPStatus(status))),
     }
 }

@@ -1,20 +1,17 @@
 //! What the gateway remembers of one request while it is being answered.
 
 use super::refusal::Refusal;
-use super::route::Fallback;
+use super::route::Route;
 use super::site::Site;
-use super::upstream::Failed;
 use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
 use crate::identity::Entry;
 use crate::limit::{Meter, Quota};
-use crate::origin::{Asked, Known};
+use crate::origin::Asked;
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Done, Verdict};
-use http::StatusCode;
 use prometheus::IntGauge;
-use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -115,24 +112,10 @@ pub struct Context {
     pub reserved: u64,
     /// A cookie to set on the response.
     pub cookie: Option<String>,
-    /// Which of the site's origins is being asked, and which may be asked after it.
-    pub attempt: usize,
-    pub route: SmallVec<[usize; 8]>,
-    /// Whether those are asked, too, that keep failing: there are no others.
-    pub desperate: bool,
-    /// Those that said that they lack the object, and what was known of it before.
-    pub missed: SmallVec<[usize; 8]>,
-    pub known: Known,
-    /// Why the origin that answered is not the site's first.
-    pub fallback: Option<Fallback>,
-    /// To how many of its addresses no connection was made.
-    pub addresses_tried: usize,
+    /// Which origins are asked.
+    pub route: Route,
     /// What to answer instead of a body for which a limit or the pass has no bytes left.
     pub overdrawn: Option<Refusal>,
-    /// The first failure of an origin.
-    pub failed: Option<Failed>,
-    /// The status of the last origin, when it did not have the object.
-    pub miss: Option<StatusCode>,
     /// Whether the client is sent to the origin instead of getting the object here, and for how many bytes it was.
     pub redirecting: bool,
     pub redirected: Option<u64>,
@@ -170,16 +153,8 @@ impl Context {
             pass: None,
             reserved: 0,
             cookie: None,
-            attempt: 0,
-            route: SmallVec::new(),
-            desperate: false,
-            missed: SmallVec::new(),
-            known: Known::default(),
-            fallback: None,
-            addresses_tried: 0,
+            route: Route::default(),
             overdrawn: None,
-            failed: None,
-            miss: None,
             redirecting: false,
             redirected: None,
             origin_stopwatch: None,
@@ -195,8 +170,8 @@ impl Context {
     }
 
     /// How long to wait after `bytes` more of the body, so that it keeps to its limits and to the rate that the policy
-    /// slows it to. Several parts may be held back before all of them are written at once; `written` tells when that was.
-    /// Between two writes it never waits for longer than clients do.
+    /// slows it to. Several parts may be held back before all of them are written at once; `written` tells when that
+    /// was. Between two writes it never waits for longer than clients do.
     pub fn pace(&mut self, bytes: u64, written: usize) -> Option<Duration> {
         let mut wait = self.meter.sent(bytes);
         if let Some(rate) = self.verdict.as_ref().and_then(|verdict| verdict.slow) {

@@ -284,8 +284,8 @@ impl Front {
         }
     }
 
-    /// Whether the request is a part of a page that was open when evidence switched the challenge on. All in one prefix draw on
-    /// one pass, which nobody paid for, and which ends with the grace of passes.
+    /// Whether the request is a part of a page that was open when evidence switched the challenge on. All in one prefix
+    /// draw on one pass, which nobody paid for, and which ends with the grace of passes.
     fn has_grace(&self, verdict: &Verdict, asked: &Asked<'_>, context: &mut Context) -> bool {
         let Asked { site, caller, request, ruling, .. } = *asked;
         let Fact::Present(since) = self.gateway.memory.evidence() else { return false };

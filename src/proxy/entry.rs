@@ -65,7 +65,7 @@ impl Front {
         let user_agent = request.headers.get(USER_AGENT).map(header_text).unwrap_or_default();
         let path = context.path.as_ref().map_or("", |path| path.as_str());
         self.gateway.rates.request(key.class, sent, self.gateway.clock.now());
-        let shown = context.fallback.map(|fallback| match fallback {
+        let shown = context.route.fallback.map(|fallback| match fallback {
             Fallback::Miss => Shown::OnlyHere,
             Fallback::Failure => Shown::StoodIn,
         });

@@ -48,7 +48,8 @@ impl Front {
             verdict.charges.iter().map(|charge| (&*charge.limits, charge.enforced)).collect();
         let subject = self.subject(limits, caller.client, &site.name, pass, entry);
         let manner = Manner {
-            // A retry would carry a stale signature. Anybody can sign with a published key, and hurry is then no sign of need.
+            // A retry would carry a stale signature. Anybody can sign with a published key, and hurry is then no sign
+            // of need.
             never_refused: caller.identity == Identity::Signature,
             patience: match (method, caller.dialect) {
                 // Nobody reads why a HEAD failed.
@@ -84,8 +85,8 @@ impl Front {
         }
     }
 
-    /// Reserves the bytes of a body that is about to be sent, of limits and of the pass: what many transfers at once take must
-    /// not be known only afterwards.
+    /// Reserves the bytes of a body that is about to be sent, of limits and of the pass: what many transfers at once
+    /// take must not be known only afterwards.
     ///
     /// # Errors
     /// What to answer instead, where a limit or the pass has not so many left.
@@ -133,8 +134,8 @@ impl Front {
         Err(refusal)
     }
 
-    /// Charges a pass that the client's network is about to buy; `None` where it has bought as many as it may. The meter
-    /// takes it back when nothing comes of it.
+    /// Charges a pass that the client's network is about to buy; `None` where it has bought as many as it may. The
+    /// meter takes it back when nothing comes of it.
     pub(super) fn charge_pass(&self, ruling: &Ruling, site: &str, client: Client) -> Option<Meter> {
         let subject = self.subject(&ruling.limits, client, site, None, None);
         let manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: false };

@@ -4,13 +4,13 @@ use super::Front;
 use super::context::{Context, Stopwatch};
 use super::decide::{Live, version};
 use super::refusal::{Refusal, Reply, speak};
+use super::site::Site;
 use crate::facts::{Fact, Facts, Headers};
 use crate::identity::{Entry, Proof};
-use crate::origin::{Asked, Begin, Listing, Origin, OriginRequest, Page};
+use crate::origin::{Asked, Begin, Origin, Page};
 use crate::path::CanonicalPath;
 use crate::verdict::{Action, Done};
-use http::{HeaderMap, Method, StatusCode};
-use pingora::http::RequestHeader;
+use http::{Method, StatusCode};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use std::sync::Arc;
@@ -63,14 +63,13 @@ impl Front {
                 let (mut page, mut begin) = (Page::default(), None);
                 // A page that ended at what is hidden would tell where that is: so it is filled with what is shown.
                 for _ in 0..if listing.room() == 0 { 0 } else { PAGES } {
-                    let answer = self.ask_for_page(&origin, &listing, begin.as_ref(), context).await;
+                    let answer = self.ask_for_page(&origin, &listing.query(begin.as_ref()), context).await;
                     let read = |answer: String| Page::read(&answer).map_err(|_| Error::explain(NO_LIST, "no list"));
                     let more = match answer.and_then(read) {
                         Ok(more) => more,
                         Err(error) => return self.refuse_list(&origin, &error, context),
                     };
-                    let shows = |key: &str, folder: bool| self.shows(session, context, &entry, key, folder);
-                    begin = page.add(more, |key| shows(key, false), |prefix| shows(prefix, true));
+                    begin = self.add_what_is_shown(&mut page, more, (session, context), &site, &entry);
                     if page.count() > listing.room() || begin.is_none() {
                         break;
                     }
@@ -88,72 +87,67 @@ impl Front {
     fn refuse_list(&self, origin: &Origin, error: &Error, context: &mut Context) -> Result<Reply> {
         if error.etype() == &NO_LIST {
             self.warn_of_origin(&origin.name, error, "an origin gave no list", context);
-        } else if context.failed.is_none() {
+        } else if context.route.failed.is_none() {
             self.give_up_origin(error, context);
         }
         (context.done, context.reason) = (Done::Refuse, Some("origin"));
         speak(&Refusal::origin_failed(false), context.dialect(), &context.request_id)
     }
 
-    /// Whether the client could have the object of this name, or one in this folder as far as its name tells.
-    fn shows(&self, session: &Session, context: &Context, entry: &Entry, key: &str, folder: bool) -> bool {
-        let path = format!("/{key}");
-        let (Some(caller), Some(site)) = (context.caller, &context.site) else { return false };
-        let leads_on = folder && entry.paths.iter().any(|prefix| prefix.starts_with(&path));
-        if CanonicalPath::check(&path).is_err() || !(leads_on || entry.may_read(&path)) {
-            return false;
-        }
+    /// Adds what the client could have of `more` to `page`: objects, and folders as far as their names tell. Says where
+    /// the list goes on.
+    fn add_what_is_shown(
+        &self,
+        page: &mut Page,
+        more: Page,
+        (session, context): (&Session, &Context),
+        site: &Site,
+        entry: &Entry,
+    ) -> Option<Begin> {
+        let caller = context.caller?;
         let request = session.req_header();
         let socket = session.client_addr().and_then(|address| address.as_inet());
         let relayed = socket.is_none_or(|socket| self.peer.relays(socket.ip()));
         let live = Live { request, relayed };
-        let facts = Facts {
-            now: context.now,
-            site: &site.name,
-            host: Fact::Present(&context.host),
-            method: "GET",
-            path: &path,
-            query: Fact::Present(""),
-            client: caller.client,
-            identity: caller.identity,
-            client_name: Fact::Present(&entry.name),
-            pass: None,
-            user_agent: live.header("user-agent"),
-            headers: &live,
-            version: if relayed { Fact::Unknown } else { Fact::Present(version(request.version)) },
-            secure: Fact::Present(caller.secure),
-            dialect: Fact::Present(caller.dialect),
+        let version = if relayed { Fact::Unknown } else { Fact::Present(version(request.version)) };
+        let ruling = self.gateway.ruling.load();
+        let shows = |key: &str, folder: bool| {
+            let path = format!("/{key}");
+            let leads_on = folder && entry.paths.iter().any(|prefix| prefix.starts_with(&path));
+            if CanonicalPath::check(&path).is_err() || !(leads_on || entry.may_read(&path)) {
+                return false;
+            }
+            let facts = Facts {
+                now: context.now,
+                site: &site.name,
+                host: Fact::Present(&context.host),
+                method: "GET",
+                path: &path,
+                query: Fact::Present(""),
+                client: caller.client,
+                identity: caller.identity,
+                client_name: Fact::Present(&entry.name),
+                pass: None,
+                user_agent: live.header("user-agent"),
+                headers: &live,
+                version,
+                secure: Fact::Present(caller.secure),
+                dialect: Fact::Present(caller.dialect),
+            };
+            let verdict = ruling.policy.decide(&facts, &*self.gateway.memory);
+            matches!(verdict.action, Action::Allow | Action::Redirect)
         };
-        let verdict = self.gateway.ruling.load().policy.decide(&facts, &*self.gateway.memory);
-        matches!(verdict.action, Action::Allow | Action::Redirect)
+        page.add(more, |key| shows(key, false), |prefix| shows(prefix, true))
     }
 
-    /// Asks the origin for a page, signed by us. No answer is longer than [`LARGEST`].
-    async fn ask_for_page(
-        &self,
-        origin: &Arc<Origin>,
-        listing: &Listing,
-        begin: Option<&Begin>,
-        context: &mut Context,
-    ) -> Result<String> {
+    /// Asks the origin for a page. No answer is longer than [`LARGEST`].
+    async fn ask_for_page(&self, origin: &Arc<Origin>, query: &str, context: &mut Context) -> Result<String> {
         let failed = |what: &'static str| Error::explain(NO_LIST, what);
         let root = CanonicalPath::parse("/").map_err(|_| failed("no path"))?;
-        let mut ours = OriginRequest::new(origin, &root, &listing.query(begin), HeaderMap::new());
-        ours.sign(origin, "GET", self.gateway.clock.now()).map_err(|_| Error::new(super::upstream::UNSIGNED))?;
-        let mut request = RequestHeader::build(Method::GET, ours.target.as_bytes(), Some(ours.headers.len()))?;
-        for (name, value) in &ours.headers {
-            request.insert_header(name.clone(), value.clone())?;
-        }
         context.origin_stopwatch = Some(Stopwatch::start());
         let peer = self.choose_peer(context)?;
-        if context.attempt != 0 {
-            return Err(failed("the first origin has no address, and another one has other objects"));
-        }
-        let (mut session, _) = self.lists.get_http_session(&*peer).await?;
-        session.read_timeout = Some(origin.settings.read_timeout);
-        session.write_timeout = Some(origin.settings.write_timeout);
-        session.write_request_header(Box::new(request)).await?;
-        let status = session.read_resp_header_parts().await?.status;
+        let asker = &self.gateway.asker;
+        let mut session = asker.ask((origin, &peer), Method::GET, &root, query, self.gateway.clock.now()).await?;
         let mut body = Vec::new();
         while let Some(piece) = session.read_body_bytes().await? {
             if body.len() + piece.len() > LARGEST {
@@ -161,19 +155,13 @@ impl Front {
             }
             body.extend_from_slice(&piece);
         }
+        let status = session.resp_header().map(|response| response.status);
+        asker.keep(session, &peer).await?;
         context.origin_bytes += u64::try_from(body.len()).unwrap_or(u64::MAX);
-        self.count_answer(context, origin, status);
-        session.respect_keepalive();
-        self.lists.release_http_session(session, &*peer, peer.options.idle_timeout).await;
-        if status != StatusCode::OK {
+        self.count_answer(status.unwrap_or_default(), context);
+        if status != Some(StatusCode::OK) {
             return Err(failed("the origin does not list its objects to us"));
         }
         String::from_utf8(body).map_err(|_| failed("the list is no text"))
-    }
-
-    fn count_answer(&self, context: &Context, origin: &Origin, status: StatusCode) {
-        let Some(site) = &context.site else { return };
-        let class = format!("{}xx", status.as_u16() / 100);
-        self.gateway.metrics.origins.requests.with_label_values(&[&*site.name, &*origin.name, &class]).inc();
     }
 }

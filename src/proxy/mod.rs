@@ -4,6 +4,7 @@
 //! identity, policy, limits and the challenge, `upstream` asks the origin, `refusal` speaks, `account` keeps the books.
 
 mod account;
+mod ask;
 mod caller;
 mod command;
 mod compare;
@@ -20,6 +21,7 @@ mod site;
 mod upstream;
 mod verify;
 
+pub use ask::Asker;
 pub use caller::{forwarded_query, proves};
 pub use command::fetch_command;
 pub use decide::{ALLOWED_METHODS, OWN};
@@ -42,13 +44,12 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use context::{Context, InFlight};
 use http::header;
-use pingora::connectors::http::v1::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Everything that requests share, whatever listener they came through.
@@ -73,6 +74,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Who took how much.
     pub books: Arc<Live>,
+    /// What asks origins beside the requests of clients.
+    pub asker: Asker,
     /// Which origins have what.
     pub whereabouts: Whereabouts,
     /// What has just happened, for rules of mode `auto`.
@@ -106,8 +109,6 @@ pub struct Front {
     gateway: Arc<Gateway>,
     /// Whom this listener believes about client addresses.
     peer: Peer,
-    /// Connections over which origins are asked for lists. Made when first needed: it reads the system's certificates.
-    lists: LazyLock<Connector>,
     peer_warnings: Throttle,
     origin_warnings: Throttle,
     /// What stands in the books where there is no name.
@@ -131,7 +132,6 @@ impl Front {
         Front {
             gateway,
             peer,
-            lists: LazyLock::new(|| Connector::new(None)),
             peer_warnings: throttle(),
             origin_warnings: throttle(),
             nowhere: "".into(),
@@ -213,7 +213,9 @@ impl ProxyHttp for Front {
             session.set_keepalive(Some(KEEP_ALIVE));
         }
         let mut decision = self.decide(session, context);
-        if let (decide::Decision::Forward, Some(refusal)) = (&decision, self.plan_route(context)) {
+        if let decide::Decision::Forward = decision
+            && let Some(refusal) = self.plan_route(context)
+        {
             decision = decide::Decision::Refuse(Box::new(refusal));
         }
         if let (decide::Decision::Forward, true) = (&decision, context.redirecting) {

@@ -1,14 +1,13 @@
-//! Sending clients to the origin itself, by a URL that is good for a minute: bytes that stay within a provider's region are
-//! free, and the gateway is out of the way.
+//! Sending clients to the origin itself, by a URL that is good for a minute: bytes that stay within a provider's region
+//! are free, and the gateway is out of the way.
 //!
-//! An origin is asked for the object's header first, unless it is known: so that nobody is sent where the object is not, and the bytes
-//! are charged to limits as if the gateway had carried them.
+//! An origin is asked for the object's header first, unless it is known: so that nobody is sent where the object is
+//! not, and the bytes are charged to limits as if the gateway had carried them.
 
 use super::Front;
 use super::context::Context;
 use super::refusal::{Refusal, Reply, lead};
-use super::route::shape;
-use crate::origin::{Signer, presigned};
+use crate::origin::{Shape, Signer, presigned};
 use crate::verdict::Done;
 use http::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderName, Method};
@@ -23,14 +22,18 @@ const CONDITIONS: [HeaderName; 4] = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE,
 impl Front {
     /// The redirect to an origin that is known to have the object. `None` where one has to be asked first.
     pub(super) fn lead_at_once(&self, request: &HeaderMap, context: &mut Context) -> Option<Result<Reply, Refusal>> {
-        let (origin, shape) = context.known.seen.filter(|(origin, _)| context.route.first() == Some(origin))?;
+        let (origin, shape) =
+            context.route.known.seen.filter(|(origin, _)| context.route.next.first() == Some(origin))?;
         let is_open = context.site.as_ref()?.origins.get(origin)?.breaker.is_open();
-        if is_open || context.known.found != Some(origin) || CONDITIONS.iter().any(|name| request.contains_key(name)) {
+        if is_open
+            || context.route.known.found != Some(origin)
+            || CONDITIONS.iter().any(|name| request.contains_key(name))
+        {
             return None;
         }
         let range = request.get(RANGE).map(|range| range.to_str().unwrap_or_default());
         let bytes = range.map_or(Some(shape.size), |range| length(range, shape.size))?;
-        context.attempt = origin;
+        context.route.attempt = origin;
         Some(self.lead_to_origin(bytes, shape.size, range, context))
     }
 
@@ -42,13 +45,13 @@ impl Front {
         context: &mut Context,
     ) -> Result<Reply, Refusal> {
         let length = response.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let size = shape(response).map_or(0, |shape| shape.size);
+        let size = Shape::told(response.status, &response.headers).map_or(0, |shape| shape.size);
         let range = request.get(RANGE).and_then(|range| range.to_str().ok());
         self.lead_to_origin(length.unwrap_or(0), size, range, context)
     }
 
-    /// The redirect to the origin that is being asked, for so many bytes of an object of this size. The signature binds the
-    /// client to the range that it is charged for; where nobody signs it could take all.
+    /// The redirect to the origin that is being asked, for so many bytes of an object of this size. The signature binds
+    /// the client to the range that it is charged for; where nobody signs it could take all.
     fn lead_to_origin(
         &self,
         bytes: u64,

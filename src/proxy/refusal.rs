@@ -286,8 +286,8 @@ pub fn lead(location: &str, request_id: &str) -> pingora::Result<Reply> {
     Ok(reply)
 }
 
-/// Counts the seconds down. Nothing is loaded again by itself: that would come from all waiting pages at once, and would
-/// pull the page away from whoever reads it by ear.
+/// Counts the seconds down. Nothing is loaded again by itself: that would come from all waiting pages at once, and
+/// would pull the page away from whoever reads it by ear.
 const COUNTDOWN: &str = "const left=document.getElementById('left');let n=+left.textContent;\
     const timer=setInterval(()=>{left.textContent=--n;if(n<1)clearInterval(timer)},1000)";
 

@@ -43,13 +43,13 @@ fn decided(kind: ErrorType, retry: bool) -> Box<Error> {
 impl Context {
     /// The origin that is being asked.
     pub(super) fn origin(&self) -> Option<&Arc<Origin>> {
-        self.site.as_ref()?.origins.get(self.attempt)
+        self.site.as_ref()?.origins.get(self.route.attempt)
     }
 
     /// Whether a connection to another address of the same origin may be tried.
     pub(super) fn try_next_address(&mut self) -> bool {
-        self.addresses_tried += 1;
-        self.origin().is_some_and(|origin| self.addresses_tried < origin.addresses.count())
+        self.route.addresses_tried += 1;
+        self.origin().is_some_and(|origin| self.route.addresses_tried < origin.addresses.count())
     }
 }
 
@@ -85,7 +85,7 @@ impl Front {
                 return Err(error);
             };
             let site = context.site.as_ref().ok_or_else(internal)?;
-            return Ok(Box::new(peer(site, &origin, context.attempt, address)));
+            return Ok(Box::new(peer(site, &origin, context.route.attempt, address)));
         }
     }
 
@@ -132,8 +132,7 @@ impl Front {
         }
         let metrics = &self.gateway.metrics;
         let (Some(site), Some(origin)) = (context.site.clone(), context.origin().cloned()) else { return Ok(()) };
-        let class = format!("{}xx", response.status.as_u16() / 100);
-        metrics.origins.requests.with_label_values(&[&*site.name, &*origin.name, &class]).inc();
+        let class = self.count_answer(response.status, context);
         if let Some(stopwatch) = context.origin_stopwatch {
             let seconds = stopwatch.elapsed().as_secs_f64();
             metrics.origins.first_byte_seconds.with_label_values(&[&*site.name, &*origin.name]).observe(seconds);
@@ -149,7 +148,7 @@ impl Front {
                     return Ok(());
                 }
                 fails("diverged");
-                context.failed.get_or_insert(Failed::default());
+                context.route.failed.get_or_insert(Failed::default());
             }
             Outcome::Miss => {
                 origin.breaker.succeeded();
@@ -163,6 +162,7 @@ impl Front {
                 fails("status");
                 self.warn_of_origin(&origin.name, &class, "an origin answered with an unexpected status", context);
                 context
+                    .route
                     .failed
                     .get_or_insert(Failed { busy: response.status == StatusCode::SERVICE_UNAVAILABLE, timeout: false });
             }
@@ -170,9 +170,18 @@ impl Front {
         if self.next_origin(context) {
             return Err(decided(NEXT, true));
         }
-        context.miss = Some(response.status).filter(|_| outcome == Outcome::Miss);
+        context.route.miss = Some(response.status).filter(|_| outcome == Outcome::Miss);
         // The origin's own error document stays behind: it may quote our credentials and signatures.
         Err(decided(NO_OBJECT, false))
+    }
+
+    /// Counts an answer of the origin that is being asked. Returns the class of its status, as `5xx`.
+    pub(super) fn count_answer(&self, status: StatusCode, context: &Context) -> String {
+        let class = format!("{}xx", status.as_u16() / 100);
+        if let (Some(site), Some(origin)) = (&context.site, context.origin()) {
+            self.gateway.metrics.origins.requests.with_label_values(&[&*site.name, &*origin.name, &class]).inc();
+        }
+        class
     }
 
     /// Removes what is not the client's business, adds what is.
@@ -232,11 +241,11 @@ impl Front {
         Ok(())
     }
 
-    /// Counts the failure of an origin that will not be tried again. What a retry mends is no failure: an idle connection
-    /// that the origin closed, one address of several.
+    /// Counts the failure of an origin that will not be tried again. What a retry mends is no failure: an idle
+    /// connection that the origin closed, one address of several.
     pub(super) fn give_up_origin(&self, error: &Error, context: &mut Context) {
         self.count_failure(error, context);
-        context.failed.get_or_insert(Failed { busy: false, timeout: error_kind(error) == "timeout" });
+        context.route.failed.get_or_insert(Failed { busy: false, timeout: error_kind(error) == "timeout" });
     }
 
     /// Counts the failure of the origin that is being asked.
@@ -297,10 +306,10 @@ pub(super) fn refusal_for(error: &Error, context: &Context) -> Option<(&'static 
     if let Some(refusal) = context.overdrawn.as_ref().filter(|_| *error.etype() == OVERDRAWN) {
         return Some(("budget", refusal.clone()));
     }
-    if let (Some(status), None) = (context.miss, context.failed) {
+    if let (Some(status), None) = (context.route.miss, context.route.failed) {
         return Some(("missing", Refusal::missing(status)));
     }
-    if let Some(failed) = context.failed {
+    if let Some(failed) = context.route.failed {
         let refusal = if failed.busy { Refusal::origin_busy() } else { Refusal::origin_failed(failed.timeout) };
         return Some(("origin", refusal));
     }

@@ -21,7 +21,7 @@ const RANKS: [&[&str]; 7] = [
     ],
     &["challenge", "identity", "limit", "origin", "policy"],
     &["cost", "evidence", "metrics", "report", "traffic"],
-    &["proxy"],
+    &["proxy", "web"],
     &["credentials", "feeds", "issuers", "keeper", "ledger", "listener", "resolver", "shared_state", "surroundings"],
     &["admin", "client", "config", "demo", "importer", "replay", "trial"],
     &["auto", "cli", "reload", "server"],

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", ACCESS), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+
 /// A running `windscreen`, killed when the test ends.
 struct Program {
     child: Child,
@@ -56,6 +58,12 @@ impl Program {
         Client::new(self.address).curl().get(path).await
     }
 
+    fn resident_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     fn terminate(&self) {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -79,8 +87,7 @@ async fn world() -> World {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_is_enough_and_the_environment_signs() {
     let world = world().await;
-    let keys = [("AWS_ACCESS_KEY_ID", ACCESS), ("AWS_SECRET_ACCESS_KEY", SECRET)];
-    let mut program = Program::origin(&world, &[], &keys);
+    let mut program = Program::origin(&world, &[], &KEYS);
     assert_eq!(program.get("/run/log").await.text(), "the log");
     // Observe mode holds the crawler rule back, and says so.
     let crawler = Client::new(program.address).header("User-Agent", "GPTBot/1.2").header("Cookie", "token=sesame");
@@ -202,8 +209,7 @@ async fn a_transfer_in_flight_outlives_the_signal_to_stop() {
     world.put("logs", "big", b"");
     let big: &Path = &world.directory.path().join("first/logs/big");
     std::fs::File::options().write(true).open(big).unwrap().set_len(256 << 20).unwrap();
-    let keys = [("AWS_ACCESS_KEY_ID", ACCESS), ("AWS_SECRET_ACCESS_KEY", SECRET)];
-    let mut program = Program::origin(&world, &[], &keys);
+    let mut program = Program::origin(&world, &[], &KEYS);
     let mut stream = tokio::net::TcpStream::connect(program.address).await.unwrap();
     let request = "GET /big HTTP/1.1\r\nHost: x\r\nUser-Agent: curl/8\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -223,4 +229,36 @@ async fn a_transfer_in_flight_outlives_the_signal_to_stop() {
     let (status, _) = program.finish();
     assert_eq!(status, 0);
     assert!(ended.elapsed() < Duration::from_secs(5), "it ends when the transfer does");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gigabyte_passes_without_being_held() {
+    const SIZE: u64 = 1 << 30;
+    let world = Setup::new().policy(OPEN).start().await;
+    world.put("logs", "big", b"");
+    // Sparse: the store reads zeros, the disk holds nothing.
+    let path = world.directory.path().join("first/logs/big");
+    std::fs::File::options().write(true).open(path).unwrap().set_len(SIZE).unwrap();
+    let program = Program::origin(&world, &[], &KEYS);
+
+    let mut stream = tokio::net::TcpStream::connect(program.address).await.unwrap();
+    stream.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut buffer = vec![0; 256 * 1024];
+    let (mut total, mut base, mut peak) = (0u64, 0, 0);
+    loop {
+        let count = stream.read(&mut buffer).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        if base == 0 {
+            base = program.resident_kib();
+        }
+        total += count as u64;
+        if total % (8 << 20) < count as u64 {
+            peak = peak.max(program.resident_kib());
+        }
+    }
+    assert!((SIZE..SIZE + 4096).contains(&total), "{total} bytes");
+    let growth = peak.saturating_sub(base) / 1024;
+    assert!(growth < 32, "resident memory grew by {growth} MiB");
 }

@@ -24,14 +24,9 @@ pub(super) fn signing_key(secret: &str, day: &str, region: &str) -> Option<[u8; 
     Some(key)
 }
 
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// What is signed, for a client that has `host` in mind.
 pub(super) fn string_to_sign(signed: &Signed<'_>, host: &str) -> String {
-    let hash = hex(&canonical_request(signed, host));
+    let hash = hex::encode(canonical_request(signed, host));
     format!("AWS4-HMAC-SHA256\n{}\n{}/{}/s3/aws4_request\n{hash}", signed.date, signed.day, signed.region)
 }
 

@@ -14,7 +14,7 @@ pub use fault::Fault;
 pub use parse::{Sent, Signed};
 
 use crate::clock::Timestamp;
-use canonical::{hex, signing_key, string_to_sign};
+use canonical::{signing_key, string_to_sign};
 use std::fmt;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -94,7 +94,7 @@ impl Signed<'_> {
         for host in self.hosts() {
             let text = string_to_sign(self, &host);
             let expected = canonical::mac(&signing, text.as_bytes()).ok_or(Fault::Mismatch)?;
-            good |= hex(&expected).as_bytes().ct_eq(self.signature.as_bytes());
+            good |= hex::encode(expected).as_bytes().ct_eq(self.signature.as_bytes());
         }
         if bool::from(good) { Ok(()) } else { Err(Fault::Mismatch) }
     }

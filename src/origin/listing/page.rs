@@ -65,8 +65,8 @@ impl Page {
         if text.contains("<ListBucketResult") { Ok(page) } else { Err(PageError) }
     }
 
-    /// Where the next page begins, in the origin's words. Without a delimiter S3 does not say so in the first version of
-    /// the API: it is after the last entry.
+    /// Where the next page begins, in the origin's words. Without a delimiter S3 does not say so in the first version
+    /// of the API: it is after the last entry.
     fn next(&self) -> Option<&str> {
         let last =
             || self.contents.iter().map(|content| &content.key).chain(self.folders.iter().map(|f| &f.prefix)).max();

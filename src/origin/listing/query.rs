@@ -137,13 +137,14 @@ impl Asked {
 }
 
 impl Listing {
-    /// How many entries the client's page has at most: one fewer than the origin's pages, so that one of these tells whether
-    /// there are more.
+    /// How many entries the client's page has at most: one fewer than the origin's pages, so that one of these tells
+    /// whether there are more.
     pub fn room(&self) -> usize {
         self.most.min(MOST - 1) as usize
     }
 
-    /// The query that the origin is asked with, encoded as it is signed, from `begin` on, or from where the client wants.
+    /// The query that the origin is asked with, encoded as it is signed, from `begin` on, or from where the client
+    /// wants.
     pub fn query(&self, begin: Option<&Begin>) -> String {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         let most = (self.most + 1).clamp(LEAST, MOST).to_string();

@@ -1,7 +1,7 @@
 //! Texts that only we can read, without remembering them.
 //!
-//! A synthetic IV, as RFC 5297 has one: the tag is a MAC of the text, and the key stream that hides the text follows from
-//! the tag. So a text is always sealed alike, which tells no more than that it is the same one.
+//! A synthetic IV, as RFC 5297 has one: the tag is a MAC of the text, and the key stream that hides the text follows
+//! from the tag. So a text is always sealed alike, which tells no more than that it is the same one.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -51,18 +51,12 @@ impl Seal {
         let tag = &self.mac(b"tag", [scope.as_bytes(), text.as_bytes()])[..TAG];
         let mut hidden = text.as_bytes().to_vec();
         self.hide(tag, &mut hidden);
-        let digits = tag.iter().chain(&hidden).map(|byte| format!("{byte:02x}"));
-        std::iter::once(MARK.to_owned()).chain(digits).collect()
+        format!("{MARK}{}", hex::encode([tag, &hidden].concat()))
     }
 
     /// What was sealed for `scope`.
     pub fn open(&self, scope: &str, sealed: &str) -> Option<String> {
-        let digits = sealed.strip_prefix(MARK)?.as_bytes();
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        if digits.len() % 2 != 0 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        let bytes: Vec<u8> = digits.chunks(2).map(byte).collect::<Option<_>>()?;
+        let bytes = hex::decode(sealed.strip_prefix(MARK)?).ok()?;
         let (tag, hidden) = bytes.split_at_checked(TAG)?;
         let mut text = hidden.to_vec();
         self.hide(tag, &mut text);

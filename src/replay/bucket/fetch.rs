@@ -122,7 +122,7 @@ impl Bucket {
         loop {
             let frame = tokio::time::timeout(PATIENCE, body.frame()).await;
             let Some(frame) = frame.map_err(|_| failed(format!("silent for {PATIENCE:?}")))? else { return Ok(()) };
-            let frame = frame.map_err(|error| failed(super::chain(&error)))?;
+            let frame = frame.map_err(|error| failed(crate::web::chain(&error)))?;
             if let Ok(piece) = frame.into_data() {
                 *sent += piece.len() as u64;
                 if pieces.send(Ok(piece)).await.is_err() {

@@ -12,12 +12,13 @@ pub use list::LogObject;
 
 use crate::clock::Timestamp;
 use crate::origin::{Origin, OriginRequest, OriginSettings, OriginUrl, Signer};
+use crate::web;
 use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderValue, RANGE};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -112,9 +113,7 @@ impl Bucket {
     /// When it cannot be listed.
     pub async fn open(address: Address, access: Access) -> Result<Arc<Self>, BucketError> {
         let failed = |error: String| BucketError::Failed(format!("s3://{}", address.bucket), error);
-        let tls = tokio::task::spawn_blocking(|| HttpsConnectorBuilder::new().with_native_roots()).await;
-        let tls = tls.map_err(std::io::Error::other).flatten();
-        let tls = tls.map_err(|error| failed(format!("cannot read the system's root certificates: {error}")))?;
+        let tls = web::trusting().await.map_err(failed)?;
         let client = Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().build());
         let region = access.region.clone().unwrap_or_else(|| REGION.into());
         let origin = origin_in(&address, &access, &region).map_err(failed)?;
@@ -163,7 +162,7 @@ impl Bucket {
         let sent = sent.body(Empty::new()).map_err(|error| failed(error.to_string()))?;
         match tokio::time::timeout(PATIENCE, self.client.request(sent)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(failed(chain(&error))),
+            Ok(Err(error)) => Err(failed(web::chain(&error))),
             Err(_) => Err(failed(format!("no answer within {PATIENCE:?}"))),
         }
     }
@@ -180,11 +179,6 @@ impl Bucket {
         let code = code.chars().filter(|c| c.is_ascii_alphanumeric()).take(80).collect();
         Err(BucketError::Refused { address: self.named(key), status, code })
     }
-}
-
-/// The whole chain of an error: the outermost one often says just `client error`.
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 
 /// A body that is a text of so many bytes at most.
