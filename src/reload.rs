@@ -119,10 +119,10 @@ impl Steering {
     pub fn install(self: &Arc<Self>, loaded: LoadedPolicy, clients: Roster, geo: Geo, feeds: &FeedsSettings) {
         let gateway = &self.gateway;
         let limits = Arc::new(gateway.ruling.load().limits.renewed(&loaded.limits));
-        let LoadedPolicy { policy, pass_limits, solves, networks, auto, .. } = loaded;
+        let LoadedPolicy { policy, pass_limits, wait_limits, solves, networks, auto, .. } = loaded;
         let harder = loaded.challenge.harder.clone();
         let networks = ToldApart::new(networks, &gateway.priced);
-        let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks, auto };
+        let ruling = Ruling { policy, limits, pass_limits, wait_limits, solves, harder, networks, auto };
         let mut state = self.feeds();
         for (network, number, feed) in &loaded.feeds {
             if let Some(blocks) = state.known.get(feed) {

@@ -111,12 +111,12 @@ impl Server {
             metrics.introduce_site(&site.name, site.origins.iter().map(|origin| &*origin.name));
         }
         metrics.costs.decide_by(&config.policy.decision);
-        let LoadedPolicy { policy, limits, pass_limits, solves, challenge, strikes, feeds, networks, auto, .. } =
+        let LoadedPolicy { policy, limits, pass_limits, wait_limits, solves, challenge, strikes, feeds, networks, auto, .. } =
             config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
         let priced: Vec<String> = config.prices.networks().map(str::to_owned).collect();
         let (harder, networks) = (challenge.harder.clone(), ToldApart::new(networks, &priced));
-        let ruling = Ruling { policy, limits, pass_limits, solves, harder, networks, auto };
+        let ruling = Ruling { policy, limits, pass_limits, wait_limits, solves, harder, networks, auto };
         let ledger_settings = config.file.ledger.as_ref().map(|settings| &settings.value);
         let books = Arc::new(Ledger::live(ledger_settings));
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));

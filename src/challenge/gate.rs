@@ -3,9 +3,10 @@
 use super::account::Accounts;
 use super::keys::SigningKeys;
 use super::pass::{Pass, PassError};
-use super::puzzle::{Puzzle, RedeemError, two_hold, well_formed};
+use super::puzzle::{LIFETIME, Puzzle, RedeemError, two_hold, well_formed};
 use super::settings::{ChallengeSettings, PassSettings};
 use super::spent::{Spend, Spent};
+use super::wait::{self, Wait};
 use crate::clock::Timestamp;
 use crate::exchange::Replicated;
 use crate::facts::Client;
@@ -13,6 +14,7 @@ use crate::network::IpNet;
 use arc_swap::ArcSwap;
 use serde::Deserialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the browser sends to `/.windscreen/verify`.
 #[derive(Debug, Deserialize)]
@@ -37,6 +39,7 @@ pub struct Redeemed {
 #[derive(Debug)]
 pub struct Attempt {
     puzzle: Puzzle,
+    expires: Timestamp,
     first: bool,
 }
 
@@ -58,8 +61,17 @@ impl Attempt {
 
     /// When the challenge is of no interest any more.
     pub fn expires(&self) -> Timestamp {
-        self.puzzle.expires()
+        self.expires
     }
+}
+
+/// What became of a link that says: wait.
+#[derive(Debug)]
+pub enum Waited {
+    /// It was followed too early: so long is left.
+    Early(Duration),
+    /// It is spent here; the pass is still to be sold.
+    Enough(Attempt),
 }
 
 /// Everything about challenges and passes that outlives a request.
@@ -116,29 +128,111 @@ impl Gate {
         if puzzle.prefix != client.prefix {
             return Err(RedeemError::Prefix);
         }
-        let spend = self.spent.spend(puzzle.id, client, puzzle.expires(), now)?;
-        Ok(Attempt { puzzle, first: spend == Spend::First })
+        self.spend(puzzle, LIFETIME, client, now)
+    }
+
+    fn spend(&self, puzzle: Puzzle, life: Duration, client: Client, now: Timestamp) -> Result<Attempt, RedeemError> {
+        let expires = puzzle.issued + life;
+        let spend = self.spent.spend(puzzle.id, client, expires, now)?;
+        Ok(Attempt { puzzle, expires, first: spend == Spend::First })
+    }
+
+    /// The query of a link that is worth a small pass after a while, where the tier allows it. `id` must be random;
+    /// `target` is where it leads then.
+    pub fn offer_wait(
+        &self,
+        (site, tier, difficulty): (&str, &str, u32),
+        prefix: IpNet,
+        target: &str,
+        id: [u8; 16],
+        now: Timestamp,
+    ) -> Option<(String, Duration)> {
+        let settings = self.settings.load();
+        let wait = settings.wait.as_ref().filter(|wait| wait.tiers.iter().any(|name| name.value == tier))?;
+        let puzzle = Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix };
+        Some((Wait { puzzle, target: target.to_owned() }.seal(&self.keys.load())?, wait.after.0))
+    }
+
+    /// Where a link leads that we have sealed, and the pass that it is worth.
+    ///
+    /// # Errors
+    /// When it was not sealed here.
+    pub fn read_wait(&self, sealed: &str) -> Result<(String, Pass), RedeemError> {
+        let wait = Wait::open(&self.keys.load(), sealed)?;
+        Ok((wait.target, self.waited_pass(&wait.puzzle, sealed)))
+    }
+
+    fn waited_pass(&self, puzzle: &Puzzle, sealed: &str) -> Pass {
+        let per = self.settings.load().wait.as_ref().map_or(Duration::ZERO, |wait| wait.per);
+        self.pass_for(puzzle, sealed, per, true)
+    }
+
+    /// Takes a link that was followed, and spends it where it was not followed too early.
+    ///
+    /// # Errors
+    /// When it is not good, or not good for this client.
+    pub fn attempt_wait(
+        &self,
+        sealed: &str,
+        accepts_site: impl Fn(&str) -> bool,
+        client: Client,
+        now: Timestamp,
+    ) -> Result<Waited, RedeemError> {
+        let wait = Wait::open(&self.keys.load(), sealed)?;
+        let expires = wait.expires();
+        let Wait { puzzle, .. } = wait;
+        let settings = self.settings.load();
+        // What is switched off is not honoured any more.
+        let after = settings.wait.as_ref().map(|wait| wait.after.0).ok_or(RedeemError::Expired)?;
+        if now < puzzle.issued || now >= expires {
+            return Err(RedeemError::Expired);
+        }
+        if !accepts_site(&puzzle.site) {
+            return Err(RedeemError::Site);
+        }
+        if puzzle.prefix != client.prefix {
+            return Err(RedeemError::Prefix);
+        }
+        let left = (puzzle.issued + after).since(now);
+        if !left.is_zero() {
+            return Ok(Waited::Early(left));
+        }
+        self.spend(puzzle, wait::LIFETIME, client, now).map(Waited::Enough)
+    }
+
+    /// Sells the pass for a wait that was long enough.
+    pub fn redeem_wait(&self, attempt: Attempt, sealed: &str) -> Redeemed {
+        let Attempt { puzzle, expires, first } = attempt;
+        if first {
+            self.spent.solved(puzzle.id, expires);
+        }
+        Redeemed { pass: self.waited_pass(&puzzle, sealed), first }
+    }
+
+    /// All of a pass follows from the challenge, so that a repetition yields the same pass.
+    fn pass_for(&self, puzzle: &Puzzle, sealed: &str, per: Duration, waited: bool) -> Pass {
+        let key = sealed.split('~').nth(1).unwrap_or_default();
+        Pass {
+            id: Pass::id_for(&self.keys.load(), key, &puzzle.id),
+            site: puzzle.site.clone(),
+            difficulty: puzzle.difficulty,
+            waited,
+            expires: puzzle.issued + per,
+            first: puzzle.issued,
+        }
     }
 
     /// Sells the pass if the solution of a spent challenge holds. `random` picks the two nonces that are checked.
     pub fn redeem(&self, attempt: Attempt, submission: &Submission, random: u64) -> Result<Redeemed, RedeemError> {
-        let Attempt { puzzle, first } = attempt;
+        let Attempt { puzzle, expires, first } = attempt;
         let sealed = &submission.challenge;
         if first {
             if !two_hold(sealed, &puzzle, &submission.nonces, random) {
                 return Err(RedeemError::Wrong);
             }
-            self.spent.solved(puzzle.id, puzzle.expires());
+            self.spent.solved(puzzle.id, expires);
         }
-        let key = sealed.split('~').nth(1).unwrap_or_default();
-        // All of the pass follows from the challenge, so that a repetition yields the same pass.
-        let pass = Pass {
-            id: Pass::id_for(&self.keys.load(), key, &puzzle.id),
-            site: puzzle.site,
-            difficulty: puzzle.difficulty,
-            expires: puzzle.issued + self.settings.load().pass.per,
-            first: puzzle.issued,
-        };
+        let pass = self.pass_for(&puzzle, sealed, self.settings.load().pass.per, false);
         Ok(Redeemed { pass, first })
     }
 
@@ -157,16 +251,17 @@ impl Gate {
             return Err(PassError::Site);
         }
         let settings = self.settings.load();
+        let worth = settings.worth(&pass);
         let can_be_revived = || {
             may_revive
                 && now < pass.expires + settings.grace
-                && renewed_until(&pass, &settings.pass, now).is_some()
-                && self.accounts.could_renew(&pass, &settings.pass)
+                && renewed_until(&pass, &worth, now).is_some()
+                && self.accounts.could_renew(&pass, &worth)
         };
         if now >= pass.expires && !can_be_revived() {
             return Err(PassError::Expired);
         }
-        self.accounts.could_draw(&pass, prefix, &settings.pass, now)?;
+        self.accounts.could_draw(&pass, prefix, &worth, now)?;
         Ok(pass)
     }
 
@@ -179,6 +274,7 @@ impl Gate {
             id: std::array::from_fn(|at| mac[at]),
             site: site.to_owned(),
             difficulty: 0,
+            waited: false,
             expires: since + self.settings.load().grace,
             first: since,
         }
@@ -186,12 +282,12 @@ impl Gate {
 
     /// Draws one request on the pass.
     pub fn draw(&self, pass: &Pass, prefix: IpNet, now: Timestamp) -> Result<(), PassError> {
-        self.accounts.draw(pass, prefix, &self.settings.load().pass, now)
+        self.accounts.draw(pass, prefix, &self.settings.load().worth(pass), now)
     }
 
     /// Reserves the bytes of a response on the pass. False where its bytes are used up.
     pub fn reserve(&self, pass: &Pass, bytes: u64) -> bool {
-        self.accounts.reserve(&pass.id, bytes, &self.settings.load().pass)
+        self.accounts.reserve(&pass.id, bytes, &self.settings.load().worth(pass))
     }
 
     /// Charges the bytes of a response that has ended, in place of those that were reserved for it.
@@ -201,10 +297,9 @@ impl Gate {
 
     /// The renewed pass, when it is in the second half of its life and has been used modestly.
     pub fn renew(&self, pass: &Pass, now: Timestamp) -> Option<Pass> {
-        let settings = self.settings.load();
-        let settings = &settings.pass;
-        let expires = renewed_until(pass, settings, now)?;
-        self.accounts.renew(pass, settings, expires, now).then(|| Pass { expires, ..pass.clone() })
+        let worth = self.settings.load().worth(pass);
+        let expires = renewed_until(pass, &worth, now)?;
+        self.accounts.renew(pass, &worth, expires, now).then(|| Pass { expires, ..pass.clone() })
     }
 
     /// The cookie value of a pass.

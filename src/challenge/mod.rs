@@ -15,11 +15,13 @@ mod pass;
 mod puzzle;
 mod settings;
 mod spent;
+mod wait;
 
-pub use gate::{Attempt, Gate, Redeemed, Submission};
+pub use gate::{Attempt, Gate, Redeemed, Submission, Waited};
 pub use keys::{KeyError, SigningKeys};
 pub use offer::{ALGORITHM, Offer, Submit};
 pub use page::{Page, VERIFY_PATH};
 pub use pass::{Pass, PassError};
 pub use puzzle::{Puzzle, RedeemError};
-pub use settings::{ChallengeSettings, HarderSettings, PassSettings};
+pub use settings::{ChallengeSettings, HarderSettings, PassSettings, WaitSettings};
+pub use wait::{ARRIVED_PATH, WAIT_PATH};

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 
 const PURPOSE: &str = "pass";
 const VERSION: &str = "p1";
+const WAITED: &str = "w1";
 
 /// What a pass says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Pass {
     pub site: String,
     /// The difficulty that was paid.
     pub difficulty: u32,
+    /// Whether it was waited for instead.
+    pub waited: bool,
     /// When it ends unless it is renewed.
     pub expires: Timestamp,
     /// When the challenge was solved.
@@ -79,7 +82,8 @@ impl Pass {
     /// The cookie's value.
     pub fn seal(&self, keys: &SigningKeys) -> String {
         let text = format!(
-            "{VERSION}~{}~{}~{}~{}~{}~{}",
+            "{}~{}~{}~{}~{}~{}~{}",
+            if self.waited { WAITED } else { VERSION },
             keys.current(),
             hex::encode(self.id),
             self.site,
@@ -93,11 +97,12 @@ impl Pass {
     /// Reads a cookie's value, if one of `keys` sealed it.
     pub fn open(keys: &SigningKeys, sealed: &str) -> Option<Self> {
         let fields = keys.open(PURPOSE, sealed)?;
-        let [VERSION, _, id, site, difficulty, expires, first] = fields[..] else { return None };
+        let [version @ (VERSION | WAITED), _, id, site, difficulty, expires, first] = fields[..] else { return None };
         Some(Pass {
             id: id_from_hex(id)?,
             site: site.to_owned(),
             difficulty: difficulty.parse().ok()?,
+            waited: version == WAITED,
             expires: Timestamp(expires.parse().ok()?),
             first: Timestamp(first.parse().ok()?),
         })

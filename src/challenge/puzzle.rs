@@ -101,7 +101,12 @@ impl RedeemError {
 impl Puzzle {
     /// The challenge string that the browser solves and sends back.
     pub fn seal(&self, keys: &SigningKeys) -> String {
-        let text = format!(
+        keys.seal(PURPOSE, &self.fields(keys))
+    }
+
+    /// What is sealed.
+    pub(super) fn fields(&self, keys: &SigningKeys) -> String {
+        format!(
             "{VERSION}~{}~{}~{}~{}~{}~{}",
             keys.current(),
             self.site,
@@ -109,13 +114,16 @@ impl Puzzle {
             self.issued.0,
             hex::encode(self.id),
             self.prefix,
-        );
-        keys.seal(PURPOSE, &text)
+        )
     }
 
     /// Reads a challenge string that one of `keys` sealed.
     pub fn open(keys: &SigningKeys, sealed: &str) -> Result<Self, RedeemError> {
-        let fields = keys.open(PURPOSE, sealed).ok_or(RedeemError::Forged)?;
+        Puzzle::from_fields(&keys.open(PURPOSE, sealed).ok_or(RedeemError::Forged)?)
+    }
+
+    /// Reads what was sealed.
+    pub(super) fn from_fields(fields: &[&str]) -> Result<Self, RedeemError> {
         let [VERSION, _, site, difficulty, issued, id, prefix] = fields[..] else {
             return Err(RedeemError::Forged);
         };

@@ -1,5 +1,6 @@
 //! The `challenge` section of a policy file.
 
+use super::pass::Pass;
 use crate::document::{Decode, Diagnostics, Node, Schemas, Spanned, decode_names, integer, names};
 use crate::quantity::Bytes;
 use serde_json::{Map, Value};
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const REQUESTS: NonZeroU32 = NonZeroU32::new(300).unwrap();
+/// A page and what it is made of, a few times.
+const WAITED_REQUESTS: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const AFTER: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const PREFIXES: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
@@ -22,6 +25,8 @@ crate::settings! {
         pass: PassSettings = PassSettings::default(),
         /// Limits that every pass is charged to, as one request of whoever buys it.
         limits: Vec<Spanned<String>> = Vec::new(),
+        /// How browsers without JavaScript get a pass by waiting; not at all where absent.
+        wait: Option<WaitSettings> = None,
         /// How challenges get harder for a prefix that buys many passes.
         harder: HarderSettings = HarderSettings::default(),
         /// How long an expired but authentic pass is still renewed on a same-origin fetch (a laptop that slept).
@@ -45,6 +50,66 @@ crate::settings! {
     }
 }
 
+crate::settings! {
+    /// A pass for those who wait, because their browser runs no scripts. It costs a scraper nothing but time: the
+    /// limits are what bounds it.
+    pub struct WaitSettings {
+        /// How long to wait: 1 s to 60 s.
+        after: Patience = Patience(Duration::from_secs(8)),
+        /// The tiers that it is a way around.
+        tiers: Vec<Spanned<String>>,
+        /// Requests per pass.
+        requests: NonZeroU32 = WAITED_REQUESTS,
+        /// Response bytes per pass.
+        bytes: Bytes = Bytes(20_000_000),
+        /// How long a pass lives. It is not renewed.
+        per: Duration = Duration::from_secs(600),
+        /// Limits that every such pass is charged to, besides those of all passes.
+        limits: Vec<Spanned<String>>,
+    }
+}
+
+impl ChallengeSettings {
+    /// What this pass is worth. One that was waited for is worth nothing more where nobody can wait any more.
+    pub(super) fn worth(&self, pass: &Pass) -> PassSettings {
+        match &self.wait {
+            Some(wait) if pass.waited => wait.pass(),
+            None if pass.waited => PassSettings { requests: NonZeroU32::MIN, bytes: Bytes(0), ..self.pass.clone() },
+            _ => self.pass.clone(),
+        }
+    }
+}
+
+impl WaitSettings {
+    /// What a pass is worth.
+    pub fn pass(&self) -> PassSettings {
+        let prefixes = NonZeroU32::MIN;
+        PassSettings { requests: self.requests, bytes: self.bytes, per: self.per, prefixes, renew_until: Duration::ZERO }
+    }
+}
+
+/// How long people may be made to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience(pub Duration);
+
+impl Decode for Patience {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let time = Duration::decode(node, diagnostics)?;
+        if !(Duration::from_secs(1)..=Duration::from_secs(60)).contains(&time) {
+            diagnostics.error(node.position, "the wait is from 1s to 60s".to_owned());
+        }
+        Some(Patience(time))
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        Duration::schema(schemas)
+    }
+
+    fn written(&self) -> Option<Value> {
+        self.0.written()
+    }
+}
+
 impl Default for PassSettings {
     fn default() -> Self {
         PassSettings {
@@ -63,6 +128,7 @@ impl Default for ChallengeSettings {
             tiers: Tiers::default(),
             pass: PassSettings::default(),
             limits: Vec::new(),
+            wait: None,
             harder: HarderSettings::default(),
             grace: 24 * HOUR,
         }

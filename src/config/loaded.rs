@@ -18,6 +18,8 @@ pub struct LoadedPolicy {
     pub limits: Vec<(String, LimitSettings)>,
     /// The limits that every pass is charged to when it is bought.
     pub pass_limits: Vec<LimitId>,
+    /// Those that passes are charged to besides which are waited for.
+    pub wait_limits: Vec<LimitId>,
     /// The limit that counts passes bought.
     pub solves: LimitId,
     /// Challenges and passes.

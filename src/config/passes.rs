@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 const SOLVES: &str = "passes bought";
 
 /// The limits that passes are charged to. They must count requests.
-pub(super) fn pass_limits(
+pub(super) fn pass_limits_of(
     names: &[Spanned<String>],
     limits: &[(String, LimitSettings)],
     known: &Names,

@@ -5,7 +5,7 @@
 use super::gateway::{Named, PolicyReference};
 use super::kind::{FileKind, read_as};
 use super::loaded::LoadedPolicy;
-use super::passes::{pass_limits, solves};
+use super::passes::{pass_limits_of, solves};
 use super::policy::{BUILT_IN, ImportedFile, PolicyFile};
 use super::source::Source;
 use super::{Config, Files, read_file};
@@ -348,7 +348,16 @@ fn compile(
             .collect();
         let mode = reference.mode.unwrap_or(file.mode);
         let policy = Policy::compile(mode, &fragments, &file.default, &loader.names, loader.diagnostics);
-        let pass_limits = pass_limits(&file.challenge.limits, &loader.limits, &loader.names, loader.diagnostics);
+        let pass_limits = pass_limits_of(&file.challenge.limits, &loader.limits, &loader.names, loader.diagnostics);
+        let wait_limits = match &file.challenge.wait {
+            Some(wait) => {
+                for tier in &wait.tiers {
+                    loader.names.tier(&tier.value, tier.position, loader.diagnostics);
+                }
+                pass_limits_of(&wait.limits, &loader.limits, &loader.names, loader.diagnostics)
+            }
+            None => Some(Vec::new()),
+        };
         if loader.diagnostics.error_count() == 0 {
             loader.warn_of_unused();
             policy.iter().for_each(|policy| loader.warn_of_pacing(policy.rules()));
@@ -362,6 +371,7 @@ fn compile(
             policy: policy?,
             limits,
             pass_limits: pass_limits?,
+            wait_limits: wait_limits?,
             solves: counter,
             challenge: file.challenge,
             strikes: file.strikes,

@@ -47,6 +47,7 @@ pub struct Metrics {
     pub challenges_failed: IntCounterVec,
     pub passes_rejected: IntCounterVec,
     pub passes_renewed: IntCounterVec,
+    pub passes_waited: IntCounterVec,
     pub passes_live: IntGauge,
     pub table_entries: IntGaugeVec,
     pub origins: OriginMetrics,
@@ -177,6 +178,7 @@ impl Metrics {
                 "Requests whose pass was not honoured, by site and reason. The request goes on as if it bore none.",
                 &["site", "reason"],
             )?,
+            passes_waited: r.counters("passes_waited_total", "Passes given to browsers that run no scripts, for waiting, by site.", &["site"])?,
             passes_renewed: r.counters("passes_renewed_total", "Passes that were renewed while in use, by site.", &["site"])?,
             passes_live: r.gauge("passes_live", "Passes that have an account at this replica, and so can be used up.")?,
             table_entries: r.gauges("table_entries", "Entries of tables that are keyed by clients, by table. Every table has a cap and goes on at it: \

@@ -29,6 +29,7 @@ impl Metrics {
             }
         }
         self.challenges_solved.with_label_values(&[site]);
+        self.passes_waited.with_label_values(&[site]);
         self.passes_renewed.with_label_values(&[site]);
         for result in Fault::WORDS.into_iter().chain(["ok"]) {
             self.signatures.with_label_values(&[site, result]);

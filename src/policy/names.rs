@@ -217,7 +217,7 @@ impl Names {
     }
 
     /// The difficulty of a tier.
-    pub(super) fn tier(&self, name: &str, position: Position, diagnostics: &mut Diagnostics) -> Option<u32> {
+    pub fn tier(&self, name: &str, position: Position, diagnostics: &mut Diagnostics) -> Option<u32> {
         self.note("tier", name);
         let found = self.tiers.get(name).copied();
         if found.is_none() {

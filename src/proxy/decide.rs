@@ -8,7 +8,7 @@ use super::refusal::{Refusal, Reply, Way, ask};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling, fetch_command};
-use crate::challenge::{Offer, Pass, PassError, VERIFY_PATH};
+use crate::challenge::{ARRIVED_PATH, Offer, Pass, PassError, VERIFY_PATH, WAIT_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Entry, client, dialect};
 use crate::origin::Asked as BucketQuery;
@@ -33,6 +33,10 @@ pub enum Decision {
     List(Box<BucketQuery>),
     /// Take a solution.
     Verify,
+    /// Take a link that was waited for, with what it holds.
+    Wait(String),
+    /// See whether the pass that was given for this link has come back.
+    Arrived(String),
     /// Answer with this.
     Reply(Box<Reply>),
     /// Refuse.
@@ -129,6 +133,9 @@ impl Front {
             return match path.as_str() {
                 VERIFY_PATH if method == Method::POST => Decision::Verify,
                 VERIFY_PATH => refuse(Refusal::method_not_allowed("POST")),
+                WAIT_PATH if method == Method::GET => Decision::Wait(query),
+                ARRIVED_PATH if method == Method::GET => Decision::Arrived(query),
+                WAIT_PATH | ARRIVED_PATH => refuse(Refusal::method_not_allowed("GET")),
                 _ => refuse(Refusal::not_found()),
             };
         }

@@ -135,11 +135,19 @@ impl Front {
     }
 
     /// Charges a pass that the client's network is about to buy; `None` where it has bought as many as it may. The
-    /// meter takes it back when nothing comes of it.
-    pub(super) fn charge_pass(&self, ruling: &Ruling, site: &str, client: Client) -> Option<Meter> {
+    /// meter takes it back when nothing comes of it. One that is `waited` for is charged to more limits.
+    pub(super) fn charge_pass(&self, ruling: &Ruling, site: &str, client: Client, waited: bool) -> Option<Meter> {
         let subject = self.subject(&ruling.limits, client, site, None, None);
         let manner = Manner { never_refused: false, patience: Duration::ZERO, has_body: false };
-        ruling.limits.admit(&[(&ruling.pass_limits, true)], &subject, manner).ok().map(|admission| admission.meter)
+        let charges = [(&*ruling.pass_limits, true), (&*ruling.wait_limits, true)];
+        let charges = if waited { &charges[..] } else { &charges[..1] };
+        ruling.limits.admit(charges, &subject, manner).ok().map(|admission| admission.meter)
+    }
+
+    /// Whether the client's network may wait for one more pass.
+    pub(super) fn may_wait(&self, ruling: &Ruling, site: &str, client: Client) -> bool {
+        let subject = self.subject(&ruling.limits, client, site, None, None);
+        ruling.limits.would_refuse(&ruling.wait_limits, &subject).is_none()
     }
 
     /// Counts a pass that was bought: the next ones get harder.

@@ -20,6 +20,7 @@ mod route;
 mod site;
 mod upstream;
 mod verify;
+mod wait;
 
 pub use ask::Asker;
 pub use caller::{forwarded_query, proves};
@@ -94,6 +95,8 @@ pub struct Ruling {
     pub limits: Arc<Limits>,
     /// The limits that every pass is charged to when it is bought.
     pub pass_limits: Vec<LimitId>,
+    /// Those that a pass is charged to besides when it was waited for.
+    pub wait_limits: Vec<LimitId>,
     /// The count of passes that a prefix has bought lately.
     pub solves: LimitId,
     /// How that makes challenges harder.
@@ -239,6 +242,8 @@ impl ProxyHttp for Front {
             decide::Decision::Forward => return Ok(false),
             decide::Decision::List(asked) => self.list(session, context, *asked).await?,
             decide::Decision::Verify => self.verify(session, context).await?,
+            decide::Decision::Wait(sealed) => self.wait(&sealed, context).await?,
+            decide::Decision::Arrived(sealed) => self.arrived(session, &sealed, context)?,
             decide::Decision::Reply(reply) => *reply,
             decide::Decision::Refuse(refusal) => {
                 if matches!(refusal.status.as_u16(), 400 | 431) {

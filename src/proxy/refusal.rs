@@ -142,6 +142,20 @@ impl Refusal {
         Refusal { retry_after: Some(retry_after), ..refusal }
     }
 
+    /// 403: a link was followed before its time.
+    pub fn too_early(left: Duration) -> Self {
+        let detail = format!("Please wait {} s more. You get a small pass then, without JavaScript.", whole_seconds(left));
+        let refusal = Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail);
+        Refusal { retry_after: Some(left), ..refusal }
+    }
+
+    /// 403: the pass was given, and did not come back.
+    pub fn no_cookie() -> Self {
+        let detail = "Your browser did not keep the cookie that holds your pass. Allow cookies for this site, then go back \
+                      and follow the link again.";
+        Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail)
+    }
+
     /// The object is not there: 404, or 403 where the origin does not tell callers what is missing.
     pub fn missing(status: StatusCode) -> Self {
         let code = if status == StatusCode::NOT_FOUND { "NoSuchKey" } else { "AccessDenied" };

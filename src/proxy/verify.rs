@@ -3,8 +3,9 @@
 use super::context::Context;
 use super::refusal::{Refusal, Reply, speak};
 use super::{Front, Gateway};
-use crate::challenge::{RedeemError, Redeemed, Submission};
+use crate::challenge::{Attempt, RedeemError, Redeemed, Submission};
 use crate::exchange::Spending;
+use crate::limit::Meter;
 use crate::verdict::Dialect;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, COOKIE, HeaderMap};
@@ -63,7 +64,7 @@ impl Front {
         // The challenge must still be valid now, not only when the first byte came.
         context.now = self.gateway.clock.now();
         let submission: Submission = serde_json::from_slice(&body).map_err(|_| RedeemError::Malformed)?;
-        let Gateway { gate, sites, spending, ruling, .. } = &*self.gateway;
+        let Gateway { gate, sites, ruling, .. } = &*self.gateway;
         let (client, host) = (caller.client, &context.host);
         let attempt = gate.attempt(&submission, |site| sites.is_at(host, site), client, context.now)?;
         let ruling = ruling.load_full();
@@ -72,18 +73,29 @@ impl Front {
             return Ok((redeemed.pass.site.clone(), caller.secure, redeemed));
         }
         // Charged before anything is waited for: what many submissions at once buy must not be known only afterwards.
-        let mut charged = self.charge_pass(&ruling, attempt.site(), client).ok_or(RedeemError::Passes)?;
-        // Once over all replicas. Without an answer it counts here only: once per replica.
-        if let Some(store) = spending.get()
+        let meter = self.charge_pass(&ruling, attempt.site(), client, false).ok_or(RedeemError::Passes)?;
+        self.spend_once(&attempt, meter, context).await?;
+        // A wrong solution stays charged: it has cost us more than it has cost the client.
+        let redeemed = gate.redeem(attempt, &submission, rand::random())?;
+        self.count_solution(&ruling, &redeemed.pass.site, client);
+        Ok((redeemed.pass.site.clone(), caller.secure, redeemed))
+    }
+
+    /// Spends a challenge over all replicas. Without an answer of their store it counts here only: once per replica.
+    /// What was spent before takes back what `charged` counted.
+    pub(super) async fn spend_once(
+        &self,
+        attempt: &Attempt,
+        mut charged: Meter,
+        context: &Context,
+    ) -> std::result::Result<(), RedeemError> {
+        if let Some(store) = self.gateway.spending.get()
             && store.spend(attempt.id(), attempt.expires().since(context.now)).await == Spending::Again
         {
             charged.undo();
             return Err(RedeemError::Spent);
         }
-        // A wrong solution stays charged: it has cost us more than it has cost the client.
-        let redeemed = gate.redeem(attempt, &submission, rand::random())?;
-        self.count_solution(&ruling, &redeemed.pass.site, client);
-        Ok((redeemed.pass.site.clone(), caller.secure, redeemed))
+        Ok(())
     }
 }
 
