@@ -4,7 +4,7 @@
 
 use crate::admin::Admin;
 use crate::auto::Auto;
-use crate::challenge::{Gate, Page, SigningKeys};
+use crate::challenge::{Gate, SigningKeys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, List, LoadedPolicy};
 use crate::cost::PriceBook;
@@ -131,7 +131,7 @@ impl Server {
             memory: surroundings.clone(),
             gate,
             spending: OnceLock::new(),
-            page: Page::default(),
+            page: ArcSwap::from_pointee(config.page),
             metrics: metrics.clone(),
             books: books.clone(),
             whereabouts: Whereabouts::new(rand::random()),

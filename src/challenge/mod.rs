@@ -19,7 +19,7 @@ mod spent;
 pub use gate::{Attempt, Gate, Redeemed, Submission};
 pub use keys::{KeyError, SigningKeys};
 pub use offer::{ALGORITHM, Offer, Submit};
-pub use page::{Page, VERIFY_PATH};
+pub use page::{Logo, Page, PageSettings, Picture, VERIFY_PATH, Visit, Wait};
 pub use pass::{Pass, PassError};
 pub use puzzle::{Puzzle, RedeemError};
 pub use settings::{ChallengeSettings, HarderSettings, PassSettings};

@@ -8,13 +8,13 @@ use super::refusal::{Refusal, Reply, Way, ask};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling, fetch_command};
-use crate::challenge::{Offer, Pass, PassError, VERIFY_PATH};
+use crate::challenge::{Offer, Pass, PassError, VERIFY_PATH, Visit};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Entry, client, dialect};
 use crate::origin::Asked as BucketQuery;
 use crate::verdict::{Action, Dialect, Done, Verdict};
 use http::Method;
-use http::header::{HOST, HeaderMap};
+use http::header::{ACCEPT_LANGUAGE, HOST, HeaderMap};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
@@ -364,7 +364,19 @@ impl Front {
             let offer = Offer::new(challenge, difficulty, &site.name);
             return refuse(Refusal::pass_needed(Some(Way::Offer(offer))));
         }
-        match ask(&gateway.page, &challenge, difficulty, &site.name, &context.request_id) {
+        let cookie = cookie_name(&site.name, caller.secure);
+        let visit = Visit {
+            challenge: &challenge,
+            difficulty,
+            site: &site.name,
+            request_id: &context.request_id,
+            brought: cookie_values(&request.headers, &cookie).next().is_some(),
+            cookie: &cookie,
+            now: context.now,
+            wait: None,
+        };
+        let language = request.headers.get(ACCEPT_LANGUAGE).map_or("", header_text);
+        match ask(&gateway.page.load(), &visit, language) {
             Ok(reply) => Decision::Reply(Box::new(reply)),
             Err(_) => refuse(Refusal::internal()),
         }

@@ -67,8 +67,8 @@ pub struct Gateway {
     pub gate: Gate,
     /// Where challenges are spent over all replicas, if there are several.
     pub spending: OnceLock<Arc<dyn SpendOnce>>,
-    /// The challenge page.
-    pub page: Page,
+    /// The challenge page. A reload replaces it.
+    pub page: ArcSwap<Page>,
     /// The numbers.
     pub metrics: Metrics,
     /// Who took how much.
