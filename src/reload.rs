@@ -1,4 +1,4 @@
-//! Changing the policy, the clients and the pass keys of a running gateway: validate first, then swap at once; a bad file
+//! Changing the policy, the clients, the challenge page and the pass keys of a running gateway: validate first, then swap at once; a bad file
 //! changes nothing.
 //!
 //! Files are looked at by their metadata every second: that also sees the symbolic links that Kubernetes swaps, and
@@ -156,13 +156,14 @@ impl Steering {
                 if let Some(keys) = config.pass_keys {
                     self.gateway.gate.set_keys(keys);
                 }
+                self.gateway.page.store(Arc::new(config.page));
                 let mode = config.policy.policy.mode();
                 let rules = config.policy.policy.rules().len();
                 self.install(config.policy, config.clients, config.geo, &config.file.feeds);
                 tracing::info!(
                     ?mode,
                     rules,
-                    "policy, clients and pass keys were loaded again; listeners and sites stay as they were at start"
+                    "policy, clients, page and pass keys were loaded again; listeners and sites stay as they were at start"
                 );
                 true
             }

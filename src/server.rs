@@ -4,7 +4,7 @@
 
 use crate::admin::Admin;
 use crate::auto::Auto;
-use crate::challenge::{Gate, Page, SigningKeys};
+use crate::challenge::{Gate, SigningKeys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, List, LoadedPolicy};
 use crate::cost::PriceBook;
@@ -111,8 +111,19 @@ impl Server {
             metrics.introduce_site(&site.name, site.origins.iter().map(|origin| &*origin.name));
         }
         metrics.costs.decide_by(&config.policy.decision);
-        let LoadedPolicy { policy, limits, pass_limits, wait_limits, solves, challenge, strikes, feeds, networks, auto, .. } =
-            config.policy;
+        let LoadedPolicy {
+            policy,
+            limits,
+            pass_limits,
+            wait_limits,
+            solves,
+            challenge,
+            strikes,
+            feeds,
+            networks,
+            auto,
+            ..
+        } = config.policy;
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
         let priced: Vec<String> = config.prices.networks().map(str::to_owned).collect();
         let (harder, networks) = (challenge.harder.clone(), ToldApart::new(networks, &priced));
@@ -131,7 +142,7 @@ impl Server {
             memory: surroundings.clone(),
             gate,
             spending: OnceLock::new(),
-            page: Page::default(),
+            page: ArcSwap::from_pointee(config.page),
             metrics: metrics.clone(),
             books: books.clone(),
             asker: Asker::default(),

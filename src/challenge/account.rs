@@ -405,7 +405,14 @@ mod tests {
     }
 
     fn pass() -> Pass {
-        Pass { id: [1; 16], site: "logs".into(), difficulty: 64, waited: false, expires: START + 60 * MINUTE, first: START }
+        Pass {
+            id: [1; 16],
+            site: "logs".into(),
+            difficulty: 64,
+            waited: false,
+            expires: START + 60 * MINUTE,
+            first: START,
+        }
     }
 
     /// Everybody hears the largest of what all see, and what all have added.

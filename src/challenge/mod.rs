@@ -20,7 +20,7 @@ mod wait;
 pub use gate::{Attempt, Gate, Redeemed, Submission, Waited};
 pub use keys::{KeyError, SigningKeys};
 pub use offer::{ALGORITHM, Offer, Submit};
-pub use page::{Page, VERIFY_PATH};
+pub use page::{Logo, Page, PageSettings, Picture, VERIFY_PATH, Visit, Wait};
 pub use pass::{Pass, PassError};
 pub use puzzle::{Puzzle, RedeemError};
 pub use settings::{ChallengeSettings, HarderSettings, PassSettings, WaitSettings};

@@ -1,9 +1,22 @@
-//! The challenge page: one file with everything inline, put together once at start.
+//! The challenge page: one file with everything inline, put together once at start for every language. Words are in the
+//! HTML, so that people read them before any script has run; what a request brings goes to few places, escaped.
 
+mod languages;
+mod picture;
+mod settings;
+mod theme;
+
+pub use picture::Picture;
+pub use settings::{Logo, PageSettings};
+
+use crate::clock::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use languages::{LANGUAGES, Language, choose};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 const MARKUP: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
@@ -13,12 +26,65 @@ const SOLVER: &str = include_str!("assets/solver.js");
 /// Where the page posts its solution.
 pub const VERIFY_PATH: &str = "/.windscreen/verify";
 
-/// The page around the place where each request's challenge goes.
-#[derive(Debug, Clone)]
+/// Words that the script says.
+const SPOKEN: [&str; 20] = [
+    "found",
+    "rate",
+    "left",
+    "work",
+    "sending",
+    "done",
+    "open",
+    "retry_in",
+    "failed",
+    "refused",
+    "late",
+    "offline",
+    "blocked",
+    "cookie",
+    "cookie_off",
+    "cookie_lost",
+    "loop",
+    "clock",
+    "slow",
+    "nojs_wait",
+];
+
+/// The page in every language.
+#[derive(Debug)]
 pub struct Page {
-    before: String,
-    after: String,
+    prepared: Vec<Prepared>,
     policy: String,
+}
+
+/// One visit that is answered with the page.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// The sealed challenge.
+    pub challenge: &'a str,
+    /// One in so many nonces is a solution.
+    pub difficulty: u32,
+    /// The site that the pass will be for.
+    pub site: &'a str,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The name of the cookie that will hold the pass.
+    pub cookie: &'a str,
+    /// Whether the request brought a cookie of that name, good or not.
+    pub brought: bool,
+    /// The time.
+    pub now: Timestamp,
+    /// The way without JavaScript, where there is one.
+    pub wait: Option<Wait<'a>>,
+}
+
+/// The way without JavaScript.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Wait<'a> {
+    /// The link that gives a pass when the time is up. The script hands it to `a.href`.
+    pub href: &'a str,
+    /// After how many seconds it does.
+    pub seconds: u64,
 }
 
 /// What the page's script reads.
@@ -31,43 +97,61 @@ struct Data<'a> {
     verify: &'a str,
     site: &'a str,
     request_id: &'a str,
+    cookie: &'a str,
+    brought: bool,
+    now: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<Wait<'a>>,
+}
+
+/// The page in one language, in the order in which it is sent.
+#[derive(Debug)]
+struct Prepared {
+    pieces: Vec<Piece>,
+    words: HashMap<String, String>,
+}
+
+#[derive(Debug)]
+enum Piece {
+    /// What this language has for itself.
+    Text(String),
+    /// What all languages have.
+    Shared(Arc<str>),
+    /// What a request brings: the place's name.
+    Place(&'static str),
 }
 
 impl Default for Page {
     fn default() -> Self {
+        Page::new(&PageSettings::default(), None)
+    }
+}
+
+impl Page {
+    /// The page as an operator wants it.
+    pub fn new(settings: &PageSettings, logo: Option<&Picture>) -> Self {
+        let [light, dark] = settings.colours.css();
+        let style: Arc<str> = STYLE.replace("{{light}}", &light).replace("{{dark}}", &dark).into();
         // A JSON string is a JavaScript string; `<` must not end the script element.
         let solver = serde_json::Value::from(SOLVER).to_string().replace('<', "\\u003c");
-        let script = SCRIPT.replace("\"{{solver}}\"", &solver);
+        let script: Arc<str> = SCRIPT.replace("\"{{solver}}\"", &solver).into();
         let policy = format!(
             "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; worker-src blob:; connect-src 'self'; \
              img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
             hash(&script),
-            hash(STYLE),
+            hash(&style),
         );
-        let page = MARKUP.replace("/*{{css}}*/", STYLE).replace("/*{{js}}*/", &script);
-        let (before, after) = page.split_once("{{challenge}}").unwrap_or((&page, ""));
-        Page { before: before.to_owned(), after: after.to_owned(), policy }
+        let logo = logo.map(|logo| format!("<img src=\"{}\" alt=\"\">", logo.uri())).unwrap_or_default();
+        let prepare = |(place, language)| Prepared::new(place, language, settings, &logo, &style, &script);
+        Page { prepared: LANGUAGES.iter().enumerate().map(prepare).collect(), policy }
     }
-}
 
-fn hash(text: &str) -> String {
-    STANDARD.encode(Sha256::digest(text))
-}
-
-impl Page {
-    /// The page for one challenge.
-    pub fn render(&self, challenge: &str, difficulty: u32, site: &str, request_id: &str) -> String {
-        let data = Data {
-            challenge,
-            difficulty,
-            count: super::puzzle::SOLUTIONS,
-            rounds: super::puzzle::ROUNDS,
-            verify: VERIFY_PATH,
-            site,
-            request_id,
-        };
-        let data = serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c");
-        [self.before.as_str(), &data, &self.after].concat()
+    /// The page for one visit in the language that an Accept-Language header likes best, and the tag of that language.
+    pub fn render(&self, visit: &Visit<'_>, accept_language: &str) -> (String, &'static str) {
+        let place = choose(accept_language);
+        // There is one for each language.
+        let body = self.prepared.get(place).map(|prepared| prepared.render(visit)).unwrap_or_default();
+        (body, LANGUAGES.get(place).map_or("en", |language| language.tag))
     }
 
     /// The Content-Security-Policy that lets exactly this page's script and style run.
@@ -75,3 +159,149 @@ impl Page {
         &self.policy
     }
 }
+
+fn hash(text: &str) -> String {
+    STANDARD.encode(Sha256::digest(text))
+}
+
+impl Prepared {
+    fn new(
+        place: usize,
+        language: &Language,
+        settings: &PageSettings,
+        logo: &str,
+        style: &Arc<str>,
+        script: &Arc<str>,
+    ) -> Self {
+        let words: HashMap<String, String> = language.words().into_iter().collect();
+        let word = |key: &str| words.get(key).map_or("", String::as_str);
+        let name = settings.name.as_ref().map(|name| escaped(&name.0));
+        let static_text = |key: &str| match key {
+            "lang" => language.tag.to_owned(),
+            "dir" => language.direction().to_owned(),
+            "of_name" => name.as_ref().map(|name| format!(" – {name}")).unwrap_or_default(),
+            "brand" if name.is_none() && logo.is_empty() => String::new(),
+            "brand" => format!("<p class=\"brand\">{logo}<span>{}</span></p>", name.as_deref().unwrap_or_default()),
+            "text" => {
+                let Some((text, other)) = settings.text.as_ref().and_then(|text| text.for_language(place)) else {
+                    return String::new();
+                };
+                let other = other.and_then(|place| LANGUAGES.get(place));
+                let tag = other.map(|other| format!(" lang=\"{}\" dir=\"{}\"", other.tag, other.direction()));
+                format!("<p class=\"text\"{}>{}</p>", tag.unwrap_or_default(), escaped(text))
+            }
+            "help" => match &settings.contact {
+                Some(contact) => {
+                    let (href, shown) = (escaped(&contact.href), escaped(&contact.shown));
+                    format!("{} <a href=\"{href}\" dir=\"ltr\">{shown}</a>", escaped(word("contact")))
+                }
+                None => escaped(word("help")),
+            },
+            "words" => {
+                let spoken: serde_json::Map<_, _> =
+                    SPOKEN.map(|key| (key.to_owned(), word(key).into())).into_iter().collect();
+                json(&spoken)
+            }
+            key => escaped(word(key)),
+        };
+        let mut pieces = Vec::new();
+        let mut text = String::new();
+        let mut rest = MARKUP;
+        while let Some((before, (key, after))) =
+            rest.split_once("{{").and_then(|(before, more)| Some((before, more.split_once("}}")?)))
+        {
+            text.push_str(before);
+            let piece = match key {
+                "css" => Some(Piece::Shared(style.clone())),
+                "js" => Some(Piece::Shared(script.clone())),
+                "refresh" | "without" | "footer" | "challenge" => Some(Piece::Place(key)),
+                _ => None,
+            };
+            match piece {
+                Some(piece) => pieces.extend([Piece::Text(std::mem::take(&mut text)), piece]),
+                None => text.push_str(&static_text(key)),
+            }
+            rest = after;
+        }
+        text.push_str(rest);
+        pieces.push(Piece::Text(text));
+        let mut kept = HashMap::new();
+        for key in ["site", "request", "nojs_needed", "nojs_wait", "nojs_go"] {
+            kept.insert(key.to_owned(), escaped(word(key)));
+        }
+        if let Some(name) = name {
+            kept.insert("name".to_owned(), name);
+        }
+        Prepared { pieces, words: kept }
+    }
+
+    fn word(&self, key: &str) -> &str {
+        self.words.get(key).map_or("", String::as_str)
+    }
+
+    fn render(&self, visit: &Visit<'_>) -> String {
+        let mut page = String::with_capacity(32 << 10);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => page.push_str(text),
+                Piece::Shared(text) => page.push_str(text),
+                Piece::Place(place) => page.push_str(&self.fill(place, visit)),
+            }
+        }
+        page
+    }
+
+    fn fill(&self, place: &str, visit: &Visit<'_>) -> String {
+        match (place, visit.wait) {
+            ("refresh", Some(Wait { href, seconds })) => {
+                let href = escaped(href);
+                format!("<noscript><meta http-equiv=\"refresh\" content=\"{seconds};url={href}\"></noscript>")
+            }
+            ("without", Some(Wait { href, seconds })) => {
+                let wait = self.word("nojs_wait").replace("{seconds}", &seconds.to_string());
+                let (href, go) = (escaped(href), self.word("nojs_go"));
+                format!(
+                    "<noscript>\n<p class=\"notice\">{wait}</p>\n<p><a class=\"button\" href=\"{href}\">{go}</a></p>\n</noscript>"
+                )
+            }
+            ("without", None) => {
+                format!("<noscript><p class=\"notice\">{}</p></noscript>", self.word("nojs_needed"))
+            }
+            ("footer", _) => {
+                let name = self.words.get("name").map(|name| format!("{name} · ")).unwrap_or_default();
+                let (site, request) = (self.word("site"), self.word("request"));
+                let (value, id) = (escaped(visit.site), escaped(visit.request_id));
+                format!(
+                    "<span>{site} <b>{name}<bdi>{value}</bdi></b></span> <span>{request} <code dir=\"ltr\">{id}</code></span>"
+                )
+            }
+            ("challenge", _) => json(&Data {
+                challenge: visit.challenge,
+                difficulty: visit.difficulty,
+                count: super::puzzle::SOLUTIONS,
+                rounds: super::puzzle::ROUNDS,
+                verify: VERIFY_PATH,
+                site: visit.site,
+                request_id: visit.request_id,
+                cookie: visit.cookie,
+                brought: visit.brought,
+                now: visit.now.0,
+                wait: visit.wait,
+            }),
+            _ => String::new(),
+        }
+    }
+}
+
+/// JSON that may stand in a script element.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default().replace('<', "\\u003c")
+}
+
+/// Escapes text for HTML, also in attributes with double quotes.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,13 @@ impl WaitSettings {
     /// What a pass is worth.
     pub fn pass(&self) -> PassSettings {
         let prefixes = NonZeroU32::MIN;
-        PassSettings { requests: self.requests, bytes: self.bytes, per: self.per, prefixes, renew_until: Duration::ZERO }
+        PassSettings {
+            requests: self.requests,
+            bytes: self.bytes,
+            per: self.per,
+            prefixes,
+            renew_until: Duration::ZERO,
+        }
     }
 }
 

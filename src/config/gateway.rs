@@ -1,5 +1,6 @@
 //! `gateway.yaml` as written.
 
+use crate::challenge::PageSettings;
 use crate::clock::Moment;
 use crate::cost::{Location, PricesSettings};
 use crate::credentials::CredentialsSource;
@@ -50,6 +51,8 @@ crate::settings! {
         feeds: FeedsSettings = FeedsSettings::default(),
         /// Keys that sign challenges and passes; random at start where absent.
         pass_keys: Option<PassKeysSettings> = None,
+        /// What the challenge page says besides, and how it looks.
+        page: PageSettings = PageSettings::default(),
         /// Where what was counted is kept over a restart. Everybody has a full budget after one where absent.
         counters: Option<Spanned<KeeperSettings>> = None,
         /// Where it is kept who took how much, hour by hour. Only the last day is known, and only until the process ends,

@@ -6,8 +6,9 @@ use super::clients::read_clients;
 use super::gateway::{GatewayFile, Named, SiteSettings};
 use super::kind::{FileKind, read_as};
 use super::loaded::LoadedPolicy;
+use super::page::read_page;
 use super::policies::load_policy;
-use crate::challenge::SigningKeys;
+use crate::challenge::{Page, SigningKeys};
 use crate::cost::PriceBook;
 use crate::document::{Diagnostics, Spanned, unknown_word};
 use crate::identity::Roster;
@@ -43,6 +44,8 @@ pub struct Config {
     pub authorities: BTreeMap<PathBuf, Vec<u8>>,
     /// Signing keys; `None` where none are configured.
     pub pass_keys: Option<SigningKeys>,
+    /// The challenge page.
+    pub page: Page,
     /// Who may prove to be whom.
     pub clients: Roster,
     /// Databases of countries and autonomous systems.
@@ -155,12 +158,22 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
             }
         }
     }
+    let page = read_page(&file.page, directory, files, diagnostics);
     let clients = read_clients(&file, directory, files, diagnostics);
     let geo = read_geo(file.geoip.as_ref(), directory, files, diagnostics);
     let policy = load_policy(&file.policy, directory, deployment(&file), files, diagnostics);
     let (policy, pass_keys, geo) = (policy?, pass_keys.ok()?, geo?);
     let prices = read_prices(&file, &policy, diagnostics)?;
-    (diagnostics.error_count() == 0).then_some(Config { file, policy, authorities, pass_keys, clients, geo, prices })
+    (diagnostics.error_count() == 0).then_some(Config {
+        file,
+        policy,
+        authorities,
+        pass_keys,
+        page,
+        clients,
+        geo,
+        prices,
+    })
 }
 
 /// The price tables. A table may be given for an origin, its bucket or its region.

@@ -7,6 +7,7 @@ mod gateway;
 mod kind;
 mod load;
 mod loaded;
+mod page;
 mod passes;
 mod policies;
 mod policy;

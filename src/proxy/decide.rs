@@ -4,17 +4,17 @@ use super::caller::{forwarded_query, proves};
 use super::context::{Caller, Context};
 use super::intake::{self, Intake, RequestLine};
 use super::listing::scope;
-use super::refusal::{Refusal, Reply, Way, ask};
+use super::refusal::{Refusal, Reply};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
-use super::{Front, Ruling, fetch_command};
-use crate::challenge::{ARRIVED_PATH, Offer, Pass, PassError, VERIFY_PATH, WAIT_PATH};
+use super::{Front, Ruling};
+use crate::challenge::{ARRIVED_PATH, Pass, PassError, VERIFY_PATH, WAIT_PATH};
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Entry, client, dialect};
 use crate::origin::Asked as BucketQuery;
 use crate::verdict::{Action, Dialect, Done, Verdict};
 use http::Method;
-use http::header::{HOST, HeaderMap};
+use http::header::HeaderMap;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
@@ -93,7 +93,7 @@ pub(super) fn version(version: http::Version) -> HttpVersion {
     }
 }
 
-fn refuse(refusal: Refusal) -> Decision {
+pub(super) fn refuse(refusal: Refusal) -> Decision {
     Decision::Refuse(Box::new(refusal))
 }
 
@@ -344,37 +344,6 @@ impl Front {
     fn reject(&self, site: &Site, error: PassError, context: &mut Context) {
         context.reason = Some(error.word());
         self.gateway.metrics.passes_rejected.with_label_values(&[&*site.name, error.word()]).inc();
-    }
-
-    /// A navigation gets the page, and who reads JSON the challenge alone. All others are told what to do instead.
-    fn challenge(&self, asked: &Asked<'_>, tier: &str, difficulty: u32, context: &mut Context) -> Decision {
-        let Asked { site, caller, method, request, ruling, .. } = *asked;
-        match caller.dialect {
-            Dialect::Page => {}
-            // No body of a HEAD could hold a challenge.
-            Dialect::Fetch if method != "HEAD" => {}
-            Dialect::Plain => {
-                let host = request.headers.get(HOST).map_or(&*context.host, header_text);
-                let command = fetch_command(caller.secure, host, request.raw_path());
-                return refuse(Refusal::pass_needed(Some(Way::Command(command))));
-            }
-            Dialect::Fetch | Dialect::S3 => return refuse(Refusal::pass_needed(None)),
-        }
-        let gateway = &self.gateway;
-        if let Err(refusal) = self.may_get_pass(ruling, site, caller.client, context) {
-            return refuse(refusal);
-        }
-        let difficulty = self.hardened(ruling, difficulty, &site.name, caller.client);
-        gateway.metrics.challenges_issued.with_label_values(&[&*site.name, tier]).inc();
-        let challenge = gateway.gate.issue(&site.name, difficulty, caller.client.prefix, rand::random(), context.now);
-        if caller.dialect == Dialect::Fetch {
-            let offer = Offer::new(challenge, difficulty, &site.name);
-            return refuse(Refusal::pass_needed(Some(Way::Offer(offer))));
-        }
-        match ask(&gateway.page, &challenge, difficulty, &site.name, &context.request_id) {
-            Ok(reply) => Decision::Reply(Box::new(reply)),
-            Err(_) => refuse(Refusal::internal()),
-        }
     }
 }
 

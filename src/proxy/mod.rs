@@ -6,6 +6,7 @@
 mod account;
 mod ask;
 mod caller;
+mod challenge;
 mod command;
 mod compare;
 mod context;
@@ -69,8 +70,8 @@ pub struct Gateway {
     pub gate: Gate,
     /// Where challenges are spent over all replicas, if there are several.
     pub spending: OnceLock<Arc<dyn SpendOnce>>,
-    /// The challenge page.
-    pub page: Page,
+    /// The challenge page. A reload replaces it.
+    pub page: ArcSwap<Page>,
     /// The numbers.
     pub metrics: Metrics,
     /// Who took how much.

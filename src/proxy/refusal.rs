@@ -1,6 +1,6 @@
 //! Refusals, and the one function that speaks them in the client's dialect.
 
-use crate::challenge::{Offer, Page};
+use crate::challenge::{Offer, Page, Visit};
 use crate::limit::Currency;
 use crate::verdict::Dialect;
 use base64::Engine;
@@ -144,7 +144,8 @@ impl Refusal {
 
     /// 403: a link was followed before its time.
     pub fn too_early(left: Duration) -> Self {
-        let detail = format!("Please wait {} s more. You get a small pass then, without JavaScript.", whole_seconds(left));
+        let detail =
+            format!("Please wait {} s more. You get a small pass then, without JavaScript.", whole_seconds(left));
         let refusal = Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", detail);
         Refusal { retry_after: Some(left), ..refusal }
     }
@@ -283,10 +284,12 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
     Ok(reply)
 }
 
-/// The challenge page: a 403 with what a browser needs to get a pass.
-pub fn ask(page: &Page, challenge: &str, difficulty: u32, site: &str, request_id: &str) -> pingora::Result<Reply> {
-    let body = page.render(challenge, difficulty, site, request_id);
-    let mut reply = Reply::new(StatusCode::FORBIDDEN, "text/html; charset=utf-8", body, request_id)?;
+/// The challenge page: a 403 with what a browser needs to get a pass, in a language that its user reads.
+pub fn ask(page: &Page, visit: &Visit<'_>, accept_language: &str) -> pingora::Result<Reply> {
+    let (body, language) = page.render(visit, accept_language);
+    let mut reply = Reply::new(StatusCode::FORBIDDEN, "text/html; charset=utf-8", body, visit.request_id)?;
+    reply.header.insert_header(header::CONTENT_LANGUAGE, language)?;
+    reply.header.insert_header(header::VARY, "Accept-Language")?;
     reply.header.insert_header(header::CONTENT_SECURITY_POLICY, page.content_security_policy())?;
     reply.header.insert_header(header::REFERRER_POLICY, "same-origin")?;
     Ok(reply)

@@ -1,7 +1,8 @@
 //! From a described request to a decision and an answer, by the steps and the code of a live one.
 
 use super::request::{Addressed, Described, Sent};
-use crate::challenge::{Offer, Page, RedeemError, VERIFY_PATH};
+use crate::challenge::{Offer, Page, RedeemError, VERIFY_PATH, Visit};
+use crate::clock::Timestamp;
 use crate::facts::{Client, Fact, Facts, HttpVersion, Identity, header_text};
 use crate::identity::signature::Fault;
 use crate::identity::{Claim, Peer, Roster, claim, client, dialect};
@@ -17,12 +18,15 @@ use crate::proxy::{
 use crate::state::State;
 use crate::verdict::{Action, Dialect, Mode, Verdict};
 use http::Method;
-use http::header::HOST;
-use std::sync::Arc;
+use http::header::{ACCEPT_LANGUAGE, HOST};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Stands where each live request has an id of its own.
 const REQUEST_ID: &str = "0000000000000000";
+
+/// As it is without a gateway file: what it says decides nothing.
+static PAGE: LazyLock<Page> = LazyLock::new(Page::default);
 
 /// What described requests are tried on.
 pub struct Bench<'b> {
@@ -204,7 +208,19 @@ impl Bench<'_> {
                     Dialect::Page | Dialect::S3 => None,
                 };
                 match outcome.dialect {
-                    Dialect::Page => ask(&Page::default(), "", difficulty, site, REQUEST_ID),
+                    Dialect::Page => {
+                        let visit = Visit {
+                            challenge: "",
+                            difficulty,
+                            site,
+                            request_id: REQUEST_ID,
+                            cookie: "",
+                            brought: false,
+                            now: Timestamp::default(),
+                            wait: None,
+                        };
+                        ask(&PAGE, &visit, headers.get(ACCEPT_LANGUAGE).map_or("", header_text))
+                    }
                     dialect => speak(&Refusal::pass_needed(way), dialect, REQUEST_ID),
                 }
             }

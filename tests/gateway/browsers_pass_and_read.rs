@@ -1,7 +1,7 @@
 //! In a real Chromium over plain http: a person meets the challenge once, passes it, and reads; pages that are open go
 //! on working.
 
-use crate::harness::browser::Browser;
+use crate::harness::browser::{Browser, Driven};
 use crate::harness::{Setup, World, sum_in};
 use std::time::Duration;
 use windscreen::demo::samples::{RunningTest, fill};

@@ -1,7 +1,7 @@
 //! What a client may download: bytes over time, and downloads at a time. Who is over it is slowed before it is refused,
 //! and told.
 
-use crate::harness::browser::Browser;
+use crate::harness::browser::{Browser, Driven};
 use crate::harness::passes::{issue, pass, solve, submit};
 use crate::harness::{BROWSER, CI, Client, STRANGER, Setup, World, eventually, sum_in};
 use std::time::{Duration, Instant};

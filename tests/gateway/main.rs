@@ -13,6 +13,8 @@ mod anubis_policies_are_carried_over;
 mod architecture;
 mod auto_protects_while_the_evidence_says_so;
 mod bad_configuration_is_refused;
+mod browsers_are_told_what_to_do;
+mod browsers_of_both_kinds_pass;
 mod browsers_pass_and_read;
 mod budgets_survive_a_restart;
 mod bytes_and_transfers_are_bounded;

@@ -121,6 +121,7 @@ fn bad_shapes_are_refused() {
     let of_meaning = [
         "gateway-built-in",
         "gateway-geoip-unreadable",
+        "gateway-page-contrast",
         "policy-built-in",
         "policy-default-goes-on",
         "policy-import-a-policy",

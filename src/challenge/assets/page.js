@@ -5,17 +5,16 @@
   const RETURN_WINDOW = 60_000;
   const MEMORY = 600_000;
   const RELOADS = 2;
+  const ROUNDS = 3;
+  const DAY = 86_400_000;
   const SOLVER = "{{solver}}";
 
   const $ = (id) => document.getElementById(id);
+  const read = (id) => JSON.parse($(id).textContent);
+  const lang = document.documentElement.lang;
   let workers = [];
   let ticker = 0;
   let over = false;
-
-  function say(text) {
-    // An unchanged live region is not read again, and need not be.
-    if ($("status").textContent !== text) $("status").textContent = text;
-  }
 
   function stop() {
     over = true;
@@ -24,34 +23,56 @@
     workers = [];
   }
 
-  function ask(title, text, label, action) {
-    stop();
-    document.title = $("title").textContent = title;
-    $("work").hidden = true;
-    $("status").className = "notice";
-    say(text);
-    $("retry").textContent = label;
-    $("retry").onclick = action;
-    $("retry").hidden = false;
-  }
-
-  function seconds(s) {
-    if (s < 1.5) return "about a second";
-    if (s < 90) return `about ${Math.round(s)} seconds`;
-    return `about ${Math.round(s / 60)} minutes`;
+  function duration(ms) {
+    const [size, unit] = [[DAY, "day"], [3_600_000, "hour"], [60_000, "minute"]].find(([size]) => ms >= 1.5 * size) || [1000, "second"];
+    const value = Math.max(1, Math.round(ms / size));
+    try {
+      return value.toLocaleString(lang, { style: "unit", unit, unitDisplay: "long" });
+    } catch { // Browsers of before 2021.
+      return `${value} ${unit[0]}`;
+    }
   }
 
   function start() {
-    const task = JSON.parse($("windscreen-challenge").textContent);
-    const { challenge, difficulty, count, rounds, verify, site } = task;
+    const words = read("windscreen-words");
+    const task = read("windscreen-challenge");
+    const { challenge, difficulty, count, rounds, verify, site, wait } = task;
     const key = `windscreen:${site}`;
-    const issued = performance.timeOrigin || Date.now() - performance.now();
-    // Wall time on purpose: other clocks stand still while a laptop sleeps.
+    // Both from one clock, which may be wrong and may be set right meanwhile. Wall time on purpose: other clocks stand
+    // still while a laptop sleeps.
+    const issued = Date.now() - performance.now();
     const left = () => issued + LIFETIME - MARGIN - Date.now();
+    const skew = issued - task.now;
 
-    $("site").textContent = site;
-    $("request").textContent = task.request_id;
-    $("footer").hidden = false;
+    const phrase = (word, values) => words[word].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+    function say(text) {
+      // An unchanged live region is not read again, and need not be.
+      if ($("status").textContent !== text) $("status").textContent = text;
+    }
+
+    function notice(text) {
+      $("status").className = "notice";
+      say(text);
+    }
+
+    // The way without a calculation, where there is one.
+    function lead() {
+      if (!wait) return "";
+      $("way").href = wait.href;
+      $("way").hidden = false;
+      return `\n${phrase("nojs_wait", wait)}`;
+    }
+
+    function ask(title, text, more = "", action = again) {
+      stop();
+      document.title = document.title.replace($("title").textContent, title);
+      $("title").textContent = title;
+      $("work").hidden = true;
+      notice(text + more);
+      $("retry").onclick = action;
+      $("retry").hidden = false;
+    }
 
     function recall() {
       try {
@@ -76,39 +97,38 @@
 
     const past = recall();
     const failures = past.failures || 0;
+    // The same address, because another page of the site may well ask for more.
+    const solved = past.solved === location.href && Date.now() - past.at < RETURN_WINDOW ? past.rounds : 0;
 
     // Without storage nothing would count the reloads, so a person does.
     function fail(text, wait = 3) {
       if (failures < RELOADS && wait <= 30 && remember({ failures: failures + 1 })) {
         stop();
         $("work").hidden = true;
-        $("status").className = "notice";
-        say(`${text} Trying again by itself in ${wait} seconds.`);
+        notice(`${text} ${phrase("retry_in", { time: duration(wait * 1000) })}`);
         setTimeout(() => location.reload(), wait * 1000);
       } else {
-        ask("The check did not work", text, "Try again", again);
+        ask(words.failed, text, lead());
       }
     }
 
-    if (!navigator.cookieEnabled) {
-      ask("A cookie is needed", "Your browser does not accept cookies from this site. One cookie keeps the result of the check for an hour; without it every page would have to ask again. Please allow cookies for this site, then try again.", "Try again", again);
-      return;
+    const clock = Math.abs(skew) > DAY ? `\n${phrase("clock", { time: duration(Math.abs(skew)) })}` : "";
+    if (!navigator.cookieEnabled) return ask(words.cookie, words.cookie_off);
+    if (solved && !task.brought) {
+      // Isolated, since a name may stand in a text that runs from right to left.
+      const cookie = `\u2068${task.cookie}\u2069`;
+      return ask(words.cookie, phrase("cookie_lost", { cookie }), clock + lead());
     }
-    // The same address, because another page of the site may well ask for more.
-    if (past.solved === location.href && Math.abs(Date.now() - past.at) < RETURN_WINDOW) {
-      remember({});
-      ask("A cookie is needed", "Your browser passed the check but was then asked again. Most likely it did not keep the cookie that holds the result, for instance because of a privacy setting or an extension. Please allow cookies for this site, then try again.", "Try again", again);
-      return;
-    }
+    if (solved >= ROUNDS) return ask(words.failed, words.loop, clock + lead());
 
     // Somebody who opens ten logs at once should wait for one calculation.
     const tabs = window.BroadcastChannel && new BroadcastChannel(key);
     if (tabs) tabs.onmessage = () => { if (!over) { stop(); location.reload(); } };
 
     async function submit(nonces) {
-      $("retry").hidden = true;
+      $("retry").hidden = $("way").hidden = true;
       $("status").className = "";
-      say("Calculation done. Asking for the page.");
+      say(words.sending);
       const patience = new AbortController();
       const timer = setTimeout(() => patience.abort(), 20_000);
       let answer;
@@ -124,80 +144,86 @@
         if (answer.status !== 204) problem = await answer.json().catch(() => ({})) || {};
       } catch {
         // A repeated answer earns the same pass, so nothing need be computed anew.
-        ask("The site did not answer", "The calculation is done, but the site could not be reached to hand in the result. Please check your network connection, then try again.", "Try again",
-          () => left() > 0 ? submit(nonces) : again());
+        ask(words.failed, words.offline, "", () => left() > 0 ? submit(nonces) : again());
         return;
       } finally {
         clearTimeout(timer);
       }
       if (answer.status === 204) {
         if (tabs) tabs.postMessage(0);
-        say("Done. Loading the page.");
-        if (remember({ solved: location.href })) location.reload();
-        else ask("Done", "Your browser passed the check.", "Continue to the page", () => location.reload());
+        say(words.done);
+        if (remember({ solved: location.href, rounds: solved + 1 })) {
+          location.reload();
+        } else {
+          $("work").hidden = true;
+          $("retry").textContent = words.open;
+          $("retry").onclick = () => location.reload();
+          $("retry").hidden = false;
+        }
         return;
       }
-      const detail = typeof problem.detail === "string" && problem.detail.slice(0, 400);
-      fail(
-        detail ? `The site did not accept the result: ${detail}` : `The site did not accept the result (answer ${answer.status}).`,
-        Math.max(3, Math.ceil(answer.headers.get("Retry-After")) || 0),
-      );
+      $("said").textContent = `${answer.status} ${typeof problem.detail === "string" ? problem.detail.slice(0, 400) : ""}`;
+      fail(words.refused, Math.max(3, Math.ceil(answer.headers.get("Retry-After")) || 0));
     }
 
     const began = performance.now();
     const found = [];
     let trials = 0;
     let spoken = 0;
+    let slow = false;
 
     function show() {
-      const elapsed = (performance.now() - began) / 1000;
+      const elapsed = performance.now() - began;
+      const parts = [phrase("found", { found: found.length.toLocaleString(lang), count: count.toLocaleString(lang) })];
       // Every trial has the same chance, so what is left does not depend on luck so far.
       const rest = (count - found.length) * difficulty * elapsed / trials;
-      const rate = Math.round(trials / elapsed);
-      $("detail").textContent = `${found.length} of ${count} found, ` + (elapsed < 0.3 || !trials
-        ? "measuring speed"
-        : `${rate.toLocaleString("en")} tries a second, ${seconds(rest)} left`);
-      if (elapsed > 2 && trials && rest > 5 && elapsed - spoken > 15) {
-        spoken = elapsed;
-        say(`Calculating, ${seconds(rest)} left.`);
+      if (trials && elapsed > 300) {
+        const rate = Math.round(trials / elapsed * 1000).toLocaleString(lang);
+        const time = phrase("left", { time: duration(rest) });
+        parts.push(phrase("rate", { rate }), time);
+        if (rest > 5000 && elapsed - spoken > 15_000 && !slow) {
+          spoken = elapsed;
+          say(`${words.work} ${time}`);
+        }
       }
+      $("detail").textContent = parts.join(" · ");
       // A device that is hopelessly slow learns it before its battery is empty.
-      if (left() <= 0 || (elapsed > 20 && rest * 1000 > 3 * left())) fail("The calculation takes longer here than the two minutes it may take. It may help to close other programs and keep this tab in front.");
+      if (left() <= 0 || (elapsed > 20_000 && rest > 3 * left())) fail(phrase("late", { time: duration(LIFETIME) }));
     }
 
-    document.title = $("title").textContent = "Checking your browser";
     $("progress").max = count;
     $("work").hidden = false;
-    say("Calculating. The page loads by itself when this is done.");
+    say(words.work);
     show();
     ticker = setInterval(show, 250);
 
+    const blocked = () => over || ask(words.failed, words.blocked, lead());
     try {
       const code = URL.createObjectURL(new Blob([SOLVER], { type: "text/javascript" }));
       const step = Math.max(1, Math.min(4, navigator.hardwareConcurrency || 2));
       for (let first = 0; first < step; first++) {
         const worker = new Worker(code);
         workers.push(worker);
-        worker.onerror = () => {
-          if (!over) ask("The check could not run", "The calculation stopped with an error. An extension or a setting may keep this page from working in the background.", "Try again", again);
-        };
+        worker.onerror = blocked;
         worker.onmessage = ({ data }) => {
           if (over) return;
           trials += data.trials;
           found.push(...data.found);
+          if (data.slow && !slow) {
+            slow = true;
+            notice(words.slow + lead());
+          }
           $("progress").value = Math.min(found.length, count);
           if (found.length < count) return;
           show();
           if (over) return;
           stop();
-          const nonces = found.slice(0, count).sort((a, b) => a - b);
-          $("detail").textContent = `${count} of ${count} found`;
-          submit(nonces);
+          submit(found.slice(0, count).sort((a, b) => a - b));
         };
         worker.postMessage({ challenge, difficulty, rounds, first, step });
       }
     } catch {
-      ask("The check could not run", "Your browser does not let this page calculate in the background. Please try a newer browser, or ask the operator of this site for another way.", "Try again", again);
+      blocked();
     }
   }
 

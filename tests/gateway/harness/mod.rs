@@ -3,6 +3,7 @@
 pub mod answering;
 pub mod browser;
 pub mod client;
+pub mod firefox;
 pub mod issuer;
 pub mod judged;
 pub mod mmdb;
