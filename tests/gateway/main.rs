@@ -54,6 +54,7 @@ mod the_ledger_remembers;
 mod the_reference_policy;
 mod the_second_store_goes_when_nobody_needs_it;
 mod the_simulator_is_repeatable;
+mod those_without_scripts_wait;
 mod three_gateways_count_as_one;
 mod tokens_open_what_they_are_for;
 mod tokens_prove_who_they_are;
