@@ -157,6 +157,7 @@ impl Steering {
                     self.gateway.gate.set_keys(keys);
                 }
                 self.gateway.page.store(Arc::new(config.page));
+                self.gateway.robots.store(config.robots.map(Arc::new));
                 let mode = config.policy.policy.mode();
                 let rules = config.policy.policy.rules().len();
                 self.install(config.policy, config.clients, config.geo, &config.file.feeds);

@@ -24,7 +24,7 @@ use crate::report::projected;
 use crate::resolver;
 use crate::shared_state::SharedState;
 use crate::surroundings::{Surroundings, SystemResolver};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -143,6 +143,7 @@ impl Server {
             gate,
             spending: OnceLock::new(),
             page: ArcSwap::from_pointee(config.page),
+            robots: ArcSwapOption::from_pointee(config.robots),
             metrics: metrics.clone(),
             books: books.clone(),
             asker: Asker::default(),

@@ -1,5 +1,6 @@
 //! `gateway.yaml` as written.
 
+use super::robots::RobotsSettings;
 use crate::challenge::PageSettings;
 use crate::clock::Moment;
 use crate::cost::{Location, PricesSettings};
@@ -53,6 +54,9 @@ crate::settings! {
         pass_keys: Option<PassKeysSettings> = None,
         /// What the challenge page says besides, and how it looks.
         page: PageSettings = PageSettings::default(),
+        /// What `/robots.txt` says at every host: `built-in` asks AI crawlers to stay away, `origin` leaves it to the site
+        /// that serves the root of the host, all else is a file.
+        robots: Spanned<RobotsSettings> = Spanned { position: Position::default(), value: RobotsSettings::BuiltIn },
         /// Where what was counted is kept over a restart. Everybody has a full budget after one where absent.
         counters: Option<Spanned<KeeperSettings>> = None,
         /// Where it is kept who took how much, hour by hour. Only the last day is known, and only until the process ends,

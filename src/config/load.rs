@@ -8,6 +8,7 @@ use super::kind::{FileKind, read_as};
 use super::loaded::LoadedPolicy;
 use super::page::read_page;
 use super::policies::load_policy;
+use super::robots::read_robots;
 use crate::challenge::{Page, SigningKeys};
 use crate::cost::PriceBook;
 use crate::document::{Diagnostics, Spanned, unknown_word};
@@ -46,6 +47,8 @@ pub struct Config {
     pub pass_keys: Option<SigningKeys>,
     /// The challenge page.
     pub page: Page,
+    /// What `/robots.txt` says; `None` where that is a site's business.
+    pub robots: Option<String>,
     /// Who may prove to be whom.
     pub clients: Roster,
     /// Databases of countries and autonomous systems.
@@ -158,6 +161,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
             }
         }
     }
+    let robots = read_robots(&file.robots, directory, files, diagnostics);
     let page = read_page(&file.page, directory, files, diagnostics);
     let clients = read_clients(&file, directory, files, diagnostics);
     let geo = read_geo(file.geoip.as_ref(), directory, files, diagnostics);
@@ -170,6 +174,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         authorities,
         pass_keys,
         page,
+        robots,
         clients,
         geo,
         prices,

@@ -11,6 +11,7 @@ mod page;
 mod passes;
 mod policies;
 mod policy;
+mod robots;
 mod source;
 
 pub use gateway::{

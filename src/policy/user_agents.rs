@@ -57,6 +57,11 @@ impl Decode for UserAgentEntry {
 }
 
 impl UserAgentListSettings {
+    /// The names that it looks for.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.contains.iter().map(|entry| &*entry.name)
+    }
+
     /// The atom that finds a User-Agent of this list.
     pub(super) fn atom(&self, name: &str, atoms: &mut Builder) -> AtomId {
         atoms.atom(format!("user_agent: {{list: {name}}}"), |atoms, id| {

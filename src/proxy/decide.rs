@@ -4,7 +4,7 @@ use super::caller::{forwarded_query, proves};
 use super::context::{Caller, Context};
 use super::intake::{self, Intake, RequestLine};
 use super::listing::scope;
-use super::refusal::{Refusal, Reply};
+use super::refusal::{Refusal, Reply, robots};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling};
@@ -20,6 +20,8 @@ use pingora::proxy::Session;
 
 /// Paths of the gateway's own pages begin so.
 pub const OWN: &str = "/.windscreen/";
+/// What crawlers read first (RFC 9309).
+const ROBOTS_PATH: &str = "/robots.txt";
 /// No object of S3 has a longer key, in bytes.
 const LONGEST_KEY: usize = 1024;
 /// What may be asked of a site.
@@ -139,7 +141,24 @@ impl Front {
                 _ => refuse(Refusal::not_found()),
             };
         }
-        let (site, path) = match self.gateway.sites.find(&host, &path) {
+        let found = self.gateway.sites.find(&host, &path);
+        if path.as_str() == ROBOTS_PATH
+            && matches!(request.method, Method::GET | Method::HEAD)
+            && !matches!(found, Err(NoSite::Host))
+            && let Some(text) = self.gateway.robots.load().as_deref()
+        {
+            context.done = Done::Internal;
+            // Whoever reads it is no browser: that is remembered of the site that has the root.
+            if let Ok((site, path)) = found {
+                (context.site, context.path) = (Some(site), Some(path));
+                self.note_fetch(request, 200, 0, context);
+            }
+            return match robots(text, &context.request_id) {
+                Ok(reply) => Decision::Reply(Box::new(reply)),
+                Err(_) => refuse(Refusal::internal()),
+            };
+        }
+        let (site, path) = match found {
             Ok(found) => found,
             Err(NoSite::Host) => return refuse(Refusal::misdirected()),
             Err(NoSite::Path) => return refuse(Refusal::not_found()),

@@ -42,7 +42,7 @@ use crate::policy::{Policy, ToldApart};
 use crate::state::Memory;
 use crate::traffic::Live;
 use crate::verdict::LimitId;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use context::{Context, InFlight};
 use http::header;
@@ -72,6 +72,8 @@ pub struct Gateway {
     pub spending: OnceLock<Arc<dyn SpendOnce>>,
     /// The challenge page. A reload replaces it.
     pub page: ArcSwap<Page>,
+    /// What `/robots.txt` says; `None` where that is a site's business.
+    pub robots: ArcSwapOption<String>,
     /// The numbers.
     pub metrics: Metrics,
     /// Who took how much.

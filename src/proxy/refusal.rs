@@ -295,6 +295,13 @@ pub fn ask(page: &Page, visit: &Visit<'_>, accept_language: &str) -> pingora::Re
     Ok(reply)
 }
 
+/// What `/robots.txt` says. Crawlers may keep it for a day (RFC 9309, section 2.4), as they may of any server.
+pub fn robots(text: &str, request_id: &str) -> pingora::Result<Reply> {
+    let mut reply = Reply::new(StatusCode::OK, "text/plain; charset=utf-8", text.to_owned(), request_id)?;
+    reply.header.insert_header(header::CACHE_CONTROL, "public, max-age=3600")?;
+    Ok(reply)
+}
+
 /// Sends the client to `location` for this one request.
 pub fn lead(location: &str, request_id: &str) -> pingora::Result<Reply> {
     let mut reply = Reply::new(StatusCode::TEMPORARY_REDIRECT, "text/plain", String::new(), request_id)?;

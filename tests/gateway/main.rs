@@ -19,6 +19,7 @@ mod browsers_pass_and_read;
 mod budgets_survive_a_restart;
 mod bytes_and_transfers_are_bounded;
 mod challenges_are_bound_and_spent;
+mod crawlers_are_told_to_stay_away;
 mod credentials_come_from_files_and_chain;
 mod explain_tells_the_path;
 mod fetch_solves_resumes_and_verifies;

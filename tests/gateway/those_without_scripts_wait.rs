@@ -199,3 +199,47 @@ async fn without_the_setting_there_is_no_such_way() {
     let (world, _) = world(policy).await;
     assert_eq!(link(&open(&world, STRANGER, "/logs/a").await), None);
 }
+
+/// Runs a text browser on a terminal, presses the keys that are given, and prints what it shows at the end.
+const TERMINAL: &str = r#"
+import os, pty, re, select, sys, time
+browser, url, expected, *keys = sys.argv[1:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ.update(TERM="vt100", HOME=os.getcwd(), LC_ALL="C.UTF-8")
+    os.execvp(browser, [browser, *{"w3m": ["-cookie"], "lynx": ["-accept_all_cookies"]}[browser], url])
+shown = b""
+def read(until, seconds):
+    global shown
+    end = time.time() + seconds
+    while time.time() < end and until not in shown:
+        if select.select([terminal], [], [], 0.1)[0]:
+            shown += os.read(terminal, 65536)
+# The terminal is told to move where there are blanks.
+read(b"JavaScript", 30)
+time.sleep(3)
+for key in keys:
+    os.write(terminal, key.encode().decode("unicode_escape").encode())
+    time.sleep(0.5)
+read(expected.encode(), 30)
+os.kill(pid, 9)
+print(expected.encode() in shown, re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b" ", shown).decode(errors="replace"))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_browsers_read_on() {
+    // In lynx the first link is chosen already: that of the refresh.
+    for (browser, keys) in [("w3m", &[r"\t", r"\r"][..]), ("lynx", &[r"\x1b[C"])] {
+        let policy = POLICY.replace("after: 8s", "after: 1s");
+        let world = Setup::new().policy(&policy).start().await;
+        world.put("logs", "log", b"so-much-for-the-log");
+        let url = format!("http://{}/logs/log?a=b", world.server.addresses[0]);
+        let home = tempfile::TempDir::new().unwrap();
+        let mut command = tokio::process::Command::new("python3");
+        command.args(["-c", TERMINAL, browser, &url, "so-much-for-the-log"]).args(keys).current_dir(home.path());
+        let output = command.output().await.unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(shown.starts_with("True"), "{browser}: {shown}{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(world.metric("windscreen_passes_waited_total{site=\"logs\"}").await, 1.0, "{browser}");
+    }
+}
