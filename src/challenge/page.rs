@@ -268,7 +268,7 @@ impl Prepared {
                 format!("<noscript><p class=\"notice\">{}</p></noscript>", self.word("nojs_needed"))
             }
             ("footer", _) => {
-                let name = self.words.get("name").map(|name| format!("{name} · ")).unwrap_or_default();
+                let name = self.words.get("name").map(|name| format!("<bdi>{name}</bdi> · ")).unwrap_or_default();
                 let (site, request) = (self.word("site"), self.word("request"));
                 let (value, id) = (escaped(visit.site), escaped(visit.request_id));
                 format!(

@@ -2,7 +2,8 @@
 
 use crate::browsers_of_both_kinds_pass::{CHALLENGED, EASY, challenges, world};
 use crate::harness::browser::{Browser, Driven};
-use crate::harness::passes;
+use crate::harness::{BROWSER, HTML, passes};
+use crate::simulator::{Delivery, Scenario, write_s3_directory};
 use serde_json::json;
 use std::process::Command;
 
@@ -18,7 +19,7 @@ if (state) {
   };
   window.Worker = class {
     constructor() { if (state === 'failed') throw new Error('blocked'); }
-    postMessage() { setTimeout(() => this.onmessage({data: {trials: 5000, found: [1, 2, 3], slow: state === 'slow'}}), 100); }
+    postMessage() { setTimeout(() => this.onmessage({data: {trials: state === 'slow' ? 500 : 5000, found: [1, 2, 3], slow: state === 'slow'}}), 100); }
     terminate() {}
   };
   if (state === 'cookie') Object.defineProperty(Navigator.prototype, 'cookieEnabled', {get: () => false});
@@ -35,6 +36,7 @@ const STATES: [(&str, &str); 4] = [
 ];
 
 async fn speak(browser: &Browser, language: &str) {
+    browser.cdp("Network.enable", json!({})).await;
     browser.cdp("Network.setExtraHTTPHeaders", json!({"headers": {"Accept-Language": language}})).await;
 }
 
@@ -131,12 +133,15 @@ async fn people_read_it_in_their_language_and_are_told_whom_to_ask() {
         assert!(text.contains("https://example.org/help"), "{text}");
         assert_eq!(text.contains("もう一つ"), tag == "ja", "{text}");
     }
-    let answer =
-        world.client("192.0.2.40").navigating().header("Accept-Language", "pt").get("/logs/gallery/index.html").await;
-    assert_eq!(
-        (answer.status, answer.header("content-language"), answer.header("vary")),
-        (403, Some("pt-BR"), Some("Accept-Language"))
-    );
+    // Each file of words is a language.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/challenge/assets/languages");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let tag = file.unwrap().file_name().to_string_lossy().trim_end_matches(".yaml").to_owned();
+        let client = world.client("192.0.2.40").header("User-Agent", BROWSER).header("Accept", HTML);
+        let answer = client.header("Accept-Language", &tag).get("/logs/gallery/index.html").await;
+        let languages = [answer.header("content-language"), answer.header("vary")];
+        assert_eq!((answer.status, languages), (403, [Some(&*tag), Some("Accept-Language")]));
+    }
 }
 
 /// What a person sees, without a script in the page: the texts of the accessibility tree.
@@ -160,18 +165,17 @@ async fn without_javascript_the_page_says_what_it_needs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_compiles_nothing_says_that_it_is_slow() {
-    let (_world, url) = world(EASY, "").await;
+    let (_world, url) = world(&EASY.replace("64", "256"), "").await;
     let browser = Browser::start(&["--js-flags=--jitless"]).await;
     browser.go(&format!("{url}/gallery/index.html")).await;
-    // It may pass in the end; what matters is what is said before.
+    // In the end it passes, but here that is not waited for.
     browser.until(&format!("document.body.innerText.includes('calculates slowly') || !{CHALLENGED}")).await;
     assert!(browser.text().await.contains("calculates slowly"));
-    browser.until(&format!("!{CHALLENGED}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_a_day_off_does_no_harm() {
-    for shift in [-1.5, 1.5] {
+    for shift in [-2, 2] {
         let (world, url) = world(EASY, "").await;
         let browser = Browser::start(&[]).await;
         browser.inject(&format!("const now = Date.now; Date.now = () => now() + {shift} * 86400000;")).await;
@@ -223,16 +227,9 @@ async fn after_three_rounds_it_stops() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_have_no_barriers() {
     let directory = tempfile::tempdir().unwrap();
-    let log = directory.path().join("access.log");
-    let line = |n: u32| {
-        format!(
-            "192.0.2.{} - - [21/Nov/2026:10:{:02}:00 +0000] \"GET /logs/{n}/log.html HTTP/1.1\" 200 {} \"-\" \"Mozilla/5.0 (X11) Chrome/156.0 Safari/537.36\"\n",
-            n % 200,
-            n % 60,
-            n * 1000
-        )
-    };
-    std::fs::write(&log, (0..500).map(line).collect::<String>()).unwrap();
+    let log = directory.path().join("logs");
+    let traffic = Scenario::clean(7).scaled(0.02).traffic();
+    write_s3_directory(&log, traffic, &Delivery::default()).unwrap();
     let output =
         Command::new(env!("CARGO_BIN_EXE_windscreen")).args(["report", "--format", "html"]).arg(&log).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

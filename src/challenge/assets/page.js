@@ -90,6 +90,18 @@
         return false;
       }
     }
+    // Where cookies are switched off, Chromium calls them enabled all the same, and denies both of these.
+    function cookies() {
+      const probe = "windscreen-probe=1";
+      try {
+        document.cookie = `${probe}; SameSite=Lax`;
+        const kept = document.cookie.includes(probe);
+        document.cookie = `${probe}; Max-Age=0`;
+        return kept || Boolean(sessionStorage);
+      } catch {
+        return false;
+      }
+    }
     function again() {
       remember({});
       location.reload();
@@ -113,7 +125,7 @@
     }
 
     const clock = Math.abs(skew) > DAY ? `\n${phrase("clock", { time: duration(Math.abs(skew)) })}` : "";
-    if (!navigator.cookieEnabled) return ask(words.cookie, words.cookie_off);
+    if (!navigator.cookieEnabled || !cookies()) return ask(words.cookie, words.cookie_off);
     if (solved && !task.brought) {
       // Isolated, since a name may stand in a text that runs from right to left.
       const cookie = `\u2068${task.cookie}\u2069`;
@@ -171,6 +183,7 @@
     let trials = 0;
     let spoken = 0;
     let slow = false;
+    let told = false;
 
     function show() {
       const elapsed = performance.now() - began;
@@ -181,12 +194,17 @@
         const rate = Math.round(trials / elapsed * 1000).toLocaleString(lang);
         const time = phrase("left", { time: duration(rest) });
         parts.push(phrase("rate", { rate }), time);
-        if (rest > 5000 && elapsed - spoken > 15_000 && !slow) {
+        if (rest > 5000 && elapsed - spoken > 15_000 && !told) {
           spoken = elapsed;
           say(`${words.work} ${time}`);
         }
       }
       $("detail").textContent = parts.join(" · ");
+      // What was slow at first may have been warming up.
+      if (slow && !told && elapsed > 1000 && elapsed * workers.length > trials) {
+        told = true;
+        notice(words.slow + lead());
+      }
       // A device that is hopelessly slow learns it before its battery is empty.
       if (left() <= 0 || (elapsed > 20_000 && rest > 3 * left())) fail(phrase("late", { time: duration(LIFETIME) }));
     }
@@ -209,10 +227,7 @@
           if (over) return;
           trials += data.trials;
           found.push(...data.found);
-          if (data.slow && !slow) {
-            slow = true;
-            notice(words.slow + lead());
-          }
+          slow ||= data.slow;
           $("progress").value = Math.min(found.length, count);
           if (found.length < count) return;
           show();

@@ -150,7 +150,7 @@ mod tests {
 
     /// The names in braces of a text.
     fn places(text: &str) -> BTreeSet<&str> {
-        text.split('{').skip(1).map(|rest| rest.split_once('}').expect("a brace is closed").0).collect()
+        text.split('{').skip(1).map(|rest| rest.split_once('}').unwrap().0).collect()
     }
 
     #[test]
@@ -171,19 +171,5 @@ mod tests {
                 assert!(language.tag == "en" || text != model || model.len() < 8, "{tag}: {key} is not translated");
             }
         }
-    }
-
-    #[test]
-    fn every_file_is_a_language() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/challenge/assets/languages");
-        #[allow(clippy::disallowed_methods, reason = "looks which files there are")]
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().trim_end_matches(".yaml").to_owned())
-            .collect();
-        let mut tags: Vec<String> = LANGUAGES.iter().map(|language| language.tag.to_owned()).collect();
-        files.sort();
-        tags.sort();
-        assert_eq!(files, tags);
     }
 }

@@ -64,7 +64,7 @@ fn words_are_in_the_markup_and_every_place_is_filled() {
                     (word.contains('{'), key == "contact" || (key == "nojs_needed") == wait.is_some());
                 assert!(in_markup || places || other, "{tag}: {key} is said nowhere");
             }
-            assert_eq!(shown.contains("http-equiv=\"refresh\""), false, "in the head");
+            assert!(!shown.contains("http-equiv=\"refresh\""), "in the head");
             assert_eq!(body.contains("http-equiv=\"refresh\" content=\"8;url=/.windscreen/wait?"), wait.is_some());
         }
     }

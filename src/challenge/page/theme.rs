@@ -22,7 +22,7 @@ impl Colour {
     }
 
     fn channels(self) -> [u32; 3] {
-        [self.0 >> 16, self.0 >> 8 & 0xff, self.0 & 0xff]
+        [self.0 >> 16, (self.0 >> 8) & 0xff, self.0 & 0xff]
     }
 
     /// Relative luminance as WCAG 2.2 defines it.
@@ -44,7 +44,7 @@ impl Colour {
     /// A quarter of the way to another colour.
     fn towards(self, other: Colour) -> Colour {
         let pairs = self.channels().into_iter().zip(other.channels());
-        Colour(pairs.fold(0, |mixed, (a, b)| mixed << 8 | (3 * a + b) / 4))
+        Colour(pairs.fold(0, |mixed, (a, b)| (mixed << 8) | ((3 * a + b) / 4)))
     }
 }
 
