@@ -105,7 +105,7 @@ impl Modules {
 
     /// What does not hang on the challenge: the constants of SHA-256 and the padding of both blocks.
     fn prepare(&mut self) {
-        let is_prime = |n: &u32| (2..*n).all(|divisor| n % divisor != 0);
+        let is_prime = |n: &u32| (2..*n).all(|divisor| !n.is_multiple_of(divisor));
         let fraction = |root: f64| (root.fract() * 2f64.powi(32)) as u32;
         let primes: Vec<f64> = (2..).filter(is_prime).map(f64::from).take(64).collect();
         self.write(0, primes[..8].iter().map(|prime| fraction(prime.sqrt())));
