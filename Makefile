@@ -1,6 +1,7 @@
 # `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
 # names it.
-.PHONY: demo test lint bench bench-limits bench-policy bench-replay fuzz fuzz-smoke tools-build tools-test tools-bench
+.PHONY: demo test lint bench bench-challenge bench-limits bench-policy bench-replay fuzz fuzz-smoke \
+	tools-build tools-test tools-bench
 
 APT_BUILD = cmake gcc g++ make pkg-config
 APT_TEST = awscli chromium chromium-driver curl firefox-esr lynx nodejs npm procps prometheus python3 python3-boto3 rclone redis-server s3cmd w3m
@@ -20,6 +21,10 @@ lint: tools-build
 
 bench: tools-build tools-bench
 	cargo bench --bench proxy
+
+bench-challenge: tools-build
+	@sh tests/tools.sh 'chromium firefox-esr' 'chromium firefox-esr'
+	cargo bench --bench challenge
 
 bench-limits: tools-build tools-bench
 	cargo bench --bench limits

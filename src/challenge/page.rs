@@ -22,6 +22,8 @@ const MARKUP: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
 const SCRIPT: &str = include_str!("assets/page.js");
 const SOLVER: &str = include_str!("assets/solver.js");
+const WASM: &[u8] = include_bytes!("assets/cachewalk.wasm");
+const SIMD: &[u8] = include_bytes!("assets/cachewalk-simd.wasm");
 
 /// Where the page posts its solution.
 pub const VERIFY_PATH: &str = "/.windscreen/verify";
@@ -133,11 +135,14 @@ impl Page {
         let [light, dark] = settings.colours.css();
         let style: Arc<str> = STYLE.replace("{{light}}", &light).replace("{{dark}}", &dark).into();
         // A JSON string is a JavaScript string; `<` must not end the script element.
-        let solver = serde_json::Value::from(SOLVER).to_string().replace('<', "\\u003c");
-        let script: Arc<str> = SCRIPT.replace("\"{{solver}}\"", &solver).into();
+        let solver = without_comments(SOLVER)
+            .replace("{{wasm}}", &STANDARD.encode(WASM))
+            .replace("{{simd}}", &STANDARD.encode(SIMD));
+        let solver = serde_json::Value::from(solver).to_string().replace('<', "\\u003c");
+        let script: Arc<str> = without_comments(SCRIPT).replace("\"{{solver}}\"", &solver).into();
         let policy = format!(
-            "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; worker-src blob:; connect-src 'self'; \
-             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+            "default-src 'none'; script-src 'sha256-{}' 'wasm-unsafe-eval'; style-src 'sha256-{}'; worker-src blob:; \
+             connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
             hash(&script),
             hash(&style),
         );
@@ -158,6 +163,12 @@ impl Page {
     pub fn content_security_policy(&self) -> &str {
         &self.policy
     }
+}
+
+/// A script without indentation and without comments that have a line to themselves.
+fn without_comments(script: &str) -> String {
+    let lines: Vec<&str> = script.lines().map(str::trim).filter(|line| !line.starts_with("//")).collect();
+    lines.join("\n")
 }
 
 fn hash(text: &str) -> String {

@@ -156,6 +156,6 @@ pub(super) fn two_hold(sealed: &str, puzzle: &Puzzle, nonces: &[u32], random: u6
     let first = (random % count) as usize;
     let step = 1 + (random >> 32) % (count - 1);
     let second = ((first as u64 + step) % count) as usize;
-    let mut walker = Walker::default();
-    [first, second].iter().all(|index| walker.solves(sealed, nonces[*index], ROUNDS, puzzle.difficulty))
+    let mut walker = Walker::new(sealed);
+    [first, second].iter().all(|index| walker.solves(nonces[*index], ROUNDS, puzzle.difficulty))
 }

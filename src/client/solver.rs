@@ -56,12 +56,12 @@ pub(super) fn solve(offer: &Offer, deadline: Instant, tell: impl Fn(Solving)) ->
             let sender = sender.clone();
             scope.spawn(|| {
                 let sender = sender;
-                let mut walker = Walker::default();
+                let mut walker = Walker::new(&offer.challenge);
                 while !over.load(Ordering::Relaxed) {
                     let from = next.fetch_add(BATCH, Ordering::Relaxed);
                     for nonce in from..from + BATCH {
                         let Ok(nonce) = u32::try_from(nonce) else { return };
-                        if walker.solves(&offer.challenge, nonce, offer.rounds, offer.difficulty) {
+                        if walker.solves(nonce, offer.rounds, offer.difficulty) {
                             // Nobody listens any more when enough are found.
                             let _ = sender.send(nonce);
                         }
@@ -103,8 +103,8 @@ mod tests {
         let offer = Offer { count: 4, ..Offer::new("test-challenge-0".into(), 16, "logs") };
         let nonces = solve(&offer, Instant::now() + Duration::from_secs(60), |_| {}).unwrap();
         assert!(nonces.windows(2).all(|pair| pair[0] < pair[1]), "{nonces:?}");
-        let mut walker = Walker::default();
-        assert!(nonces.iter().all(|nonce| walker.solves(&offer.challenge, *nonce, offer.rounds, 16)), "{nonces:?}");
+        let mut walker = Walker::new(&offer.challenge);
+        assert!(nonces.iter().all(|nonce| walker.solves(*nonce, offer.rounds, 16)), "{nonces:?}");
         let alone = cachewalk::solve("test-challenge-0", 4, offer.rounds, 16);
         assert!(alone[3] <= nonces[3], "{alone:?} {nonces:?}");
         assert_eq!(solve(&offer, Instant::now(), |_| {}), None, "no time");

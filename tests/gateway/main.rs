@@ -8,6 +8,7 @@ mod harness;
 mod simulator;
 
 mod addresses_are_believed_from_proxies_only;
+mod all_solvers_agree;
 mod anubis_answers_are_kept;
 mod anubis_policies_are_carried_over;
 mod architecture;
