@@ -4,7 +4,7 @@
 	tools-build tools-test tools-bench
 
 APT_BUILD = cmake gcc g++ make pkg-config
-APT_TEST = awscli chromium chromium-driver curl firefox-esr lynx nodejs npm procps prometheus python3 python3-boto3 rclone redis-server s3cmd w3m
+APT_TEST = awscli chromium chromium-driver curl firefox-esr haproxy lynx nginx nodejs npm procps prometheus python3 python3-boto3 rclone redis-server s3cmd w3m
 APT_BENCH = nginx wrk util-linux
 
 demo: tools-build
@@ -47,7 +47,7 @@ tools-build:
 	@sh tests/tools.sh 'cmake cc c++' '$(APT_BUILD)'
 
 tools-test:
-	@sh tests/tools.sh 'aws chromium chromedriver curl firefox-esr lynx npm pkill prometheus promtool python3 python3:boto3 rclone s3cmd valkey-server|redis-server w3m' '$(APT_TEST)'
+	@sh tests/tools.sh 'aws chromium chromedriver curl firefox-esr haproxy lynx nginx npm pkill prometheus promtool python3 python3:boto3 rclone s3cmd valkey-server|redis-server w3m' '$(APT_TEST)'
 
 # What browser tests inject, by the lock file.
 tests/e2e/node_modules: tests/e2e/package-lock.json

@@ -141,8 +141,23 @@ crate::settings! {
         /// Who may list its objects: `none`, or `signed`: those of `clients` that have proved who they are, by a key that is
         /// not public or by a token. They see what they could have.
         list: List = List::Nobody,
-        /// Where the objects are: in order, the next one on a miss.
-        origins: NonEmpty<OriginSettings>,
+        /// Where the objects are: in order, the next one on a miss. None where other proxies answer, and ask at a
+        /// listener with `check`.
+        origins: Origins,
+    }
+}
+
+/// The origins of a site.
+#[derive(Debug, Clone)]
+pub struct Origins(pub Vec<OriginSettings>, pub Position);
+
+impl Decode for Origins {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        Vec::decode(node, diagnostics).map(|origins| Origins(origins, node.position))
+    }
+
+    fn schema(schemas: &mut Schemas) -> Value {
+        Vec::<OriginSettings>::schema(schemas)
     }
 }
 

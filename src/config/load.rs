@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
 use super::clients::read_clients;
-use super::gateway::{GatewayFile, Named, SiteSettings};
+use super::gateway::GatewayFile;
 use super::kind::{FileKind, read_as};
 use super::loaded::LoadedPolicy;
 use super::page::read_page;
@@ -117,7 +117,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
     let mut file: GatewayFile = read_as(FileKind::Gateway, text, diagnostics)?;
     file.feeds.directory = file.feeds.directory.map(|path| directory.join(path));
     file.listeners.0.iter().for_each(|listener| listener.check(diagnostics));
-    check_sites(&file.sites, diagnostics);
+    check_sites(&file, diagnostics);
     let mut authorities = BTreeMap::new();
     for (_, site) in &file.sites.value.0 {
         for origin in &site.origins.0 {
@@ -249,7 +249,9 @@ fn check_shared(shared: &Spanned<SharedStateSettings>, pass_keys: bool, diagnost
     }
 }
 
-fn check_sites(sites: &Spanned<Named<SiteSettings>>, diagnostics: &mut Diagnostics) {
+fn check_sites(file: &GatewayFile, diagnostics: &mut Diagnostics) {
+    let sites = &file.sites;
+    let others_answer = file.listeners.0.iter().any(|listener| listener.check);
     if sites.value.0.is_empty() && diagnostics.error_count() == 0 {
         diagnostics.error(sites.position, "expected at least one site");
     }
@@ -258,6 +260,11 @@ fn check_sites(sites: &Spanned<Named<SiteSettings>>, diagnostics: &mut Diagnosti
         if name == NO_SITE {
             diagnostics
                 .error(sites.position, format!("`{NO_SITE}` cannot be a site's name: it means no site in metrics"));
+        }
+        if site.origins.0.is_empty() && !others_answer {
+            let message = "expected at least one origin; other proxies can answer for a site that has none, if they ask at \
+                           a listener with `check: true`";
+            diagnostics.error(site.origins.1, message);
         }
         if let Some(origin) = site.origins.0.get(MAX_ORIGINS) {
             diagnostics.error(origin.name.position, format!("a site has at most {MAX_ORIGINS} origins"));

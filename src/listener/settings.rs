@@ -16,6 +16,9 @@ crate::settings! {
         address_header: HeaderName = HeaderName(http::HeaderName::from_static("x-forwarded-for")),
         /// The header that they name the scheme in.
         scheme_header: HeaderName = HeaderName(http::HeaderName::from_static("x-forwarded-proto")),
+        /// Whether these proxies may ask at `/.windscreen/check` if a request may be answered that they answer themselves
+        /// (forward authentication).
+        check: bool = false,
     }
 }
 

@@ -112,6 +112,8 @@ pub struct Context {
     pub reserved: u64,
     /// A cookie to set on the response.
     pub cookie: Option<String>,
+    /// Whether another proxy asks whether it may answer, and nobody is asked for the object.
+    pub checking: bool,
     /// Which origins are asked.
     pub route: Route,
     /// What to answer instead of a body for which a limit or the pass has no bytes left.
@@ -153,6 +155,7 @@ impl Context {
             pass: None,
             reserved: 0,
             cookie: None,
+            checking: false,
             route: Route::default(),
             overdrawn: None,
             redirecting: false,

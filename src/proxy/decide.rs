@@ -170,7 +170,7 @@ impl Front {
             metrics.malformed_requests.with_label_values(&["target"]).inc();
             return refuse(Refusal::bad_request("the name of the object is longer than 1,024 bytes"));
         }
-        if request.method != Method::GET && request.method != Method::HEAD {
+        if request.method != Method::GET && request.method != Method::HEAD && !context.checking {
             context.reason = Some("method");
             return refuse(Refusal::method_not_allowed(ALLOWED_METHODS));
         }
@@ -286,11 +286,11 @@ impl Front {
                 Some(self.challenge(asked, tier, *difficulty, context))
             }
             Action::Allow | Action::Redirect => {
-                if let Some(asked) = context.listing.clone() {
+                if let Some(asked) = context.listing.clone().filter(|_| !context.checking) {
                     context.done = Done::Allow;
                     return Some(Decision::List(Box::new(asked)));
                 }
-                if context.path.as_ref().is_none_or(|path| path.key().is_empty()) {
+                if context.path.as_ref().is_none_or(|path| path.key().is_empty()) && !context.checking {
                     context.done = Done::Refuse;
                     context.reason = Some("listing");
                     return Some(refuse(Refusal::listing()));

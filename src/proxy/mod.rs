@@ -7,6 +7,7 @@ mod account;
 mod ask;
 mod caller;
 mod challenge;
+mod check;
 mod command;
 mod compare;
 mod context;
@@ -115,6 +116,8 @@ pub struct Front {
     gateway: Arc<Gateway>,
     /// Whom this listener believes about client addresses.
     peer: Peer,
+    /// Whether these may ask about requests that they answer themselves.
+    checks: bool,
     peer_warnings: Throttle,
     origin_warnings: Throttle,
     /// What stands in the books where there is no name.
@@ -132,12 +135,13 @@ const KEEP_ALIVE: u64 = 75;
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Front {
-    /// The gateway as seen through a listener whose proxies are `peer`.
-    pub fn new(gateway: Arc<Gateway>, peer: Peer) -> Self {
+    /// The gateway as seen through a listener whose proxies are `peer`, who may ask about requests if it `checks`.
+    pub fn new(gateway: Arc<Gateway>, peer: Peer, checks: bool) -> Self {
         let throttle = || Throttle::new(WARNING_INTERVAL);
         Front {
             gateway,
             peer,
+            checks,
             peer_warnings: throttle(),
             origin_warnings: throttle(),
             nowhere: "".into(),
@@ -171,6 +175,17 @@ impl Front {
             session.write_response_body(Some(reply.body.into()), true).await?;
         }
         Ok(())
+    }
+
+    /// What else there is to say before an origin is asked, if it is asked at all.
+    fn prepare(&self, context: &mut Context) -> Option<Result<decide::Decision>> {
+        if context.checking {
+            return Some(self.pass_on(context).map(|reply| decide::Decision::Reply(Box::new(reply))));
+        }
+        if context.site.as_ref().is_some_and(|site| site.origins.is_empty()) {
+            return Some(Ok(decide::refuse(Refusal::not_found())));
+        }
+        self.plan_route(context).map(|refusal| Ok(decide::refuse(refusal)))
     }
 
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> Result<()> {
@@ -218,11 +233,25 @@ impl ProxyHttp for Front {
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEP_ALIVE));
         }
-        let mut decision = self.decide(session, context);
+        let method = session.req_header().method.clone();
+        let mut decision = match self.begin_check(session) {
+            Ok(checking) => {
+                context.checking = checking;
+                self.decide(session, context)
+            }
+            Err(refusal) => {
+                context.reason = Some("check");
+                decide::refuse(refusal)
+            }
+        };
+        if context.checking {
+            // It is this request that is answered.
+            session.req_header_mut().set_method(method);
+        }
         if let decide::Decision::Forward = decision
-            && let Some(refusal) = self.plan_route(context)
+            && let Some(answered) = self.prepare(context)
         {
-            decision = decide::Decision::Refuse(Box::new(refusal));
+            decision = answered?;
         }
         if let (decide::Decision::Forward, true) = (&decision, context.redirecting) {
             decision = match self.lead_at_once(&session.req_header().headers, context) {
@@ -234,14 +263,14 @@ impl ProxyHttp for Front {
         if let decide::Decision::Forward = decision {
             self.next_origin(context);
         }
-        if let decide::Decision::Forward | decide::Decision::List(_) = decision {
+        if matches!(decision, decide::Decision::Forward | decide::Decision::List(_)) || context.checking {
             delay(context.delay).await;
             context.meter.waited();
         } else {
             // What is no object costs next to nothing, and is not delayed.
             context.delay = Duration::ZERO;
         }
-        let answer = match decision {
+        let mut answer = match decision {
             decide::Decision::Forward => return Ok(false),
             decide::Decision::List(asked) => self.list(session, context, *asked).await?,
             decide::Decision::Verify => self.verify(session, context).await?,
@@ -256,6 +285,9 @@ impl ProxyHttp for Front {
                 speak(&refusal, context.dialect(), &context.request_id)?
             }
         };
+        if context.checking {
+            check::say_no(&mut answer, context)?;
+        }
         self.reply(session, context, answer).await?;
         Ok(true)
     }

@@ -34,6 +34,7 @@ mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;
 mod ordered_origins_are_asked_for_what_they_have;
 mod origins_fail_over_and_fail_honestly;
+mod other_proxies_ask;
 mod paths_have_one_reading;
 mod policies_act_as_they_say;
 mod policies_are_tested_by_their_cases;

@@ -53,6 +53,7 @@ pub struct Setup {
     more: String,
     more_credentials: String,
     open_first: bool,
+    checks: bool,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -70,6 +71,7 @@ impl Setup {
             more: String::new(),
             more_credentials: String::new(),
             open_first: false,
+            checks: false,
             files: Vec::new(),
         }
     }
@@ -131,6 +133,12 @@ impl Setup {
         self
     }
 
+    /// Lets proxies ask whether they may answer requests themselves.
+    pub fn checks(mut self) -> Self {
+        self.checks = true;
+        self
+    }
+
     /// Puts a file beside the gateway file; `{directory}` in the policy stands for where they are.
     pub fn file(mut self, name: &str, content: &[u8]) -> Self {
         self.files.push((name.to_owned(), content.to_vec()));
@@ -182,8 +190,9 @@ impl Setup {
             sites.replace("{first}", &first.address.to_string()).replace("{second}", &second.address.to_string());
         let key = directory.path().join("s3-key");
         let gateway = format!(
-            "version: 1\nlisteners:\n  - {{address: '127.0.0.1:0', trusted_proxies: [127.0.0.1]}}\n\
+            "version: 1\nlisteners:\n  - {{address: '127.0.0.1:0', trusted_proxies: [127.0.0.1], check: {}}}\n\
              admin: {{address: '127.0.0.1:0'}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\n  {}\nsites:\n{sites}",
+            self.checks,
             key.display(),
             self.more_credentials.replace("{directory}", directory.path().to_str().unwrap()),
             more = self.more,
