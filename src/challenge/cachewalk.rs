@@ -77,7 +77,7 @@ mod tests {
         let vectors = include_str!("../../tests/vectors/cachewalk.txt");
         for line in vectors.lines().filter(|line| !line.starts_with('#')) {
             let fields: Vec<&str> = line.split(' ').collect();
-            let [challenge, rounds, nonce, result] = fields[..] else { panic!("no vector: {line}") };
+            let [challenge, rounds, nonce, result] = <[&str; 4]>::try_from(fields).unwrap();
             let walked = Walker::new(challenge).walk(nonce.parse().unwrap(), rounds.parse().unwrap());
             assert_eq!(format!("{walked:08x}"), result, "{line}");
         }

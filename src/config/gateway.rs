@@ -6,8 +6,8 @@ use crate::clock::Moment;
 use crate::cost::{Location, PricesSettings};
 use crate::credentials::CredentialsSource;
 use crate::document::{
-    Decode, Diagnostics, Node, NonEmpty, Position, Required, Schemas, Spanned, Version, choose, decode_names, names,
-    words,
+    Decode, Diagnostics, Kind, Node, NonEmpty, Position, Required, Schemas, Spanned, Version, choose, decode_names,
+    names, words,
 };
 use crate::feeds::FeedsSettings;
 use crate::identity::{OidcSettings, TokenHash};
@@ -147,13 +147,14 @@ crate::settings! {
     }
 }
 
-/// The origins of a site.
+/// The origins of a site, and where it stands that there are none.
 #[derive(Debug, Clone)]
-pub struct Origins(pub Vec<OriginSettings>, pub Position);
+pub struct Origins(pub Vec<OriginSettings>, pub Option<Position>);
 
 impl Decode for Origins {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        Vec::decode(node, diagnostics).map(|origins| Origins(origins, node.position))
+        let none = matches!(&node.kind, Kind::List(items) if items.is_empty()).then_some(node.position);
+        Vec::decode(node, diagnostics).map(|origins| Origins(origins, none))
     }
 
     fn schema(schemas: &mut Schemas) -> Value {

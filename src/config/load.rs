@@ -261,10 +261,10 @@ fn check_sites(file: &GatewayFile, diagnostics: &mut Diagnostics) {
             diagnostics
                 .error(sites.position, format!("`{NO_SITE}` cannot be a site's name: it means no site in metrics"));
         }
-        if site.origins.0.is_empty() && !others_answer {
+        if let Some(position) = site.origins.1.filter(|_| !others_answer) {
             let message = "expected at least one origin; other proxies can answer for a site that has none, if they ask at \
                            a listener with `check: true`";
-            diagnostics.error(site.origins.1, message);
+            diagnostics.error(position, message);
         }
         if let Some(origin) = site.origins.0.get(MAX_ORIGINS) {
             diagnostics.error(origin.name.position, format!("a site has at most {MAX_ORIGINS} origins"));

@@ -4,6 +4,7 @@
 //! identity, policy, limits and the challenge, `upstream` asks the origin, `refusal` speaks, `account` keeps the books.
 
 mod account;
+mod answer;
 mod ask;
 mod caller;
 mod challenge;
@@ -43,10 +44,10 @@ use crate::policy::{Policy, ToldApart};
 use crate::state::Memory;
 use crate::traffic::Live;
 use crate::verdict::LimitId;
+use answer::has_answered;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use context::{Context, InFlight};
-use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -160,38 +161,6 @@ impl Front {
             );
         }
     }
-
-    /// Sends a response that the gateway made itself.
-    async fn reply(&self, session: &mut Session, context: &mut Context, reply: Reply) -> Result<()> {
-        let mut header = reply.header;
-        if let Some(cookie) = context.cookie.take() {
-            header.insert_header(header::SET_COOKIE, cookie)?;
-        }
-        add_quota(&mut header, context)?;
-        context.first_byte = Some(context.stopwatch.elapsed());
-        let empty = reply.body.is_empty() || session.req_header().method == http::Method::HEAD;
-        session.write_response_header(header, empty).await?;
-        if !empty {
-            session.write_response_body(Some(reply.body.into()), true).await?;
-        }
-        Ok(())
-    }
-
-    /// What else there is to say before an origin is asked, if it is asked at all.
-    fn prepare(&self, context: &mut Context) -> Option<Result<decide::Decision>> {
-        if context.checking {
-            return Some(self.pass_on(context).map(|reply| decide::Decision::Reply(Box::new(reply))));
-        }
-        if context.site.as_ref().is_some_and(|site| site.origins.is_empty()) {
-            return Some(Ok(decide::refuse(Refusal::not_found())));
-        }
-        self.plan_route(context).map(|refusal| Ok(decide::refuse(refusal)))
-    }
-
-    async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> Result<()> {
-        let reply = speak(refusal, context.dialect(), &context.request_id)?;
-        self.reply(session, context, reply).await
-    }
 }
 
 /// Waits as long as limits say that a request must.
@@ -200,20 +169,6 @@ async fn delay(time: Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;
     }
-}
-
-/// Tells the client what it may still take, or what it may not.
-fn add_quota(header: &mut ResponseHeader, context: &mut Context) -> Result<()> {
-    if let Some(quota) = context.quota.take().or_else(|| context.meter.quota()) {
-        header.insert_header("RateLimit-Policy", quota.policy)?;
-        header.insert_header("RateLimit", quota.state)?;
-    }
-    Ok(())
-}
-
-/// Whether the client has the header of the answer. An interim response (103) is none.
-fn has_answered(session: &Session) -> bool {
-    session.response_written().is_some_and(|response| !response.status.is_informational())
 }
 
 #[async_trait]

@@ -1,9 +1,10 @@
 //! Asking an origin, and dressing its answer.
 
+use super::Front;
+use super::answer::add_quota;
 use super::context::{Context, Stopwatch};
 use super::refusal::Refusal;
 use super::site::Site;
-use super::{Front, add_quota};
 use crate::origin::{Origin, OriginRequest, Outcome, forwarded_headers, judge, keeps_header};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};

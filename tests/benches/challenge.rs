@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Instant;
-use windscreen::challenge::{Attempt, ChallengeSettings, Gate, Page, RedeemError, SigningKeys, Submission};
+use windscreen::challenge::{Attempt, ChallengeSettings, Gate, Page, RedeemError, SigningKeys, Submission, Visit};
 use windscreen::clock::Timestamp;
 use windscreen::facts::Client;
 
@@ -83,7 +83,17 @@ fn costs(times: u32) {
     line("a challenge issued", None, &mut |number| timed(|| issue(number, 1024)));
     let page = Page::default();
     let challenge = issue(0, 1024);
-    line("a page rendered", None, &mut |_| timed(|| page.render(&challenge, 1024, "logs", "0123456789abcdef")));
+    let visit = Visit {
+        challenge: &challenge,
+        difficulty: 1024,
+        site: "logs",
+        request_id: "0123456789abcdef",
+        cookie: "windscreen-logs",
+        brought: false,
+        now: NOW,
+        wait: None,
+    };
+    line("a page rendered", None, &mut |_| timed(|| page.render(&visit, "en")));
     // Every nonce is a solution of difficulty 1, and next to none of the other.
     line("a solution verified", Some(100.0), &mut |number| {
         let good = submission(issue(number, 1));

@@ -86,7 +86,7 @@ fn nothing_is_loaded_and_scripts_and_styles_are_those_of_the_policy() {
             for outside in ["src=\"", "@import", "url(", "on=\"", "style=\""] {
                 assert!(!body.contains(outside), "{outside}");
             }
-            format!("script-src 'sha256-{}'; style-src 'sha256-{}'", inner("script"), inner("style"))
+            format!("script-src 'sha256-{}' 'wasm-unsafe-eval'; style-src 'sha256-{}'", inner("script"), inner("style"))
         })
         .collect();
     for policy in policies {
