@@ -145,6 +145,7 @@ impl Front {
         if path.as_str() == ROBOTS_PATH
             && matches!(request.method, Method::GET | Method::HEAD)
             && !matches!(found, Err(NoSite::Host))
+            && !context.checking
             && let Some(text) = self.gateway.robots.load().as_deref()
         {
             context.done = Done::Internal;
