@@ -150,12 +150,39 @@ pub(super) fn well_formed(nonces: &[u32]) -> bool {
     nonces.len() == SOLUTIONS && nonces.windows(2).all(|pair| pair[0] < pair[1])
 }
 
+/// Which two of `count` nonces are checked: every pair as likely as any other.
+fn picked(count: usize, random: u64) -> [usize; 2] {
+    let count = count as u64;
+    let first = random % count;
+    let step = 1 + (random >> 32) % (count - 1);
+    [first as usize, ((first + step) % count) as usize]
+}
+
 /// Checks two of the sixteen nonces, picked by `random`. Cheating with m real ones costs more than solving all.
 pub(super) fn two_hold(sealed: &str, puzzle: &Puzzle, nonces: &[u32], random: u64) -> bool {
-    let count = nonces.len() as u64;
-    let first = (random % count) as usize;
-    let step = 1 + (random >> 32) % (count - 1);
-    let second = ((first as u64 + step) % count) as usize;
     let mut walker = Walker::new(sealed);
-    [first, second].iter().all(|index| walker.solves(nonces[*index], ROUNDS, puzzle.difficulty))
+    picked(nonces.len(), random).iter().all(|index| walker.solves(nonces[*index], ROUNDS, puzzle.difficulty))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    #[test]
+    fn cheating_with_some_solutions_costs_more_than_having_all() {
+        const TRIES: u32 = 10_000;
+        let mut random = StdRng::seed_from_u64(7);
+        for good in [1, 2, 4, 8, 12, 15] {
+            let passes = |random: &mut StdRng| picked(SOLUTIONS, random.random()).iter().all(|index| *index < good);
+            let passed = (0..TRIES).filter(|_| passes(&mut random)).count() as f64;
+            let chance = (good * (good - 1)) as f64 / (SOLUTIONS * (SOLUTIONS - 1)) as f64;
+            let expected = chance * f64::from(TRIES);
+            let spread = (expected * (1.0 - chance)).sqrt();
+            assert!((passed - expected).abs() <= 4.0 * spread, "{good} of 16: {passed} passed, {expected} expected");
+            // Each failure spends the challenge, so this many solutions are found for one pass.
+            assert!(good as f64 / chance > SOLUTIONS as f64, "{good} of 16");
+        }
+    }
 }
