@@ -188,7 +188,7 @@ impl Server {
         let mut listeners = Vec::new();
         for settings in &config.file.listeners.0 {
             let bind_error = |error| StartError::Bind(settings.address, error);
-            let front = Front::new(gateway.clone(), settings.peer(), settings.check);
+            let front = Front::new(gateway.clone(), settings.peer(), settings.check.value);
             let listener = Listener::bind(settings.address, front, &metrics).await.map_err(bind_error)?;
             addresses.push(listener.address().map_err(bind_error)?);
             listeners.push(listener);

@@ -251,7 +251,7 @@ fn check_shared(shared: &Spanned<SharedStateSettings>, pass_keys: bool, diagnost
 
 fn check_sites(file: &GatewayFile, diagnostics: &mut Diagnostics) {
     let sites = &file.sites;
-    let others_answer = file.listeners.0.iter().any(|listener| listener.check);
+    let others_answer = file.listeners.0.iter().any(|listener| listener.check.value);
     if sites.value.0.is_empty() && diagnostics.error_count() == 0 {
         diagnostics.error(sites.position, "expected at least one site");
     }

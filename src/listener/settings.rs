@@ -1,6 +1,6 @@
 //! The `listeners` entries of a gateway file.
 
-use crate::document::{Diagnostics, HeaderName, Spanned};
+use crate::document::{Diagnostics, HeaderName, Position, Spanned};
 use crate::identity::Peer;
 use crate::network::Cidr;
 use std::net::SocketAddr;
@@ -18,13 +18,17 @@ crate::settings! {
         scheme_header: HeaderName = HeaderName(http::HeaderName::from_static("x-forwarded-proto")),
         /// Whether these proxies may ask at `/.windscreen/check` if a request may be answered that they answer themselves
         /// (forward authentication).
-        check: bool = false,
+        check: Spanned<bool> = Spanned { position: Position::default(), value: false },
     }
 }
 
 impl ListenerSettings {
-    /// Warns where everybody is believed.
+    /// Warns where everybody is believed. Nobody to ask is a mistake.
     pub fn check(&self, diagnostics: &mut Diagnostics) {
+        if self.check.value && self.trusted_proxies.is_empty() {
+            let message = "nobody may ask: list the proxies that do in `trusted_proxies`";
+            diagnostics.error(self.check.position, message);
+        }
         for proxy in self.trusted_proxies.iter().filter(|proxy| proxy.value.0.prefix_len() == 0) {
             let message =
                 format!("`{}` trusts everybody: anybody can say to be any client; list your proxies", proxy.value.0);

@@ -120,6 +120,7 @@ fn bad_shapes_are_refused() {
     // Mistakes of meaning, and of other files, which no schema can tell.
     let of_meaning = [
         "gateway-built-in",
+        "gateway-check",
         "gateway-geoip-unreadable",
         "gateway-page-contrast",
         "policy-built-in",
