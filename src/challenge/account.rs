@@ -118,18 +118,18 @@ impl Account {
         (base.saturating_mul(self.tenths) / 10).saturating_add(self.renewals.saturating_mul(base / RENEWAL_SHARE))
     }
 
-    fn has_budget(&self, settings: &PassSettings) -> bool {
+    fn has_budget(&self, settings: PassSettings) -> bool {
         self.requests < self.allowed(settings.requests.get().into()) && self.taken() < self.allowed(settings.bytes.0)
     }
 
     /// Whether at most half of the budget is used.
-    fn is_modest(&self, settings: &PassSettings) -> bool {
+    fn is_modest(&self, settings: PassSettings) -> bool {
         self.requests <= self.allowed(settings.requests.get().into()) / 2
             && self.taken() <= self.allowed(settings.bytes.0) / 2
     }
 
     /// Whether a request from `prefix`, hashed, may draw on it.
-    fn admits(&self, prefix: u64, settings: &PassSettings, now: Timestamp) -> Result<(), PassError> {
+    fn admits(&self, prefix: u64, settings: PassSettings, now: Timestamp) -> Result<(), PassError> {
         if !self.has_budget(settings) {
             return Err(PassError::Budget);
         }
@@ -227,7 +227,7 @@ impl Accounts {
         &self,
         pass: &Pass,
         prefix: IpNet,
-        settings: &PassSettings,
+        settings: PassSettings,
         now: Timestamp,
     ) -> Result<(), PassError> {
         let prefix = hashed(&self.secret, prefix);
@@ -235,7 +235,7 @@ impl Accounts {
     }
 
     /// Whether [`renew`](Self::renew) would succeed now.
-    pub(super) fn could_renew(&self, pass: &Pass, settings: &PassSettings) -> bool {
+    pub(super) fn could_renew(&self, pass: &Pass, settings: PassSettings) -> bool {
         self.look(pass, |account| account.is_modest(settings))
     }
 
@@ -244,7 +244,7 @@ impl Accounts {
         &self,
         pass: &Pass,
         prefix: IpNet,
-        settings: &PassSettings,
+        settings: PassSettings,
         now: Timestamp,
     ) -> Result<(), PassError> {
         self.is_now(now);
@@ -262,7 +262,7 @@ impl Accounts {
 
     /// Reserves the bytes of a response that is about to be sent. Fails where the budget is spent already, so that
     /// many transfers at once overdraw a pass by one response at most.
-    pub(super) fn reserve(&self, id: &[u8; 16], bytes: u64, settings: &PassSettings) -> bool {
+    pub(super) fn reserve(&self, id: &[u8; 16], bytes: u64, settings: PassSettings) -> bool {
         let Some(mut account) = self.table.get_mut(id) else { return true };
         let left = account.taken() < account.allowed(settings.bytes.0);
         if left {
@@ -283,7 +283,7 @@ impl Accounts {
 
     /// Whether the pass may be renewed until `expires`. The bonus is given once per half lifetime, however many
     /// requests ask at once.
-    pub(super) fn renew(&self, pass: &Pass, settings: &PassSettings, expires: Timestamp, now: Timestamp) -> bool {
+    pub(super) fn renew(&self, pass: &Pass, settings: PassSettings, expires: Timestamp, now: Timestamp) -> bool {
         self.is_now(now);
         let renewed = self.with(pass, |account| {
             if !account.is_modest(settings) {
@@ -446,7 +446,7 @@ mod tests {
                 });
                 assert_eq!(asked, Ok(()));
                 if minute > 0 {
-                    assert!(replica.renew(&pass, &settings, expires, now), "each renews, bonus or not");
+                    assert!(replica.renew(&pass, settings, expires, now), "each renews, bonus or not");
                 }
                 exchange(&replicas, &mut sums);
             }
@@ -461,16 +461,16 @@ mod tests {
         let (settings, pass) = (settings(), pass());
         let prefix = |number: u8| IpNet::new_assert([192, 0, number, 0].into(), 24);
         let accounts = Accounts::new([7; 16], START);
-        let could = |number| accounts.could_draw(&pass, prefix(number), &settings, START);
-        let draw = |number| accounts.draw(&pass, prefix(number), &settings, START);
+        let could = |number| accounts.could_draw(&pass, prefix(number), settings, START);
+        let draw = |number| accounts.draw(&pass, prefix(number), settings, START);
         assert_eq!((could(1), accounts.len()), (Ok(()), 0));
         for number in 1..=3 {
             assert_eq!((could(number), draw(number)), (Ok(()), Ok(())));
         }
         assert_eq!((could(4), draw(4)), (Err(PassError::Prefixes), Err(PassError::Prefixes)));
-        assert!(accounts.could_renew(&pass, &settings));
+        assert!(accounts.could_renew(&pass, settings));
         (0..97).for_each(|_| assert_eq!((could(1), draw(1)), (Ok(()), Ok(()))));
         assert_eq!((could(1), draw(1)), (Err(PassError::Budget), Err(PassError::Budget)));
-        assert!(!accounts.could_renew(&pass, &settings));
+        assert!(!accounts.could_renew(&pass, settings));
     }
 }

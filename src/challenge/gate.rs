@@ -3,10 +3,10 @@
 use super::account::Accounts;
 use super::keys::SigningKeys;
 use super::pass::{Pass, PassError};
-use super::puzzle::{LIFETIME, Puzzle, RedeemError, two_hold, well_formed};
+use super::puzzle::{Puzzle, RedeemError, two_hold, well_formed};
 use super::settings::{ChallengeSettings, PassSettings};
 use super::spent::{Spend, Spent};
-use super::wait::{self, Wait};
+use super::wait::SealedWait;
 use crate::clock::Timestamp;
 use crate::exchange::Replicated;
 use crate::facts::Client;
@@ -108,6 +108,9 @@ impl Gate {
 
     /// Takes a submission and spends its challenge. Cheap checks come first, and nothing is hashed here; a challenge that
     /// was spent stays spent, whatever becomes of the attempt.
+    ///
+    /// # Errors
+    /// When it is not good, or not good for this client.
     pub fn attempt(
         &self,
         submission: &Submission,
@@ -119,20 +122,18 @@ impl Gate {
             return Err(RedeemError::Malformed);
         }
         let puzzle = Puzzle::open(&self.keys.load(), &submission.challenge)?;
-        if now < puzzle.issued || now >= puzzle.expires() {
-            return Err(RedeemError::Expired);
-        }
-        if !accepts_site(&puzzle.site) {
-            return Err(RedeemError::Site);
-        }
-        if puzzle.prefix != client.prefix {
-            return Err(RedeemError::Prefix);
-        }
-        self.spend(puzzle, LIFETIME, client, now)
+        let expires = puzzle.expires();
+        is_good(&puzzle, expires, accepts_site, client, now)?;
+        self.spend(puzzle, expires, client, now)
     }
 
-    fn spend(&self, puzzle: Puzzle, life: Duration, client: Client, now: Timestamp) -> Result<Attempt, RedeemError> {
-        let expires = puzzle.issued + life;
+    fn spend(
+        &self,
+        puzzle: Puzzle,
+        expires: Timestamp,
+        client: Client,
+        now: Timestamp,
+    ) -> Result<Attempt, RedeemError> {
         let spend = self.spent.spend(puzzle.id, client, expires, now)?;
         Ok(Attempt { puzzle, expires, first: spend == Spend::First })
     }
@@ -150,7 +151,7 @@ impl Gate {
         let settings = self.settings.load();
         let wait = settings.wait.as_ref().filter(|wait| wait.tiers.iter().any(|name| name.value == tier))?;
         let puzzle = Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix };
-        Some((Wait { puzzle, target: target.to_owned() }.seal(&self.keys.load())?, wait.after.0))
+        Some((SealedWait { puzzle, target: target.to_owned() }.seal(&self.keys.load())?, wait.after.0))
     }
 
     /// Where a link leads that we have sealed, and the pass that it is worth.
@@ -158,7 +159,7 @@ impl Gate {
     /// # Errors
     /// When it was not sealed here.
     pub fn read_wait(&self, sealed: &str) -> Result<(String, Pass), RedeemError> {
-        let wait = Wait::open(&self.keys.load(), sealed)?;
+        let wait = SealedWait::open(&self.keys.load(), sealed)?;
         Ok((wait.target, self.waited_pass(&wait.puzzle, sealed)))
     }
 
@@ -178,26 +179,18 @@ impl Gate {
         client: Client,
         now: Timestamp,
     ) -> Result<Waited, RedeemError> {
-        let wait = Wait::open(&self.keys.load(), sealed)?;
+        let wait = SealedWait::open(&self.keys.load(), sealed)?;
         let expires = wait.expires();
-        let Wait { puzzle, .. } = wait;
+        let puzzle = wait.puzzle;
         let settings = self.settings.load();
         // What is switched off is not honoured any more.
         let after = settings.wait.as_ref().map(|wait| wait.after.0).ok_or(RedeemError::Expired)?;
-        if now < puzzle.issued || now >= expires {
-            return Err(RedeemError::Expired);
-        }
-        if !accepts_site(&puzzle.site) {
-            return Err(RedeemError::Site);
-        }
-        if puzzle.prefix != client.prefix {
-            return Err(RedeemError::Prefix);
-        }
+        is_good(&puzzle, expires, accepts_site, client, now)?;
         let left = (puzzle.issued + after).since(now);
         if !left.is_zero() {
             return Ok(Waited::Early(left));
         }
-        self.spend(puzzle, wait::LIFETIME, client, now).map(Waited::Enough)
+        self.spend(puzzle, expires, client, now).map(Waited::Enough)
     }
 
     /// Sells the pass for a wait that was long enough.
@@ -255,13 +248,13 @@ impl Gate {
         let can_be_revived = || {
             may_revive
                 && now < pass.expires + settings.grace
-                && renewed_until(&pass, &worth, now).is_some()
-                && self.accounts.could_renew(&pass, &worth)
+                && renewed_until(&pass, worth, now).is_some()
+                && self.accounts.could_renew(&pass, worth)
         };
         if now >= pass.expires && !can_be_revived() {
             return Err(PassError::Expired);
         }
-        self.accounts.could_draw(&pass, prefix, &worth, now)?;
+        self.accounts.could_draw(&pass, prefix, worth, now)?;
         Ok(pass)
     }
 
@@ -282,12 +275,12 @@ impl Gate {
 
     /// Draws one request on the pass.
     pub fn draw(&self, pass: &Pass, prefix: IpNet, now: Timestamp) -> Result<(), PassError> {
-        self.accounts.draw(pass, prefix, &self.settings.load().worth(pass), now)
+        self.accounts.draw(pass, prefix, self.settings.load().worth(pass), now)
     }
 
     /// Reserves the bytes of a response on the pass. False where its bytes are used up.
     pub fn reserve(&self, pass: &Pass, bytes: u64) -> bool {
-        self.accounts.reserve(&pass.id, bytes, &self.settings.load().worth(pass))
+        self.accounts.reserve(&pass.id, bytes, self.settings.load().worth(pass))
     }
 
     /// Charges the bytes of a response that has ended, in place of those that were reserved for it.
@@ -298,8 +291,8 @@ impl Gate {
     /// The renewed pass, when it is in the second half of its life and has been used modestly.
     pub fn renew(&self, pass: &Pass, now: Timestamp) -> Option<Pass> {
         let worth = self.settings.load().worth(pass);
-        let expires = renewed_until(pass, &worth, now)?;
-        self.accounts.renew(pass, &worth, expires, now).then(|| Pass { expires, ..pass.clone() })
+        let expires = renewed_until(pass, worth, now)?;
+        self.accounts.renew(pass, worth, expires, now).then(|| Pass { expires, ..pass.clone() })
     }
 
     /// The cookie value of a pass.
@@ -333,8 +326,28 @@ impl Gate {
     }
 }
 
+/// Whether a challenge holds now, here and for this client.
+fn is_good(
+    puzzle: &Puzzle,
+    expires: Timestamp,
+    accepts_site: impl Fn(&str) -> bool,
+    client: Client,
+    now: Timestamp,
+) -> Result<(), RedeemError> {
+    if now < puzzle.issued || now >= expires {
+        return Err(RedeemError::Expired);
+    }
+    if !accepts_site(&puzzle.site) {
+        return Err(RedeemError::Site);
+    }
+    if puzzle.prefix != client.prefix {
+        return Err(RedeemError::Prefix);
+    }
+    Ok(())
+}
+
 /// Until when a renewal would make the pass last, where one is due.
-fn renewed_until(pass: &Pass, settings: &PassSettings, now: Timestamp) -> Option<Timestamp> {
+fn renewed_until(pass: &Pass, settings: PassSettings, now: Timestamp) -> Option<Timestamp> {
     let last = pass.first + settings.renew_until;
     let expires = (now + settings.per).min(last.max(pass.expires));
     let is_due = pass.expires.since(now) <= settings.per / 2;

@@ -10,6 +10,7 @@ pub use picture::Picture;
 pub use settings::{Logo, PageSettings};
 
 use crate::clock::Timestamp;
+use crate::printable::escaped;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use languages::{LANGUAGES, Language, choose};
@@ -110,7 +111,19 @@ struct Data<'a> {
 #[derive(Debug)]
 struct Prepared {
     pieces: Vec<Piece>,
-    words: HashMap<String, String>,
+    words: Words,
+}
+
+/// What is said where a request brings the rest. As HTML.
+#[derive(Debug)]
+struct Words {
+    site: String,
+    request: String,
+    nojs_needed: String,
+    nojs_wait: String,
+    nojs_go: String,
+    /// Whose gateway it is, and what parts that from the site.
+    name: String,
 }
 
 #[derive(Debug)]
@@ -119,8 +132,19 @@ enum Piece {
     Text(String),
     /// What all languages have.
     Shared(Arc<str>),
-    /// What a request brings: the place's name.
-    Place(&'static str),
+    /// What a request brings.
+    Place(Place),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In the head: the way without JavaScript, when its time is up.
+    Refresh,
+    /// In the body: the same as a link, or that there is none.
+    Without,
+    Footer,
+    /// What the script reads.
+    Challenge,
 }
 
 impl Default for Page {
@@ -225,7 +249,10 @@ impl Prepared {
             let piece = match key {
                 "css" => Some(Piece::Shared(style.clone())),
                 "js" => Some(Piece::Shared(script.clone())),
-                "refresh" | "without" | "footer" | "challenge" => Some(Piece::Place(key)),
+                "refresh" => Some(Piece::Place(Place::Refresh)),
+                "without" => Some(Piece::Place(Place::Without)),
+                "footer" => Some(Piece::Place(Place::Footer)),
+                "challenge" => Some(Piece::Place(Place::Challenge)),
                 _ => None,
             };
             match piece {
@@ -236,18 +263,16 @@ impl Prepared {
         }
         text.push_str(rest);
         pieces.push(Piece::Text(text));
-        let mut kept = HashMap::new();
-        for key in ["site", "request", "nojs_needed", "nojs_wait", "nojs_go"] {
-            kept.insert(key.to_owned(), escaped(word(key)));
-        }
-        if let Some(name) = name {
-            kept.insert("name".to_owned(), name);
-        }
-        Prepared { pieces, words: kept }
-    }
-
-    fn word(&self, key: &str) -> &str {
-        self.words.get(key).map_or("", String::as_str)
+        let kept = |key: &str| escaped(word(key));
+        let words = Words {
+            site: kept("site"),
+            request: kept("request"),
+            nojs_needed: kept("nojs_needed"),
+            nojs_wait: kept("nojs_wait"),
+            nojs_go: kept("nojs_go"),
+            name: name.map(|name| format!("<bdi>{name}</bdi> · ")).unwrap_or_default(),
+        };
+        Prepared { pieces, words }
     }
 
     fn render(&self, visit: &Visit<'_>) -> String {
@@ -256,37 +281,36 @@ impl Prepared {
             match piece {
                 Piece::Text(text) => page.push_str(text),
                 Piece::Shared(text) => page.push_str(text),
-                Piece::Place(place) => page.push_str(&self.fill(place, visit)),
+                Piece::Place(place) => page.push_str(&self.fill(*place, visit)),
             }
         }
         page
     }
 
-    fn fill(&self, place: &str, visit: &Visit<'_>) -> String {
+    fn fill(&self, place: Place, visit: &Visit<'_>) -> String {
+        let Words { site, request, nojs_needed, nojs_wait, nojs_go, name } = &self.words;
         match (place, visit.wait) {
-            ("refresh", Some(Wait { href, seconds })) => {
+            (Place::Refresh, None) => String::new(),
+            (Place::Refresh, Some(Wait { href, seconds })) => {
                 let href = escaped(href);
                 format!("<noscript><meta http-equiv=\"refresh\" content=\"{seconds};url={href}\"></noscript>")
             }
-            ("without", Some(Wait { href, seconds })) => {
-                let wait = self.word("nojs_wait").replace("{seconds}", &seconds.to_string());
-                let (href, go) = (escaped(href), self.word("nojs_go"));
+            (Place::Without, None) => format!("<noscript><p class=\"notice\">{nojs_needed}</p></noscript>"),
+            (Place::Without, Some(Wait { href, seconds })) => {
+                let (href, wait) = (escaped(href), nojs_wait.replace("{seconds}", &seconds.to_string()));
                 format!(
-                    "<noscript>\n<p class=\"notice\">{wait}</p>\n<p><a class=\"button\" href=\"{href}\">{go}</a></p>\n</noscript>"
+                    "<noscript>\n<p class=\"notice\">{wait}</p>\n\
+                     <p><a class=\"button\" href=\"{href}\">{nojs_go}</a></p>\n</noscript>"
                 )
             }
-            ("without", None) => {
-                format!("<noscript><p class=\"notice\">{}</p></noscript>", self.word("nojs_needed"))
-            }
-            ("footer", _) => {
-                let name = self.words.get("name").map(|name| format!("<bdi>{name}</bdi> · ")).unwrap_or_default();
-                let (site, request) = (self.word("site"), self.word("request"));
+            (Place::Footer, _) => {
                 let (value, id) = (escaped(visit.site), escaped(visit.request_id));
                 format!(
-                    "<span>{site} <b>{name}<bdi>{value}</bdi></b></span> <span>{request} <code dir=\"ltr\">{id}</code></span>"
+                    "<span>{site} <b>{name}<bdi>{value}</bdi></b></span> \
+                     <span>{request} <code dir=\"ltr\">{id}</code></span>"
                 )
             }
-            ("challenge", _) => json(&Data {
+            (Place::Challenge, _) => json(&Data {
                 challenge: visit.challenge,
                 difficulty: visit.difficulty,
                 count: super::puzzle::SOLUTIONS,
@@ -299,7 +323,6 @@ impl Prepared {
                 now: visit.now.0,
                 wait: visit.wait,
             }),
-            _ => String::new(),
         }
     }
 }
@@ -307,11 +330,6 @@ impl Prepared {
 /// JSON that may stand in a script element.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default().replace('<', "\\u003c")
-}
-
-/// Escapes text for HTML, also in attributes with double quotes.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

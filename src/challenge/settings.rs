@@ -36,6 +36,7 @@ crate::settings! {
 
 crate::settings! {
     /// What a pass is worth.
+    #[derive(Copy)]
     pub struct PassSettings {
         /// Requests per pass; only requests that needed it count.
         requests: NonZeroU32 = REQUESTS,
@@ -74,8 +75,8 @@ impl ChallengeSettings {
     pub(super) fn worth(&self, pass: &Pass) -> PassSettings {
         match &self.wait {
             Some(wait) if pass.waited => wait.pass(),
-            None if pass.waited => PassSettings { requests: NonZeroU32::MIN, bytes: Bytes(0), ..self.pass.clone() },
-            _ => self.pass.clone(),
+            None if pass.waited => PassSettings { requests: NonZeroU32::MIN, bytes: Bytes(0), ..self.pass },
+            _ => self.pass,
         }
     }
 }

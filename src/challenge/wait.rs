@@ -15,7 +15,7 @@ pub const WAIT_PATH: &str = "/.windscreen/wait";
 /// Where it is looked whether the browser has kept the pass.
 pub const ARRIVED_PATH: &str = "/.windscreen/arrived";
 /// How long a link may be followed. Whoever reads the page by ear takes longer than a script.
-pub const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_secs(600);
 /// A longer target is not kept in a link: it would take too much of the page.
 const LONGEST_TARGET: usize = 1500;
 
@@ -23,14 +23,14 @@ const PURPOSE: &str = "wait";
 
 /// What a link says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wait {
+pub(super) struct SealedWait {
     /// What it is worth, and to whom: as of a challenge.
     pub puzzle: Puzzle,
     /// The target of the request that was challenged.
     pub target: String,
 }
 
-impl Wait {
+impl SealedWait {
     /// The link's query. `None` where the target is too long.
     pub fn seal(&self, keys: &SigningKeys) -> Option<String> {
         let target = Some(&self.target).filter(|target| target.len() <= LONGEST_TARGET)?;
@@ -42,7 +42,7 @@ impl Wait {
         let fields = keys.open(PURPOSE, sealed).ok_or(RedeemError::Forged)?;
         let (target, fields) = fields.split_last().ok_or(RedeemError::Forged)?;
         let target = URL_SAFE_NO_PAD.decode(target).ok().and_then(|target| String::from_utf8(target).ok());
-        Ok(Wait { puzzle: Puzzle::from_fields(fields)?, target: target.ok_or(RedeemError::Forged)? })
+        Ok(SealedWait { puzzle: Puzzle::from_fields(fields)?, target: target.ok_or(RedeemError::Forged)? })
     }
 
     /// When it can no longer be followed.

@@ -59,10 +59,13 @@ impl Front {
     /// # Errors
     /// When it does not say which.
     pub(super) fn begin_check(&self, session: &mut Session) -> std::result::Result<bool, Refusal> {
+        if !self.checks {
+            return Ok(false);
+        }
         let socket = session.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
         let path = session.req_header().raw_path().split(|byte| *byte == b'?').next();
         let asks = path == Some(CHECK_PATH.as_bytes()) && session.req_header().method == Method::GET;
-        if !(asks && self.checks && socket.is_some_and(|socket| self.peer.relays(socket))) {
+        if !(asks && socket.is_some_and(|socket| self.peer.relays(socket))) {
             return Ok(false);
         }
         unfold(session.req_header_mut()).map_err(Refusal::bad_request)?;

@@ -2,6 +2,7 @@
 
 use crate::challenge::{Offer, Page, Visit};
 use crate::limit::Currency;
+use crate::printable::escaped;
 use crate::verdict::Dialect;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -338,9 +339,4 @@ fn page(title: &str, refusal: &Refusal, request_id: &str) -> String {
          <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{detail}</p>\n{wait}\
          <p><small>Request id: <code>{request_id}</code></small></p>\n</main>\n</body>\n</html>\n"
     )
-}
-
-/// Escapes text for XML and HTML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

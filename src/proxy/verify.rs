@@ -2,10 +2,10 @@
 
 use super::context::Context;
 use super::refusal::{Refusal, Reply, speak};
-use super::{Front, Gateway};
+use super::{Front, Gateway, Ruling};
 use crate::challenge::{Attempt, RedeemError, Redeemed, Submission};
 use crate::exchange::Spending;
-use crate::limit::Meter;
+use crate::facts::Client;
 use crate::verdict::Dialect;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, COOKIE, HeaderMap};
@@ -72,27 +72,29 @@ impl Front {
             let redeemed = gate.redeem(attempt, &submission, rand::random())?;
             return Ok((redeemed.pass.site.clone(), caller.secure, redeemed));
         }
-        // Charged before anything is waited for: what many submissions at once buy must not be known only afterwards.
-        let meter = self.charge_pass(&ruling, attempt.site(), client, false).ok_or(RedeemError::Passes)?;
-        self.spend_once(&attempt, meter, context).await?;
+        self.pay(&ruling, &attempt, client, false, context).await?;
         // A wrong solution stays charged: it has cost us more than it has cost the client.
         let redeemed = gate.redeem(attempt, &submission, rand::random())?;
         self.count_solution(&ruling, &redeemed.pass.site, client);
         Ok((redeemed.pass.site.clone(), caller.secure, redeemed))
     }
 
-    /// Spends a challenge over all replicas. Without an answer of their store it counts here only: once per replica.
-    /// What was spent before takes back what `charged` counted.
-    pub(super) async fn spend_once(
+    /// Charges the pass that a first attempt buys, and spends the challenge over all replicas. Without an answer of their
+    /// store it counts here only: once per replica. What was spent before is charged to nobody.
+    pub(super) async fn pay(
         &self,
+        ruling: &Ruling,
         attempt: &Attempt,
-        mut charged: Meter,
+        client: Client,
+        waited: bool,
         context: &Context,
     ) -> std::result::Result<(), RedeemError> {
+        // Charged before anything is waited for: what many submissions at once buy must not be known only afterwards.
+        let mut meter = self.charge_pass(ruling, attempt.site(), client, waited).ok_or(RedeemError::Passes)?;
         if let Some(store) = self.gateway.spending.get()
             && store.spend(attempt.id(), attempt.expires().since(context.now)).await == Spending::Again
         {
-            charged.undo();
+            meter.undo();
             return Err(RedeemError::Spent);
         }
         Ok(())

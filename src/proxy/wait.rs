@@ -60,8 +60,7 @@ impl Front {
         };
         if attempt.is_first() {
             let ruling = ruling.load_full();
-            let meter = self.charge_pass(&ruling, attempt.site(), client, true).ok_or(RedeemError::Passes)?;
-            self.spend_once(&attempt, meter, context).await?;
+            self.pay(&ruling, &attempt, client, true, context).await?;
             self.count_solution(&ruling, attempt.site(), client);
         }
         Ok(Followed::Sold { redeemed: gate.redeem_wait(attempt, sealed), secure: caller.secure })

@@ -1,7 +1,7 @@
 //! How numbers are written, and how text of strangers is made harmless.
 
 use crate::cost::{Day, Money};
-use crate::printable::printable;
+use crate::printable::{escaped, printable};
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -102,18 +102,7 @@ pub fn aligned(rows: &[Vec<String>], words: usize, gap: &str) -> String {
 
 /// Text as it stands in HTML, in attributes, too.
 pub(super) fn html(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in printable(text).chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
+    escaped(&printable(text))
 }
 
 /// Text as it stands in Markdown: whatever could be markup, a link or a mention is written by its number. A dollar gets
