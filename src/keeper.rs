@@ -29,7 +29,7 @@ crate::settings! {
 
 /// Writes and reads the file.
 pub struct Keeper {
-    file: PathBuf,
+    file: Option<PathBuf>,
     counters: Vec<Arc<dyn Replicated>>,
     clock: Arc<dyn Clock>,
 }
@@ -82,46 +82,57 @@ fn read(line: &str, ago: Duration) -> Option<(CounterId, Change)> {
 }
 
 impl Keeper {
-    /// Keeps what `counters` know.
-    pub fn new(settings: &KeeperSettings, counters: Vec<Arc<dyn Replicated>>, clock: Arc<dyn Clock>) -> Self {
-        Keeper { file: settings.file.value.clone(), counters, clock }
+    /// Keeps what `counters` know, in a file where there are `settings`.
+    pub fn new(settings: Option<&KeeperSettings>, counters: Vec<Arc<dyn Replicated>>, clock: Arc<dyn Clock>) -> Self {
+        Keeper { file: settings.map(|settings| settings.file.value.clone()), counters, clock }
     }
 
-    /// Writes the file, all of it or nothing. What goes wrong is logged.
-    pub fn save(&self) {
+    /// What was counted, as text.
+    pub fn tell(&self) -> String {
         let mut text = format!("{HEADER} {}\n", self.clock.now().0);
         for (id, change) in self.counters.iter().flat_map(|counters| counters.keep()) {
             written(&id, &change, &mut text);
         }
+        text
+    }
+
+    /// Writes the file, all of it or nothing. What goes wrong is logged.
+    pub fn save(&self) {
+        let Some(file) = &self.file else { return };
+        let text = self.tell();
         // Beside it, so that it can take its place at once.
-        let mut beside = self.file.clone().into_os_string();
+        let mut beside = file.clone().into_os_string();
         beside.push(".new");
         let write = || -> std::io::Result<()> {
             let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_data()?;
-            std::fs::rename(&beside, &self.file)
+            let mut new = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+            new.write_all(text.as_bytes())?;
+            new.sync_data()?;
+            std::fs::rename(&beside, file)
         };
         if let Err(error) = write() {
-            tracing::warn!(file = %self.file.display(), %error, "what was counted could not be written down");
+            tracing::warn!(file = %file.display(), %error, "what was counted could not be written down");
         }
     }
 
-    /// Reads what an earlier process has written, if there is something. A line that cannot be read is left out.
+    /// Reads what an earlier process has written, if there is something.
     pub fn restore(&self) {
-        let text = match std::fs::read_to_string(&self.file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        let Some(file) = &self.file else { return };
+        match std::fs::read_to_string(file) {
+            Ok(text) => self.hear(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::warn!(file = %self.file.display(), %error, "what was counted before could not be read");
-                return;
+                tracing::warn!(file = %file.display(), %error, "what was counted before could not be read");
             }
-        };
+        }
+    }
+
+    /// Counts on from what [`tell`](Self::tell) said. A line that cannot be read is left out.
+    pub fn hear(&self, text: &str) {
         let mut lines = text.lines();
         let at = lines.next().and_then(|line| line.strip_prefix(HEADER)?.trim().parse().ok()).map(Timestamp);
         let Some(at) = at else {
-            tracing::warn!(file = %self.file.display(), "this file was not written by this version: it is not read");
+            tracing::warn!("what was counted before was not written by this version: it is not read");
             return;
         };
         let (now, mut unread, mut kept) = (self.clock.now(), 0, Vec::new());

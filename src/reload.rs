@@ -1,5 +1,5 @@
-//! Changing the policy, the clients, the challenge page and the pass keys of a running gateway: validate first, then swap at once; a bad file
-//! changes nothing.
+//! Changing the policy, the clients, certificates, the challenge page and the pass keys of a running gateway: validate first,
+//! then swap at once; a bad file changes nothing.
 //!
 //! Files are looked at by their metadata every second: that also sees the symbolic links that Kubernetes swaps, and
 //! costs a few system calls. Folders of keys, and those that an import looks through, are among them. What listens and is
@@ -12,12 +12,13 @@ use crate::document::Diagnostics;
 use crate::feeds::{self, FeedsSettings};
 use crate::identity::Roster;
 use crate::issuers::Issuers;
+use crate::listener::{Address, Certificate, CertificateCell, Certificates};
 use crate::network::{Feed, IpNet};
 use crate::policy::NetworkId;
 use crate::policy::ToldApart;
 use crate::proxy::{Gateway, Ruling};
 use crate::surroundings::{Geo, Surroundings};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ pub struct Steering {
     surroundings: Arc<Surroundings>,
     feeds: Mutex<FeedState>,
     issuers: Issuers,
+    certificates: Mutex<BTreeMap<Address, Arc<CertificateCell>>>,
     background: CancellationToken,
 }
 
@@ -55,7 +57,8 @@ impl Steering {
         background: CancellationToken,
     ) -> Arc<Self> {
         let issuers = Issuers::new(gateway.metrics.clone(), background.clone());
-        let steering = Steering { gateway, surroundings, feeds: Mutex::default(), issuers, background };
+        let (feeds, certificates) = Default::default();
+        let steering = Steering { gateway, surroundings, feeds, issuers, certificates, background };
         let steering = Arc::new(steering);
         steering.feeds().targets = targets;
         steering.keep_feeds(settings);
@@ -67,6 +70,19 @@ impl Steering {
     /// known already stay. Must be called within a tokio runtime.
     pub fn accept(&self, clients: Roster) {
         self.gateway.accept(clients.with_keys(|source| self.issuers.keys(source)));
+    }
+
+    /// Has the listener at `address` use these certificates, from the next handshake on.
+    pub fn certify(&self, address: &Address, certificates: Vec<(String, Certificate)>) -> Arc<CertificateCell> {
+        let mut cells = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let cell = cells.entry(address.clone()).or_default().clone();
+        for (name, certificate) in &certificates {
+            let expires = self.gateway.metrics.connections.certificates_expire.with_label_values(&[name]);
+            expires.set(certificate.expires);
+        }
+        let certificates: Vec<Certificate> = certificates.into_iter().map(|(_, certificate)| certificate).collect();
+        cell.set(Certificates::new(&certificates));
+        cell
     }
 
     fn feeds(&self) -> MutexGuard<'_, FeedState> {
@@ -156,6 +172,9 @@ impl Steering {
                 if let Some(keys) = config.pass_keys {
                     self.gateway.gate.set_keys(keys);
                 }
+                for (listener, certificates) in config.file.listeners.0.iter().zip(config.certificates) {
+                    self.certify(&listener.address, certificates);
+                }
                 self.gateway.page.store(Arc::new(config.page));
                 self.gateway.robots.store(config.robots.map(Arc::new));
                 let mode = config.policy.policy.mode();
@@ -164,7 +183,7 @@ impl Steering {
                 tracing::info!(
                     ?mode,
                     rules,
-                    "policy, clients, page and pass keys were loaded again; listeners and sites stay as they were at start"
+                    "policy, clients, certificates, page and pass keys were loaded again; listeners and sites stay as they were at start"
                 );
                 true
             }

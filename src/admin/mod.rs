@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,12 +37,12 @@ impl Admin {
         Admin { gateway, hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect() }
     }
 
-    /// Answers requests until `stop`.
-    pub async fn serve(self: Arc<Self>, socket: TcpListener, stop: CancellationToken) {
+    /// Accepts connections until `closed`, and answers requests until `stop`.
+    pub async fn serve(self: Arc<Self>, socket: TcpListener, stop: CancellationToken, closed: CancellationToken) {
         loop {
             let accepted = tokio::select! {
                 accepted = socket.accept() => accepted,
-                () = stop.cancelled() => return,
+                () = closed.cancelled() => return,
             };
             let Ok((stream, _)) = accepted else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -114,10 +115,13 @@ impl Admin {
         }
     }
 
-    /// Ready when every site has an origin that could be connected to. The policy is loaded, or there were no gateway.
+    /// Ready until it is about to stop, when every site has an origin that could be connected to. The policy is loaded, or there were no gateway.
     fn readiness(&self) -> Response<Body> {
         let mut text = String::from("policy: loaded\n");
-        let mut ready = true;
+        let mut ready = !self.gateway.leaving.load(Ordering::Relaxed);
+        if !ready {
+            text.push_str("stopping: no new clients, please\n");
+        }
         for site in self.gateway.sites.iter() {
             let mut any = false;
             for origin in &site.origins {

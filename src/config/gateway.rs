@@ -13,7 +13,7 @@ use crate::feeds::FeedsSettings;
 use crate::identity::{OidcSettings, TokenHash};
 use crate::keeper::KeeperSettings;
 use crate::ledger::LedgerSettings;
-use crate::listener::ListenerSettings;
+use crate::listener::{ConnectionSettings, ListenerSettings};
 use crate::origin::{Changing, OriginSettings};
 use crate::shared_state::SharedStateSettings;
 use crate::surroundings::GeoIpSettings;
@@ -31,6 +31,10 @@ crate::settings! {
         version: Version,
         /// Sockets that clients connect to.
         listeners: NonEmpty<ListenerSettings>,
+        /// What connections of clients may take.
+        connections: ConnectionSettings = ConnectionSettings::default(),
+        /// How the gateway stops.
+        drain: DrainSettings = DrainSettings::default(),
         /// The listener for metrics and health. None where absent.
         admin: Option<AdminSettings> = None,
         /// Which policy; the built-in one in observe mode where absent.
@@ -74,6 +78,26 @@ crate::settings! {
         address: SocketAddr,
         /// Host names by which it may be addressed, besides IP addresses and `localhost`.
         hosts: Vec<String> = Vec::new(),
+    }
+}
+
+crate::settings! {
+    /// How the gateway stops when it is told to (SIGTERM). SIGINT stops it at once.
+    pub struct DrainSettings {
+        /// How long it says that it is not ready before it stops to accept connections: what is in front of it needs some
+        /// time to notice.
+        delay: Duration = Duration::ZERO,
+        /// How long transfers may go on after that.
+        limit: Duration = DRAIN_LIMIT,
+    }
+}
+
+/// A large image on a slow line takes its time.
+const DRAIN_LIMIT: Duration = Duration::from_secs(3600);
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        DrainSettings { delay: Duration::ZERO, limit: DRAIN_LIMIT }
     }
 }
 

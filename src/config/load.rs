@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
+use super::certificates::{read_authorities, read_certificates};
 use super::clients::read_clients;
 use super::gateway::GatewayFile;
 use super::kind::{FileKind, read_as};
@@ -14,14 +15,13 @@ use crate::cost::PriceBook;
 use crate::document::{Diagnostics, Spanned, unknown_word};
 use crate::identity::Roster;
 use crate::keeper::KeeperSettings;
+use crate::listener::Certificate;
 use crate::metrics::NO_SITE;
 use crate::origin::OriginSettings;
 use crate::path::CanonicalPath;
 use crate::policy::Deployment;
 use crate::shared_state::SharedStateSettings;
 use crate::surroundings::{Geo, GeoIpSettings};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,8 @@ pub struct Config {
     pub authorities: BTreeMap<PathBuf, Vec<u8>>,
     /// Signing keys; `None` where none are configured.
     pub pass_keys: Option<SigningKeys>,
+    /// The certificates of each listener, with their paths in the gateway file.
+    pub certificates: Vec<Vec<(String, Certificate)>>,
     /// The challenge page.
     pub page: Page,
     /// What `/robots.txt` says; `None` where that is a site's business.
@@ -161,6 +163,11 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
             }
         }
     }
+    let certificates = file.listeners.0.iter().map(|listener| {
+        let tls = listener.tls.as_ref().map(|tls| read_certificates(tls, directory, files, diagnostics));
+        tls.unwrap_or_default()
+    });
+    let certificates = certificates.collect();
     let robots = read_robots(&file.robots, directory, files, diagnostics);
     let page = read_page(&file.page, directory, files, diagnostics);
     let clients = read_clients(&file, directory, files, diagnostics);
@@ -173,6 +180,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         policy,
         authorities,
         pass_keys,
+        certificates,
         page,
         robots,
         clients,
@@ -302,19 +310,6 @@ fn check_sites(file: &GatewayFile, diagnostics: &mut Diagnostics) {
             taken.push(address);
         }
     }
-}
-
-fn read_authorities(path: &Path, files: &mut Files) -> Result<Vec<u8>, String> {
-    let pem = read_file(path, files)?.into_bytes();
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let good = certificate.is_ok_and(|der| x509_parser::parse_x509_certificate(&der).is_ok());
-        if !good {
-            return Err(format!("`{}` holds something that is not a PEM certificate", path.display()));
-        }
-        count += 1;
-    }
-    if count == 0 { Err(format!("`{}` holds no PEM certificate", path.display())) } else { Ok(pem) }
 }
 
 fn read_keys(directory: &Path, files: &mut Files) -> Result<SigningKeys, String> {

@@ -2,6 +2,7 @@
 //!
 //! A file is either accepted whole or refused whole, with every mistake at its place.
 
+mod certificates;
 mod clients;
 mod gateway;
 mod kind;
@@ -15,7 +16,8 @@ mod robots;
 mod source;
 
 pub use gateway::{
-    AdminSettings, ClientSettings, GatewayFile, List, PassKeysSettings, PolicyReference, SiteSettings, gateway_schema,
+    AdminSettings, ClientSettings, DrainSettings, GatewayFile, List, PassKeysSettings, PolicyReference, SiteSettings,
+    gateway_schema,
 };
 use load::read_file;
 pub use load::{Config, Files, for_origin, load, load_noting};

@@ -1,19 +1,35 @@
 //! Listeners: connections in, pingora's HTTP application behind them.
 //!
-//! An own accept loop instead of pingora's server: it starts and stops within a test, says which port it got, and counts
-//! its connections.
+//! An own accept loop instead of pingora's server: it starts and stops within a test, says which port it got, counts its
+//! connections, bounds what each may take before a request is there, and can be handed to the next process.
 
 #![allow(clippy::disallowed_methods, reason = "rank 4: owns the sockets")]
 
+mod address;
+mod caps;
+mod handover;
+mod proxy_protocol;
 mod settings;
+mod socket;
+mod tls;
+mod transport;
+mod wire;
 
-pub use settings::ListenerSettings;
+pub use address::Address;
+pub use caps::Caps;
+pub use handover::{Predecessor, Successor};
+pub use settings::{ConnectionSettings, ListenerSettings};
+pub use socket::{Inherited, Socket};
+pub use tls::{Certificate, CertificateCell, CertificateSettings, Certificates, Fault, TlsSettings};
 
+use crate::identity::Peer;
 use crate::metrics::Metrics;
-use crate::proxy::Front;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
-use pingora::protocols::l4::stream::Stream;
-use pingora::protocols::{GetSocketDigest, SocketDigest};
+use crate::network::unmapped;
+use crate::proxy::{Connection, Front};
+use caps::Place;
+use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::protocols::SocketDigest;
+use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use prometheus::IntGauge;
@@ -22,9 +38,14 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tls::H2;
 use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use transport::{Raw, Transport};
+use wire::Wire;
 
 /// Idle connections to origins that are kept for reuse; fewer than clients at once costs a handshake each.
 const UPSTREAM_POOL: usize = 1024;
@@ -32,16 +53,39 @@ const UPSTREAM_POOL: usize = 1024;
 const MAX_ATTEMPTS: usize = 32;
 /// After a failed accept (no file descriptors left) the loop waits so long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Headers of a request over HTTP/2, in bytes with 32 for each: as many as are read at all.
+const HEADER_LIST: u32 = 48 << 10;
+/// Streams that a client has reset and that are still remembered: beyond that it is cut off (CVE-2023-44487).
+const RESET_STREAMS: usize = 20;
 
-/// A bound socket with the application behind it.
+/// A socket with the application behind it.
 pub struct Listener {
-    socket: TcpListener,
+    socket: Socket,
+    door: Arc<Door>,
+}
+
+/// What every connection of a listener passes.
+struct Door {
     app: Arc<HttpProxy<Front>>,
-    connections: IntGauge,
+    tls: Option<TlsAcceptor>,
+    /// Whom the listener believes, where these speak the PROXY protocol.
+    heralds: Option<Peer>,
+    /// Whose connections are not counted by address.
+    peer: Peer,
+    settings: ConnectionSettings,
+    caps: Arc<Caps>,
+    metrics: Metrics,
 }
 
 /// One open connection, counted.
 struct Counted(IntGauge);
+
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Counted(gauge.clone())
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -50,69 +94,154 @@ impl Drop for Counted {
 }
 
 impl Listener {
-    /// Binds `address`; port 0 takes a free one.
+    /// Serves `front` on `socket`.
     ///
     /// # Errors
-    /// When the address cannot be bound.
-    pub async fn bind(address: SocketAddr, front: Front, metrics: &Metrics) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+    /// When TLS cannot be set up.
+    pub fn new(
+        socket: Socket,
+        front: Front,
+        settings: &ListenerSettings,
+        certificates: Arc<CertificateCell>,
+        connections: &ConnectionSettings,
+        caps: Arc<Caps>,
+        metrics: &Metrics,
+    ) -> Result<Self, rustls::Error> {
         let configuration = ServerConf {
             upstream_keepalive_pool_size: UPSTREAM_POOL,
             max_retries: MAX_ATTEMPTS,
             ..ServerConf::default()
         };
         let mut app = http_proxy(&Arc::new(configuration), front);
-        // CONNECT is refused by us, in words and numbers of ours.
         let mut options = HttpServerOptions::default();
+        // CONNECT is refused by us, in words and numbers of ours.
         options.allow_connect_method_proxying = true;
+        // It counts how often a connection is used again.
+        options.keepalive_request_limit = Some(connections.requests.get() - 1);
+        options.h2_idle_timeout = Some(connections.idle_timeout);
         app.server_options = Some(options);
-        let app = Arc::new(app);
-        Ok(Listener { socket, app, connections: metrics.connections.clone() })
+        let mut h2 = default_h2_options();
+        h2.max_header_list_size(HEADER_LIST)
+            .max_concurrent_streams(connections.streams.get())
+            .max_concurrent_reset_streams(RESET_STREAMS)
+            .max_pending_accept_reset_streams(RESET_STREAMS);
+        app.h2_options = Some(h2);
+        let tls = settings.tls.as_ref().map(|tls| tls::server_config(tls, certificates)).transpose()?;
+        let peer = settings.peer();
+        let door = Door {
+            app: Arc::new(app),
+            tls: tls.map(|config| TlsAcceptor::from(Arc::new(config))),
+            heralds: settings.proxy_protocol.value.then(|| peer.clone()),
+            peer,
+            settings: connections.clone(),
+            caps,
+            metrics: metrics.clone(),
+        };
+        Ok(Listener { socket, door: Arc::new(door) })
     }
 
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// When the socket has no address, which a bound one has.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    /// The socket.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
     }
 
-    /// Accepts connections until `shutdown` turns true, then lets idle ones close. Connections run on `tracker`.
-    pub async fn serve(self, mut shutdown: watch::Receiver<bool>, tracker: TaskTracker) {
+    /// Accepts connections until `closing`, then lets idle ones close. Connections run on `tracker`.
+    pub async fn serve(self, closing: CancellationToken, tracker: TaskTracker) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                _ = shutdown.wait_for(|stop| *stop) => break,
+                () = closing.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    self.connections.inc();
-                    let counted = Counted(self.connections.clone());
-                    let (app, shutdown) = (self.app.clone(), shutdown.clone());
-                    tracker.spawn(async move {
-                        let _counted = counted;
-                        app.process_new(Box::new(prepared(stream, peer)), &shutdown).await;
-                    });
-                }
+                Ok((raw, peer)) => match self.door.caps.take() {
+                    Ok(place) => {
+                        let (door, closing) = (self.door.clone(), closing.clone());
+                        tracker.spawn(door.let_in(raw, peer, place, closing));
+                    }
+                    Err(full) => self.door.turn_away(full.word()),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
+                    self.door.turn_away("error");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-        drop(self.socket);
-        self.app.http_cleanup().await;
     }
 }
 
-/// The stream as pingora wants it: it asks the digest for the client's address.
-fn prepared(stream: TcpStream, peer: SocketAddr) -> Stream {
-    // Answers are written whole; waiting for more only delays them. A socket that refuses is already closed.
-    let _ = stream.set_nodelay(true);
-    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-    let _ = digest.peer_addr.set(Some(peer.into()));
-    let mut stream = Stream::from(stream);
-    stream.set_socket_digest(digest);
-    stream
+impl Door {
+    fn turn_away(&self, why: &'static str) {
+        self.metrics.connections.refused.with_label_values(&[why]).inc();
+    }
+
+    /// One connection from its first byte to its end.
+    async fn let_in(self: Arc<Self>, raw: Raw, peer: SocketAddr, place: Place, closing: CancellationToken) {
+        let _counted = Counted::new(&self.metrics.connections.open);
+        let shaken = timeout(self.settings.handshake_timeout, self.shake_hands(raw, peer, place, &closing)).await;
+        match shaken.unwrap_or(Err("slow")) {
+            Ok((wire, _place)) => {
+                let shared = wire.is_shared();
+                let (going_away, goes) = watch::channel(false);
+                let mut serving = std::pin::pin!(self.app.process_new(Box::new(wire), &goes));
+                tokio::select! {
+                    _ = &mut serving => return,
+                    () = closing.cancelled() => {}
+                }
+                // HTTP/2 has a word for it. With HTTP/1 pingora would drop what is on its way, so the wire sees to it.
+                going_away.send_replace(shared);
+                serving.await;
+            }
+            Err(why) => self.turn_away(why),
+        }
+    }
+
+    /// Finds out who is there, and sets TLS up.
+    async fn shake_hands(
+        &self,
+        mut raw: Raw,
+        mut peer: SocketAddr,
+        mut place: Place,
+        closing: &CancellationToken,
+    ) -> Result<(Wire, Place), &'static str> {
+        let digest = SocketDigest::from_raw_fd(raw.as_raw_fd());
+        let mut secure = None;
+        if self.heralds.as_ref().is_some_and(|heralds| heralds.relays(peer.ip())) {
+            let named = proxy_protocol::read(&mut raw).await.map_err(|_| "proxy_protocol")?;
+            peer = named.client.unwrap_or(peer);
+            secure = named.secure;
+        }
+        if !self.peer.relays(peer.ip()) {
+            place.belongs_to(unmapped(peer.ip())).map_err(|full| full.word())?;
+        }
+        let (transport, shared) = match &self.tls {
+            None => (Transport::Plain(raw), false),
+            Some(acceptor) => {
+                let stream = acceptor.accept(raw).await.map_err(|_| "tls")?;
+                let shared = stream.get_ref().1.alpn_protocol() == Some(H2);
+                (Transport::Tls(Box::new(stream)), shared)
+            }
+        };
+        let _ = digest.peer_addr.set(Some(peer.into()));
+        let connection = Connection::new(secure, shared);
+        let wire = Wire::new(transport, digest, connection, &self.settings, closing.clone(), &self.metrics);
+        Ok((wire.map_err(|_| "error")?, place))
+    }
+}
+
+/// Who connects by a unix socket: somebody on this machine.
+const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+impl Socket {
+    async fn accept(&self) -> io::Result<(Raw, SocketAddr)> {
+        match self {
+            Socket::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Answers are written whole; waiting for more only delays them. A socket that refuses is already closed.
+                let _ = stream.set_nodelay(true);
+                Ok((Raw::Tcp(stream), peer))
+            }
+            Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| (Raw::Unix(stream), LOCAL)),
+        }
+    }
 }

@@ -1,16 +1,28 @@
 //! The `listeners` entries of a gateway file.
 
+use super::address::Address;
+use super::tls::TlsSettings;
 use crate::document::{Diagnostics, HeaderName, Position, Spanned};
 use crate::identity::Peer;
 use crate::network::Cidr;
-use std::net::SocketAddr;
+use crate::quantity::Bytes;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 crate::settings! {
     /// One socket that clients connect to.
     pub struct ListenerSettings {
-        /// Where to listen; `[::]:8080` takes IPv4 and IPv6.
-        address: SocketAddr,
-        /// Proxies in front of this listener. Only they say who the client is.
+        /// Where to listen: `[::]:8080` takes IPv4 and IPv6, `unix:/PATH` a unix socket, `systemd:NAME` one that the service
+        /// manager has opened.
+        address: Address,
+        /// Whether other processes may listen there, too, and the system shares out connections.
+        reuse_port: bool = false,
+        /// Speaks TLS; plain text where absent.
+        tls: Option<TlsSettings> = None,
+        /// Whether the proxies of `trusted_proxies` say who the client is by the PROXY protocol, and not by a header. They
+        /// must then say it on each connection.
+        proxy_protocol: Spanned<bool> = Spanned { position: Position::default(), value: false },
+        /// Proxies in front of this listener. Only they say who the client is. Whoever comes by a unix socket is 127.0.0.1.
         trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
         /// The one header that they name the client in.
         address_header: HeaderName = HeaderName(http::HeaderName::from_static("x-forwarded-for")),
@@ -22,9 +34,61 @@ crate::settings! {
     }
 }
 
+crate::settings! {
+    /// What connections of clients may take, over all listeners.
+    pub struct ConnectionSettings {
+        /// Open connections. More are closed at once.
+        most: NonZeroU32 = MOST,
+        /// Open connections of one address (IPv6: /64). Those of trusted proxies are not counted.
+        most_per_address: NonZeroU32 = MOST_PER_ADDRESS,
+        /// How long handshakes may take: of TLS, and of the PROXY protocol.
+        handshake_timeout: Duration = HANDSHAKE,
+        /// How long all headers of a request may take, from their first byte.
+        header_timeout: Duration = HEADERS,
+        /// How long a connection may wait for a request.
+        idle_timeout: Duration = IDLE,
+        /// Bytes per second below which a client that does not read what it asked for is cut off, when it has kept us waiting
+        /// for 30 s.
+        slowest: Bytes = SLOWEST,
+        /// Requests that a connection may carry one after another (HTTP/1).
+        requests: NonZeroU32 = REQUESTS,
+        /// Requests that a connection may carry at a time (HTTP/2).
+        streams: NonZeroU32 = STREAMS,
+    }
+}
+
+const MOST: NonZeroU32 = NonZeroU32::new(20_000).unwrap();
+/// An address may stand for a whole CI.
+const MOST_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const HEADERS: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(75);
+const SLOWEST: Bytes = Bytes(4096);
+const REQUESTS: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
+const STREAMS: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        ConnectionSettings {
+            most: MOST,
+            most_per_address: MOST_PER_ADDRESS,
+            handshake_timeout: HANDSHAKE,
+            header_timeout: HEADERS,
+            idle_timeout: IDLE,
+            slowest: SLOWEST,
+            requests: REQUESTS,
+            streams: STREAMS,
+        }
+    }
+}
+
 impl ListenerSettings {
-    /// Warns where everybody is believed. Nobody to ask is a mistake.
+    /// Warns where everybody is believed. Nobody to ask is a mistake, and so is nobody to say who the client is.
     pub fn check(&self, diagnostics: &mut Diagnostics) {
+        if self.proxy_protocol.value && self.trusted_proxies.is_empty() {
+            let message = "nobody may speak it: list the proxies that do in `trusted_proxies`";
+            diagnostics.error(self.proxy_protocol.position, message);
+        }
         if self.check.value && self.trusted_proxies.is_empty() {
             let message = "nobody may ask: list the proxies that do in `trusted_proxies`";
             diagnostics.error(self.check.position, message);

@@ -3,11 +3,13 @@
 //! Label values are closed sets: names from the configuration and words from enums. No text that a client sends is ever
 //! a label value.
 
+mod connections;
 mod costs;
 mod origins;
 mod registrar;
 mod zeros;
 
+pub use connections::ConnectionMetrics;
 pub use costs::CostMetrics;
 pub use origins::OriginMetrics;
 pub use registrar::Family;
@@ -61,7 +63,7 @@ pub struct Metrics {
     pub tokens: IntCounterVec,
     pub clients_expire: IntGaugeVec,
     pub resolutions: IntCounterVec,
-    pub connections: IntGauge,
+    pub connections: ConnectionMetrics,
     pub lookups: IntCounterVec,
     pub expression_errors: IntCounter,
     pub reloads: IntCounterVec,
@@ -237,7 +239,7 @@ impl Metrics {
                  addresses known before stay in use.",
                 &["site", "origin", "result"],
             )?,
-            connections: r.gauge("connections", "Client connections open now, idle ones included.")?,
+            connections: ConnectionMetrics::new(&r)?,
             lookups: r.counters(
                 "lookups_total",
                 "What policy asked about clients' addresses in DNS, by kind (names, dnsbl) and result: hit where the answer was \

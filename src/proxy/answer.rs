@@ -16,12 +16,24 @@ impl Front {
         if let Some(cookie) = context.cookie.take() {
             header.insert_header(header::SET_COOKIE, cookie)?;
         }
-        add_quota(&mut header, context)?;
+        self.add_ours(&mut header, context)?;
         context.first_byte = Some(context.stopwatch.elapsed());
         let empty = reply.body.is_empty() || session.req_header().method == http::Method::HEAD;
         session.write_response_header(header, empty).await?;
         if !empty {
             session.write_response_body(Some(reply.body.into()), true).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the client what it may still take, or what it may not, and a browser to come by TLS only.
+    pub(super) fn add_ours(&self, header: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+        if let Some(quota) = context.quota.take().or_else(|| context.meter.quota()) {
+            header.insert_header("RateLimit-Policy", quota.policy)?;
+            header.insert_header("RateLimit", quota.state)?;
+        }
+        if let Some(hsts) = self.hsts.as_ref().filter(|_| context.caller.is_some_and(|caller| caller.secure)) {
+            header.insert_header(http::header::STRICT_TRANSPORT_SECURITY, hsts.clone())?;
         }
         Ok(())
     }
@@ -41,15 +53,6 @@ impl Front {
         let reply = speak(refusal, context.dialect(), &context.request_id)?;
         self.reply(session, context, reply).await
     }
-}
-
-/// Tells the client what it may still take, or what it may not.
-pub(super) fn add_quota(header: &mut ResponseHeader, context: &mut Context) -> Result<()> {
-    if let Some(quota) = context.quota.take().or_else(|| context.meter.quota()) {
-        header.insert_header("RateLimit-Policy", quota.policy)?;
-        header.insert_header("RateLimit", quota.state)?;
-    }
-    Ok(())
 }
 
 /// Whether the client has the header of the answer. An interim response (103) is none.

@@ -1,5 +1,6 @@
 //! What the gateway remembers of one request while it is being answered.
 
+use super::connection::Busy;
 use super::refusal::Refusal;
 use super::route::Route;
 use super::site::Site;
@@ -8,10 +9,11 @@ use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
 use crate::identity::Entry;
 use crate::limit::{Meter, Quota};
+use crate::metrics::Metrics;
 use crate::origin::Asked;
 use crate::path::CanonicalPath;
 use crate::verdict::{Dialect, Done, Verdict};
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,20 +36,26 @@ impl Stopwatch {
 /// No transfer is silent for longer, however slow it should be: image-download gives up after 10 s.
 const LONGEST_SILENCE: Duration = Duration::from_secs(4);
 
-/// Counts a request as in flight until it is dropped, a panic included.
+/// Counts a request as in flight until it is dropped, by a panic included, which is counted, too.
 #[derive(Debug)]
-pub struct InFlight(IntGauge);
+pub struct InFlight {
+    requests: IntGauge,
+    panics: IntCounter,
+}
 
 impl InFlight {
-    pub fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        InFlight(gauge.clone())
+    pub fn new(metrics: &Metrics) -> Self {
+        metrics.in_flight.inc();
+        InFlight { requests: metrics.in_flight.clone(), panics: metrics.connections.panics.clone() }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.dec();
+        self.requests.dec();
+        if std::thread::panicking() {
+            self.panics.inc();
+        }
     }
 }
 
@@ -79,6 +87,8 @@ pub struct Context {
     pub now: Timestamp,
     pub stopwatch: Stopwatch,
     pub in_flight: InFlight,
+    /// Keeps the deadlines of its connection away.
+    pub busy: Option<Busy>,
     pub caller: Option<Caller>,
     /// The client that the caller proved to be.
     pub entry: Option<Arc<Entry>>,
@@ -135,6 +145,7 @@ impl Context {
             now,
             stopwatch: Stopwatch::start(),
             in_flight,
+            busy: None,
             caller: None,
             entry: None,
             listing: None,

@@ -47,8 +47,17 @@ pub enum Decision {
 
 /// Headers of a live request: all of them are known, but what a proxy in between made of their order and case.
 pub(super) struct Live<'a> {
-    pub request: &'a RequestHeader,
-    pub relayed: bool,
+    request: &'a RequestHeader,
+    /// Whether the names of headers are as the client wrote them.
+    as_sent: bool,
+}
+
+impl<'a> Live<'a> {
+    /// What `request` says, which a proxy may have relayed.
+    pub fn new(request: &'a RequestHeader, relayed: bool) -> Self {
+        // HTTP/2 writes all names in lower case.
+        Live { request, as_sent: !relayed && request.version < http::Version::HTTP_2 }
+    }
 }
 
 impl Headers for Live<'_> {
@@ -64,7 +73,7 @@ impl Headers for Live<'_> {
     }
 
     fn as_sent(&self, visit: &mut dyn FnMut(&str)) -> bool {
-        if self.relayed {
+        if !self.as_sent {
             return false;
         }
         for (name, _) in self.request.case_header_iter() {
@@ -109,7 +118,8 @@ impl Front {
         let query = request.uri.query().unwrap_or_default();
         let dialect = dialect(request.method.as_str(), headers, query);
         let socket = session.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
-        let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let told = context.busy.as_ref().and_then(|busy| busy.connection().secure);
+        let tls = told.unwrap_or_else(|| session.digest().is_some_and(|digest| digest.ssl_digest.is_some()));
         let Some(socket) = socket else { return refuse(Refusal::internal()) };
         let (client, secure) = client(&self.peer, socket, tls, headers);
         let caller = context.caller.insert(Caller { client, secure, dialect, identity: Identity::None });
@@ -207,8 +217,8 @@ impl Front {
         let mut passes = passes.into_iter();
         let mut pass = passes.next();
         let relayed = self.peer.relays(socket);
+        let live = Live::new(request, relayed);
         let ruling = self.gateway.ruling.load();
-        let live = Live { request, relayed };
         loop {
             let identity = proven.unwrap_or(if pass.is_some() { Identity::Pass } else { Identity::None });
             let caller = Caller { identity, ..caller };

@@ -108,7 +108,7 @@ impl Front {
         let request = session.req_header();
         let socket = session.client_addr().and_then(|address| address.as_inet());
         let relayed = socket.is_none_or(|socket| self.peer.relays(socket.ip()));
-        let live = Live { request, relayed };
+        let live = Live::new(request, relayed);
         let version = if relayed { Fact::Unknown } else { Fact::Present(version(request.version)) };
         let ruling = self.gateway.ruling.load();
         let shows = |key: &str, folder: bool| {

@@ -11,9 +11,11 @@ mod challenge;
 mod check;
 mod command;
 mod compare;
+mod connection;
 mod context;
 mod decide;
 mod entry;
+mod gateway;
 pub mod intake;
 mod limits;
 mod listing;
@@ -28,89 +30,30 @@ mod wait;
 pub use ask::Asker;
 pub use caller::{forwarded_query, proves};
 pub use command::fetch_command;
+pub use connection::{Connection, Phase};
 pub use decide::{ALLOWED_METHODS, OWN};
+pub use gateway::{Gateway, Ruling};
 pub use refusal::{Refusal, Reply, Way, ask, lead, speak};
 pub use site::{Compare, NoSite, Site, Sites, authorities};
 
-use crate::challenge::{Gate, HarderSettings, Page};
-use crate::clock::{Clock, Throttle, Timestamp};
-use crate::evidence::{AutoSettings, Rates};
-use crate::exchange::SpendOnce;
-use crate::identity::{Peer, Roster};
-use crate::limit::Limits;
-use crate::metrics::{Metrics, NO_SITE};
-use crate::origin::{Seal, Whereabouts};
-use crate::policy::{Policy, ToldApart};
-use crate::state::Memory;
-use crate::traffic::Live;
-use crate::verdict::LimitId;
+use crate::clock::{Throttle, Timestamp};
+use crate::identity::Peer;
+use crate::metrics::NO_SITE;
 use answer::has_answered;
-use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
+use connection::Busy;
 use context::{Context, InFlight};
+use http::header::{EXPECT, HOST};
+use http::{HeaderValue, Method, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// Everything that requests share, whatever listener they came through.
-pub struct Gateway {
-    /// What may be addressed.
-    pub sites: Sites,
-    /// What is decided, and how much clients may take. A reload replaces both at once.
-    pub ruling: ArcSwap<Ruling>,
-    /// Who may prove to be whom. A reload replaces it with the policy.
-    pub clients: ArcSwap<Roster>,
-    /// Hides from clients where their listings go on.
-    pub seal: Seal,
-    /// What is remembered about clients and measured about the machine.
-    pub memory: Arc<dyn Memory>,
-    /// Challenges and passes.
-    pub gate: Gate,
-    /// Where challenges are spent over all replicas, if there are several.
-    pub spending: OnceLock<Arc<dyn SpendOnce>>,
-    /// The challenge page. A reload replaces it.
-    pub page: ArcSwap<Page>,
-    /// What `/robots.txt` says; `None` where that is a site's business.
-    pub robots: ArcSwapOption<String>,
-    /// The numbers.
-    pub metrics: Metrics,
-    /// Who took how much.
-    pub books: Arc<Live>,
-    /// What asks origins beside the requests of clients.
-    pub asker: Asker,
-    /// Which origins have what.
-    pub whereabouts: Whereabouts,
-    /// What has just happened, for rules of mode `auto`.
-    pub rates: Rates,
-    /// Networks with prices of their own.
-    pub priced: Vec<String>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// A policy with the limits that it names.
-pub struct Ruling {
-    /// What is decided.
-    pub policy: Policy,
-    /// How much clients may take.
-    pub limits: Arc<Limits>,
-    /// The limits that every pass is charged to when it is bought.
-    pub pass_limits: Vec<LimitId>,
-    /// Those that a pass is charged to besides when it was waited for.
-    pub wait_limits: Vec<LimitId>,
-    /// The count of passes that a prefix has bought lately.
-    pub solves: LimitId,
-    /// How that makes challenges harder.
-    pub harder: HarderSettings,
-    /// The networks that the books tell apart.
-    pub networks: ToldApart,
-    /// When rules of mode `auto` are enforced.
-    pub auto: Option<AutoSettings>,
-}
 
 /// The gateway behind one listener.
 pub struct Front {
@@ -119,6 +62,8 @@ pub struct Front {
     peer: Peer,
     /// Whether these may ask about requests that they answer themselves.
     checks: bool,
+    /// What browsers that come by TLS are told: to come by TLS only.
+    hsts: Option<HeaderValue>,
     peer_warnings: Throttle,
     origin_warnings: Throttle,
     /// What stands in the books where there is no name.
@@ -136,13 +81,16 @@ const KEEP_ALIVE: u64 = 75;
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Front {
-    /// The gateway as seen through a listener whose proxies are `peer`, who may ask about requests if it `checks`.
-    pub fn new(gateway: Arc<Gateway>, peer: Peer, checks: bool) -> Self {
+    /// The gateway as seen through a listener whose proxies are `peer`, who may ask about requests if it `checks`. Browsers
+    /// come by TLS only for as long as `hsts` says.
+    pub fn new(gateway: Arc<Gateway>, peer: Peer, checks: bool, hsts: Option<Duration>) -> Self {
+        let hsts = hsts.and_then(|time| HeaderValue::from_str(&format!("max-age={}", time.as_secs())).ok());
         let throttle = || Throttle::new(WARNING_INTERVAL);
         Front {
             gateway,
             peer,
             checks,
+            hsts,
             peer_warnings: throttle(),
             origin_warnings: throttle(),
             nowhere: "".into(),
@@ -163,6 +111,17 @@ impl Front {
     }
 }
 
+/// HTTP/2 names the host beside the headers, and all that follows reads it there.
+fn name_host(request: &mut RequestHeader) -> Result<()> {
+    if request.version == Version::HTTP_2 && !request.headers.contains_key(HOST) {
+        let host = request.uri.authority().map(|authority| authority.as_str().to_owned());
+        if let Some(host) = host {
+            request.insert_header(HOST, host)?;
+        }
+    }
+    Ok(())
+}
+
 /// Waits as long as limits say that a request must.
 #[allow(clippy::disallowed_methods, reason = "limits decide by the time that they are given; this only waits")]
 async fn delay(time: Duration) {
@@ -177,7 +136,7 @@ impl ProxyHttp for Front {
 
     fn new_ctx(&self) -> Context {
         let request_id = format!("{:016x}", rand::random::<u64>());
-        Context::new(request_id, self.gateway.clock.now(), InFlight::new(&self.gateway.metrics.in_flight))
+        Context::new(request_id, self.gateway.clock.now(), InFlight::new(&self.gateway.metrics))
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
@@ -185,14 +144,30 @@ impl ProxyHttp for Front {
         session.set_abort_on_close(false);
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_read_timeout(Some(READ_TIMEOUT));
-        if session.get_keepalive().is_some() {
+        session.set_total_drain_timeout(Some(READ_TIMEOUT));
+        context.busy = Busy::with(session);
+        name_host(session.req_header_mut())?;
+        if self.gateway.leaving.load(Ordering::Relaxed) {
+            session.set_keepalive(None);
+        } else if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEP_ALIVE));
         }
         let method = session.req_header().method.clone();
+        let has_body = session.req_header().version == Version::HTTP_2 && !session.is_body_empty();
         let mut decision = match self.begin_check(session) {
+            // HTTP/2 does not announce a body.
+            Ok(_) if has_body && matches!(method, Method::GET | Method::HEAD) => {
+                context.reason = Some("framing");
+                self.gateway.metrics.malformed_requests.with_label_values(&["framing"]).inc();
+                decide::refuse(Refusal::bad_request("a request body is not accepted here"))
+            }
             Ok(checking) => {
                 context.checking = checking;
-                self.decide(session, context)
+                let deciding = AssertUnwindSafe(|| self.decide(session, context));
+                std::panic::catch_unwind(deciding).unwrap_or_else(|_| {
+                    self.gateway.metrics.connections.panics.inc();
+                    decide::refuse(Refusal::internal())
+                })
             }
             Err(refusal) => {
                 context.reason = Some("check");
@@ -242,6 +217,10 @@ impl ProxyHttp for Front {
         };
         if context.checking {
             check::say_no(&mut answer, context)?;
+        }
+        if session.req_header().headers.contains_key(EXPECT) && !session.is_body_done() {
+            // Without the word to go on the body may never come, and the next request would be taken for it.
+            session.set_keepalive(None);
         }
         self.reply(session, context, answer).await?;
         Ok(true)

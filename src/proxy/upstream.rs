@@ -1,7 +1,6 @@
 //! Asking an origin, and dressing its answer.
 
 use super::Front;
-use super::answer::add_quota;
 use super::context::{Context, Stopwatch};
 use super::refusal::Refusal;
 use super::site::Site;
@@ -214,7 +213,7 @@ impl Front {
             response.remove_header(&name);
         }
         response.insert_header("X-Request-Id", &context.request_id)?;
-        add_quota(response, context)?;
+        self.add_ours(response, context)?;
         let cookie = context.cookie.take();
         if context.pass.is_some() || context.entry.is_some() || cookie.is_some() {
             let theirs = response.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());

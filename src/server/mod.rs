@@ -2,35 +2,37 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: owns the wall clock and the sockets")]
 
+mod sites;
+mod sockets;
+
 use crate::admin::Admin;
 use crate::auto::Auto;
 use crate::challenge::{Gate, SigningKeys};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Config, List, LoadedPolicy};
+use crate::config::{Config, LoadedPolicy};
 use crate::cost::PriceBook;
-use crate::credentials::{self, CredentialsSource};
 use crate::evidence::Rates;
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::limit::{DEFAULT_CAP, Limits};
-use crate::listener::Listener;
+use crate::listener::{Address, Caps, Inherited, Listener, Predecessor, Socket, Successor};
 use crate::metrics::Metrics;
-use crate::origin::{CredentialsCell, Origin, Seal, Signer, Whereabouts};
+use crate::origin::{Seal, Whereabouts};
 use crate::policy::ToldApart;
-use crate::proxy::{Asker, Compare, Front, Gateway, Ruling, Site, Sites, authorities};
+use crate::proxy::{Asker, Front, Gateway, Ruling, Sites};
 use crate::reload::Steering;
 use crate::report::projected;
-use crate::resolver;
 use crate::shared_state::SharedState;
 use crate::surroundings::{Surroundings, SystemResolver};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -66,7 +68,13 @@ impl Clock for SystemClock {
 pub enum StartError {
     /// An address is taken, or not this machine's.
     #[error("cannot listen on {0}: {1}")]
-    Bind(SocketAddr, std::io::Error),
+    Bind(Address, std::io::Error),
+    /// TLS cannot be set up.
+    #[error("cannot speak TLS on {0}: {1}")]
+    Tls(Address, rustls::Error),
+    /// The process that this one takes over from is gone, or does not say what it should.
+    #[error("cannot take over: {0}")]
+    TakeOver(std::io::Error),
     /// Two metrics share a name: a mistake of ours.
     #[error("metrics could not be declared: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -74,7 +82,7 @@ pub enum StartError {
 
 /// A running gateway.
 pub struct Server {
-    /// Where it listens, in the order of the configuration.
+    /// Where it listens on the network, in the order of the configuration.
     pub addresses: Vec<SocketAddr>,
     /// Where the admin listener listens.
     pub admin: Option<SocketAddr>,
@@ -84,25 +92,45 @@ pub struct Server {
     pub steering: Arc<Steering>,
     /// Switches the rules of mode `auto`.
     pub auto: Arc<Auto>,
-    shutdown: watch::Sender<bool>,
+    /// What listens, by name: what another process would need to take over.
+    sockets: Vec<(String, OwnedFd)>,
+    /// When nobody is accepted any more, and when nobody is who wants to know how it goes.
+    closing: CancellationToken,
+    admin_closing: CancellationToken,
     background: DropGuard,
     connections: TaskTracker,
-    keeper: Option<Arc<Keeper>>,
+    keeper: Arc<Keeper>,
     ledger: Option<Arc<Ledger>>,
 }
 
 impl Server {
-    /// Binds everything, then starts. What the configuration says has been checked before.
+    /// Listens everywhere, then starts. What the configuration says has been checked before.
     ///
     /// # Errors
-    /// When an address cannot be bound.
+    /// When an address cannot be listened at.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Server, StartError> {
+        Server::succeed(config, clock, None).await
+    }
+
+    /// Starts in the place of another process, where there is one.
+    ///
+    /// # Errors
+    /// When an address cannot be listened at, or the other process is gone.
+    pub async fn succeed(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        other: Option<(Predecessor, Inherited)>,
+    ) -> Result<Server, StartError> {
         let metrics = Metrics::new()?;
+        let (predecessor, inherited) = other.unzip();
+        let mut opened = Inherited::from_service_manager();
+        opened.extend(inherited.unwrap_or_default());
+        let open = sockets::open(&config, &mut opened)?;
         let background = CancellationToken::new();
         // Whatever ends this function early also ends what runs in the background.
         let guard = background.clone().drop_guard();
         let mut first_looks = JoinSet::new();
-        let sites = Sites::new(sites(&config, &metrics, &background, &mut first_looks));
+        let sites = Sites::new(sites::make(&config, &metrics, &background, &mut first_looks));
         let keys = config.pass_keys.unwrap_or_else(|| {
             tracing::warn!("no pass_keys are configured: passes end with this process and hold on no other replica");
             SigningKeys::new(rand::random(), [])
@@ -150,17 +178,14 @@ impl Server {
             whereabouts: Whereabouts::new(rand::random()),
             rates: Rates::default(),
             priced,
+            leaving: AtomicBool::new(false),
             clock,
         });
 
         let counters: Vec<Arc<dyn Replicated>> =
             vec![Arc::new(CurrentLimits(gateway.clone())), gateway.gate.accounts(), surroundings.clone()];
-        let keeper = config.file.counters.as_ref().map(|settings| {
-            let keeper = Arc::new(Keeper::new(&settings.value, counters.clone(), gateway.clock.clone()));
-            keeper.restore();
-            tokio::spawn(background.clone().run_until_cancelled_owned(keeper.clone().run()));
-            keeper
-        });
+        let kept = config.file.counters.as_ref().map(|settings| &settings.value);
+        let keeper = Arc::new(Keeper::new(kept, counters.clone(), gateway.clock.clone()));
         let ledger = ledger_settings.map(|settings| {
             let ledger = Arc::new(Ledger::new(settings, books, gateway.clock.clone(), &metrics));
             tokio::spawn(background.clone().run_until_cancelled_owned(ledger.clone().run()));
@@ -182,29 +207,45 @@ impl Server {
         steering.accept(config.clients);
         let auto = Auto::new(gateway.clone(), surroundings.clone());
         tokio::spawn(background.clone().run_until_cancelled_owned(auto.clone().run()));
-        let (shutdown, stopping) = watch::channel(false);
+        let closing = background.child_token();
         let connections = TaskTracker::new();
-        let mut addresses = Vec::new();
+        let wanted = &config.file.connections;
+        let caps = Caps::new(wanted.most.get() as usize, wanted.most_per_address.get() as usize);
         let mut listeners = Vec::new();
-        for settings in &config.file.listeners.0 {
-            let bind_error = |error| StartError::Bind(settings.address, error);
-            let front = Front::new(gateway.clone(), settings.peer(), settings.check.value);
-            let listener = Listener::bind(settings.address, front, &metrics).await.map_err(bind_error)?;
-            addresses.push(listener.address().map_err(bind_error)?);
-            listeners.push(listener);
-        }
-        let mut admin = None;
-        if let Some(settings) = &config.file.admin {
-            let bind_error = |error| StartError::Bind(settings.address, error);
-            let socket = TcpListener::bind(settings.address).await.map_err(bind_error)?;
-            admin = Some(socket.local_addr().map_err(bind_error)?);
-            let page = Arc::new(Admin::new(gateway.clone(), &settings.hosts));
-            tokio::spawn(page.serve(socket, background.clone()));
+        let mut addresses = Vec::new();
+        let descriptors = open.descriptors()?;
+        for ((settings, certificates), socket) in
+            config.file.listeners.0.iter().zip(config.certificates).zip(open.listeners)
+        {
+            addresses.extend(socket.address());
+            let certificates = steering.certify(&settings.address, certificates);
+            let hsts = settings.tls.as_ref().and_then(|tls| tls.hsts);
+            let front = Front::new(gateway.clone(), settings.peer(), settings.check.value, hsts);
+            let listener = Listener::new(socket, front, settings, certificates, wanted, caps.clone(), &metrics);
+            listeners.push(listener.map_err(|error| StartError::Tls(settings.address.clone(), error))?);
         }
         // The first requests should find credentials and addresses, but not wait for those that do not come.
         first_looks.join_all().await;
+        match predecessor {
+            None => keeper.restore(),
+            Some(predecessor) => {
+                let counted = tokio::task::spawn_blocking(|| predecessor.take_over()).await;
+                let counted = counted.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                keeper.hear(&counted.map_err(StartError::TakeOver)?);
+            }
+        }
+        if kept.is_some() {
+            tokio::spawn(background.clone().run_until_cancelled_owned(keeper.clone().run()));
+        }
+        let admin_closing = background.child_token();
+        let mut admin = None;
+        if let (Some(settings), Some(Socket::Tcp(socket))) = (&config.file.admin, open.admin) {
+            admin = socket.local_addr().ok();
+            let page = Arc::new(Admin::new(gateway.clone(), &settings.hosts));
+            tokio::spawn(page.serve(socket, background.clone(), admin_closing.clone()));
+        }
         for listener in listeners {
-            connections.spawn(listener.serve(stopping.clone(), connections.clone()));
+            connections.spawn(listener.serve(closing.clone(), connections.clone()));
         }
         tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone(), surroundings)));
         let prices = Arc::new(config.prices);
@@ -216,7 +257,9 @@ impl Server {
             gateway,
             steering,
             auto,
-            shutdown,
+            sockets: descriptors,
+            closing,
+            admin_closing,
             background: guard,
             connections,
             keeper,
@@ -224,9 +267,15 @@ impl Server {
         })
     }
 
+    /// Says that it is about to stop: from now on it is not ready.
+    pub fn leave(&self) {
+        self.gateway.leaving.store(true, Ordering::Relaxed);
+    }
+
     /// Stops accepting, lets requests in flight end for at most `limit`, then stops everything. Says whether all ended.
     pub async fn drain(self, limit: Duration) -> bool {
-        self.shutdown.send_replace(true);
+        self.leave();
+        self.closing.cancel();
         self.connections.close();
         let ended = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
         self.keep();
@@ -234,11 +283,37 @@ impl Server {
         ended
     }
 
+    /// How many requests are being answered.
+    pub fn in_flight(&self) -> i64 {
+        self.gateway.metrics.in_flight.get()
+    }
+
+    /// Starts `program`, which takes over from here: all sockets, and what was counted. Says which process it is. What is
+    /// being answered is still to be [drained](Server::drain).
+    ///
+    /// # Errors
+    /// When it cannot be started or is not ready in time. Nothing has changed then.
+    pub async fn hand_over(&self, program: PathBuf, arguments: Vec<OsString>) -> std::io::Result<u32> {
+        let sockets: std::io::Result<Vec<_>> =
+            self.sockets.iter().map(|(name, socket)| Ok((name.clone(), socket.try_clone()?))).collect();
+        let sockets = sockets?;
+        let starting = tokio::task::spawn_blocking(move || {
+            let sockets: Vec<_> = sockets.iter().map(|(name, socket)| (name.clone(), socket.as_fd())).collect();
+            Successor::start(&program, arguments, &sockets)
+        });
+        let successor = starting.await.map_err(std::io::Error::other)??;
+        self.leave();
+        self.closing.cancel();
+        self.admin_closing.cancel();
+        self.keep();
+        let counted = self.keeper.tell();
+        let beginning = tokio::task::spawn_blocking(move || successor.begin(&counted));
+        beginning.await.map_err(std::io::Error::other)?
+    }
+
     /// Writes down what was counted, where that is configured.
     pub fn keep(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.save();
-        }
+        self.keeper.save();
         if let Some(ledger) = &self.ledger {
             ledger.save();
         }
@@ -294,56 +369,4 @@ async fn project(gateway: Arc<Gateway>, auto: Arc<Auto>, prices: Arc<PriceBook>)
         let _ = projecting.await;
         tokio::time::sleep(PROJECTION_INTERVAL).await;
     }
-}
-
-/// Makes the sites, with their credentials and addresses being kept in the background. The first looks at these end on
-/// `first_looks`.
-fn sites(
-    config: &Config,
-    metrics: &Metrics,
-    background: &CancellationToken,
-    first_looks: &mut JoinSet<()>,
-) -> Vec<Site> {
-    let mut cells: BTreeMap<String, CredentialsCell> = BTreeMap::new();
-    let mut signer = |named: &str| {
-        if named == "anonymous" {
-            return Signer::Anonymous;
-        }
-        let cell = cells.entry(named.to_owned()).or_insert_with(|| {
-            let source = config.file.credentials.get(named).cloned().unwrap_or(CredentialsSource::Chain);
-            let cell = CredentialsCell::default();
-            let (metrics, stop) = (metrics.clone(), background.clone());
-            first_looks.spawn(credentials::start(named.to_owned(), source, cell.clone(), metrics, stop));
-            cell
-        });
-        Signer::Credentials(cell.clone())
-    };
-    let mut sites = Vec::new();
-    for (name, settings) in &config.file.sites.value.0 {
-        let mut origins = Vec::new();
-        for origin in &settings.origins.0 {
-            let named = origin.credentials.as_ref().map_or("chain", |name| name.value.as_str());
-            let redirect_signer = origin.redirect_credentials.as_ref().map(|name| signer(&name.value));
-            let signer = signer(named);
-            origins.push(Arc::new(Origin::new(origin.clone(), signer, redirect_signer)));
-        }
-        let pem = |origin: &Arc<Origin>| origin.settings.ca.as_ref().and_then(|path| config.authorities.get(path));
-        sites.push(Site {
-            name: name.as_str().into(),
-            hosts: settings.host_names().collect(),
-            prefix: settings.prefix.as_ref().map(|prefix| prefix.value.clone()),
-            lists: settings.list == List::Signed,
-            authorities: origins.iter().map(|origin| pem(origin).map(|pem| authorities(pem))).collect(),
-            changing: settings.mutable.clone(),
-            compare: settings.compare.map(Compare::new),
-            origins,
-        });
-    }
-    for site in &sites {
-        for origin in &site.origins {
-            let (metrics, stop) = (metrics.clone(), background.clone());
-            first_looks.spawn(resolver::start(site.name.clone(), origin.clone(), metrics, stop));
-        }
-    }
-    sites
 }

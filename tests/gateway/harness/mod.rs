@@ -8,6 +8,7 @@ pub mod issuer;
 pub mod judged;
 pub mod mmdb;
 pub mod passes;
+pub mod process;
 pub mod program;
 pub mod scripted;
 pub mod serving;
@@ -54,6 +55,8 @@ pub struct Setup {
     more_credentials: String,
     open_first: bool,
     checks: bool,
+    address: String,
+    listener: String,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -72,6 +75,8 @@ impl Setup {
             more_credentials: String::new(),
             open_first: false,
             checks: false,
+            address: "127.0.0.1:0".to_owned(),
+            listener: String::new(),
             files: Vec::new(),
         }
     }
@@ -139,6 +144,18 @@ impl Setup {
         self
     }
 
+    /// Adds settings to the listener, as of a flow mapping; `{directory}` stands for where files are.
+    pub fn listener(mut self, text: &str) -> Self {
+        self.listener = format!(", {text}");
+        self
+    }
+
+    /// Has the gateway listen there.
+    pub fn listen(mut self, address: &str) -> Self {
+        self.address = address.to_owned();
+        self
+    }
+
     /// Puts a file beside the gateway file; `{directory}` in the policy stands for where they are.
     pub fn file(mut self, name: &str, content: &[u8]) -> Self {
         self.files.push((name.to_owned(), content.to_vec()));
@@ -189,13 +206,16 @@ impl Setup {
         let sites =
             sites.replace("{first}", &first.address.to_string()).replace("{second}", &second.address.to_string());
         let key = directory.path().join("s3-key");
+        let in_place = |text: &str| text.replace("{directory}", directory.path().to_str().unwrap());
         let gateway = format!(
-            "version: 1\nlisteners:\n  - {{address: '127.0.0.1:0', trusted_proxies: [127.0.0.1], check: {}}}\n\
+            "version: 1\nlisteners:\n  - {{address: '{address}', trusted_proxies: [127.0.0.1], check: {}{listener}}}\n\
              admin: {{address: '127.0.0.1:0'}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\n  {}\nsites:\n{sites}",
             self.checks,
             key.display(),
             self.more_credentials.replace("{directory}", directory.path().to_str().unwrap()),
             more = self.more,
+            address = in_place(&self.address),
+            listener = in_place(&self.listener),
         );
         write("gateway.yaml", &gateway);
         let mut diagnostics = Diagnostics::default();

@@ -1,0 +1,518 @@
+//! A client's connection as pingora uses it, with deadlines that its users cannot miss: how long a client may take to
+//! begin a request, to send its headers, and to take what it asked for.
+//!
+//! Timeouts of pingora are for one read or write each. A client that sends a byte now and then would live for ever.
+
+use super::settings::ConnectionSettings;
+use super::transport::Transport;
+use crate::metrics::Metrics;
+use crate::proxy::{Connection, Phase};
+use async_trait::async_trait;
+use pingora::http::ResponseHeader;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// A reader is judged when it has kept us waiting for so long in all.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// A head and the first of a body go out together; larger pieces are not copied.
+const WRITE_BUFFER: usize = 4096;
+/// What an HTTP/2 client says first (RFC 9113, section 3.4), with the header of its SETTINGS.
+const PREFACE: usize = 24 + 9;
+
+/// The connection, buffered for writing.
+#[derive(Debug)]
+pub struct Wire {
+    io: BufWriter<Guarded>,
+    socket: Arc<SocketDigest>,
+    tls: Option<Arc<SslDigest>>,
+    proxy: Arc<ProxyDigest>,
+}
+
+impl Wire {
+    /// A connection whose handshakes are over. `socket` tells who is there, as far as is known.
+    ///
+    /// # Errors
+    /// Never, as far as is known: what describes it is a constant.
+    pub fn new(
+        transport: Transport,
+        socket: SocketDigest,
+        connection: Connection,
+        settings: &ConnectionSettings,
+        closing: CancellationToken,
+        metrics: &Metrics,
+    ) -> pingora::Result<Self> {
+        let connection = Arc::new(connection);
+        let tls = transport.digest();
+        let header = Box::new(ResponseHeader::build(200, Some(0))?);
+        let proxy = Arc::new(ProxyDigest::new(header, Some(Box::new(connection.clone()))));
+        let guarded = Guarded {
+            transport,
+            connection,
+            idle: settings.idle_timeout,
+            head: settings.header_timeout,
+            slowest: settings.slowest.0,
+            metrics: metrics.clone(),
+            read: 0,
+            closing,
+            closes: None,
+            has_answered: false,
+            deadline: None,
+            alarm: None,
+            stalled: None,
+            waited: Duration::ZERO,
+            taken: 0,
+            stall_alarm: None,
+        };
+        Ok(Wire { io: BufWriter::with_capacity(WRITE_BUFFER, guarded), socket: Arc::new(socket), tls, proxy })
+    }
+}
+
+impl Wire {
+    /// Whether several requests share it at a time.
+    pub fn is_shared(&self) -> bool {
+        self.io.get_ref().connection.is_shared()
+    }
+}
+
+/// The connection with its deadlines.
+#[derive(Debug)]
+struct Guarded {
+    transport: Transport,
+    connection: Arc<Connection>,
+    idle: Duration,
+    head: Duration,
+    /// Bytes per second.
+    slowest: u64,
+    metrics: Metrics,
+    /// Bytes that came so far; only the first are counted.
+    read: usize,
+    /// When no more requests are wanted, and what waits for that.
+    closing: CancellationToken,
+    closes: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Whether a request was answered. The first one may be on its way already.
+    has_answered: bool,
+    /// By when more must have come, where that is known.
+    deadline: Option<Instant>,
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Since when the client takes nothing.
+    stalled: Option<Instant>,
+    /// For how long it has kept us waiting, and what it has taken since that began to be counted.
+    waited: Duration,
+    taken: u64,
+    stall_alarm: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where no more requests are wanted, the first one of a connection has so long to come.
+const LAST_CALL: Duration = Duration::from_secs(5);
+
+/// Sets the alarm, and says whether it has gone off.
+fn is_over(alarm: &mut Option<Pin<Box<Sleep>>>, at: Instant, context: &mut Context<'_>) -> bool {
+    let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
+    if alarm.deadline() != at {
+        alarm.as_mut().reset(at);
+    }
+    alarm.as_mut().poll(context).is_ready()
+}
+
+impl Guarded {
+    fn give_up(&self, why: &'static str) -> io::Error {
+        self.metrics.connections.cut.with_label_values(&[why]).inc();
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    }
+
+    /// By when something must have come; `None` while a request is being answered.
+    fn due(&mut self) -> Option<Instant> {
+        let time = match self.connection.phase() {
+            Phase::Request => {
+                self.deadline = None;
+                return None;
+            }
+            Phase::Idle => self.idle,
+            Phase::Head => self.head,
+        };
+        Some(*self.deadline.get_or_insert_with(|| Instant::now() + time))
+    }
+
+    /// Whether the connection should end before another request begins.
+    fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
+        if self.connection.phase() != Phase::Idle || self.connection.is_shared() {
+            return false;
+        }
+        let closing = self.closing.is_cancelled() || {
+            let token = &self.closing;
+            let closes = self.closes.get_or_insert_with(|| Box::pin(token.clone().cancelled_owned()));
+            closes.as_mut().poll(context).is_ready()
+        };
+        if closing && !self.has_answered {
+            let soon = Instant::now() + LAST_CALL;
+            self.deadline = self.deadline.map(|deadline| deadline.min(soon));
+        }
+        closing && self.has_answered
+    }
+
+    /// Notes that something has come.
+    fn came(&mut self, bytes: usize) {
+        match self.connection.phase() {
+            Phase::Idle => {
+                self.connection.set_phase(Phase::Head);
+                self.deadline = Some(Instant::now() + self.head);
+            }
+            Phase::Head => {}
+            Phase::Request => return,
+        }
+        self.read = self.read.saturating_add(bytes);
+        if self.connection.is_shared() && self.read >= PREFACE {
+            // From here on its streams are waited for.
+            self.connection.set_phase(Phase::Request);
+        }
+    }
+
+    /// Bounds how long a write may wait, where the client takes less than the slowest may.
+    fn judge<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        bytes: impl Fn(&T) -> usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        match written {
+            Poll::Pending => {
+                let since = *self.stalled.get_or_insert_with(Instant::now);
+                let left = PATIENCE.saturating_sub(self.waited);
+                if is_over(&mut self.stall_alarm, since + left, context) && self.is_too_slow(PATIENCE) {
+                    return Poll::Ready(Err(self.give_up("stalled")));
+                }
+                if self.waited + since.elapsed() >= PATIENCE {
+                    // It may go on, and is looked at again after as long.
+                    (self.waited, self.taken, self.stalled) = (Duration::ZERO, 0, Some(Instant::now()));
+                    let again = Instant::now() + PATIENCE;
+                    let _ = is_over(&mut self.stall_alarm, again, context);
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(value)) => {
+                if let Some(since) = self.stalled.take() {
+                    self.waited += since.elapsed();
+                }
+                self.taken += bytes(&value) as u64;
+                if self.waited >= PATIENCE {
+                    if self.is_too_slow(self.waited) {
+                        return Poll::Ready(Err(self.give_up("stalled")));
+                    }
+                    (self.waited, self.taken) = (Duration::ZERO, 0);
+                }
+                Poll::Ready(Ok(value))
+            }
+            failed => failed,
+        }
+    }
+
+    fn is_too_slow(&self, waited: Duration) -> bool {
+        (self.taken as f64) < self.slowest as f64 * waited.as_secs_f64()
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let due = self.due();
+        let read = Pin::new(&mut self.transport).poll_read(context, into);
+        match (&read, due) {
+            (Poll::Pending, Some(_)) if self.is_closing(context) => return Poll::Ready(Ok(())),
+            (Poll::Pending, Some(due)) => {
+                let due = self.deadline.unwrap_or(due);
+                if is_over(&mut self.alarm, due, context) {
+                    let why = if self.connection.phase() == Phase::Head { "slow" } else { "idle" };
+                    return Poll::Ready(Err(self.give_up(why)));
+                }
+            }
+            (Poll::Ready(Ok(())), Some(due)) => {
+                // What comes byte by byte is always ready.
+                if self.connection.phase() == Phase::Head && Instant::now() >= due {
+                    return Poll::Ready(Err(self.give_up("slow")));
+                }
+                let came = into.filled().len() - before;
+                if came > 0 {
+                    self.came(came);
+                }
+            }
+            _ => {}
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        (self.deadline, self.has_answered) = (None, true);
+        let written = Pin::new(&mut self.transport).poll_write(context, bytes);
+        self.judge(written, |bytes| *bytes, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        (self.deadline, self.has_answered) = (None, true);
+        let written = Pin::new(&mut self.transport).poll_write_vectored(context, pieces);
+        self.judge(written, |bytes| *bytes, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.transport.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.transport).poll_flush(context);
+        self.judge(flushed, |()| 0, context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let closed = Pin::new(&mut self.transport).poll_shutdown(context);
+        self.judge(closed, |()| 0, context)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Wire {
+    async fn shutdown(&mut self) {
+        // Nobody is there to be told of a failure.
+        let _ = AsyncWriteExt::shutdown(&mut self.io).await;
+    }
+}
+
+impl UniqueID for Wire {
+    fn id(&self) -> UniqueIDType {
+        self.io.get_ref().transport.descriptor()
+    }
+}
+
+impl Ssl for Wire {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.tls.clone()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.is_shared().then_some(ALPN::H2)
+    }
+}
+
+impl GetSocketDigest for Wire {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(self.socket.clone())
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.socket = Arc::new(digest);
+    }
+}
+
+impl GetProxyDigest for Wire {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(self.proxy.clone())
+    }
+}
+
+impl GetTimingDigest for Wire {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl Peek for Wire {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::transport::Raw;
+    use super::*;
+    use std::os::fd::AsRawFd;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+
+    fn wire(shared: bool) -> (Wire, UnixStream, Metrics) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let digest = SocketDigest::from_raw_fd(ours.as_raw_fd());
+        let metrics = Metrics::new().unwrap();
+        let transport = Transport::Plain(Raw::Unix(ours));
+        let connection = Connection::new(None, shared);
+        let (settings, closing) = (ConnectionSettings::default(), CancellationToken::new());
+        let wire = Wire::new(transport, digest, connection, &settings, closing, &metrics).unwrap();
+        (wire, theirs, metrics)
+    }
+
+    fn cut(metrics: &Metrics) -> Vec<(&'static str, u64)> {
+        let cut = |why| (why, metrics.connections.cut.with_label_values(&[why]).get());
+        ["idle", "slow", "stalled"].map(cut).into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Writes a gigabyte, which nobody takes whole, and says for how long it went on.
+    async fn write(wire: &mut Wire) -> (io::Result<()>, Duration) {
+        wire.io.get_ref().connection.set_phase(Phase::Request);
+        let from = Instant::now();
+        for _ in 0..1024 {
+            if let Err(error) = wire.write_all(&vec![0; 1 << 20]).await {
+                return (Err(error), from.elapsed());
+            }
+        }
+        (Ok(()), from.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_cut_off() {
+        let (mut wire, _theirs, metrics) = wire(false);
+        let (outcome, time) = write(&mut wire).await;
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        // What the system took at first lets it live for one more look.
+        assert!(time >= PATIENCE && time <= PATIENCE * 2 + Duration::from_secs(1), "{time:?}");
+        assert_eq!(cut(&metrics), [("stalled", 1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_too_little_is_cut_off_and_who_takes_enough_is_not() {
+        for (bytes, per, goes_on) in [(1000, 1000, false), (100 << 10, 10_000, true)] {
+            let (mut wire, mut theirs, metrics) = wire(false);
+            let reading = tokio::spawn(async move {
+                let mut buffer = vec![0; bytes];
+                while let Ok(count) = theirs.read(&mut buffer).await
+                    && count > 0
+                {
+                    tokio::time::sleep(Duration::from_millis(per)).await;
+                }
+            });
+            let outcome = tokio::time::timeout(Duration::from_secs(600), write(&mut wire)).await;
+            assert_eq!(outcome.is_err(), goes_on, "{bytes} bytes every {per} ms: {outcome:?}");
+            assert_eq!(cut(&metrics).is_empty(), goes_on);
+            reading.abort();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_has_its_time_from_its_first_byte() {
+        let settings = ConnectionSettings::default();
+        let (mut wire, mut theirs, metrics) = wire(false);
+        let from = Instant::now();
+        let sending = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            // One byte a second, for ever.
+            while theirs.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let mut taken = Vec::new();
+        let error = wire.read_to_end(&mut taken).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let time = from.elapsed();
+        let expected = Duration::from_secs(60) + settings.header_timeout;
+        assert!(time >= expected && time < expected + Duration::from_secs(2), "{time:?}");
+        assert_eq!(cut(&metrics), [("slow", 1)]);
+        sending.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_waits_for_a_request_so_long() {
+        let settings = ConnectionSettings::default();
+        let (mut wire, mut theirs, metrics) = wire(false);
+        theirs.write_all(b"GET").await.unwrap();
+        let mut taken = [0; 3];
+        wire.read_exact(&mut taken).await.unwrap();
+        // The request is answered, however long that takes.
+        wire.io.get_ref().connection.set_phase(Phase::Request);
+        let waited = tokio::time::timeout(Duration::from_secs(7200), wire.read_u8()).await;
+        assert!(waited.is_err(), "nothing is cut off meanwhile");
+        wire.io.get_ref().connection.set_phase(Phase::Idle);
+        let from = Instant::now();
+        assert_eq!(wire.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(from.elapsed().as_secs(), settings.idle_timeout.as_secs());
+        assert_eq!(cut(&metrics), [("idle", 1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_had_an_answer_is_let_go_and_who_has_not_may_still_ask() {
+        let (mut kept, _theirs, metrics) = wire(false);
+        kept.io.get_ref().connection.set_phase(Phase::Request);
+        kept.write_all(b"answer").await.unwrap();
+        kept.flush().await.unwrap();
+        kept.io.get_ref().connection.set_phase(Phase::Idle);
+        let (mut fresh, _silent, _) = wire(false);
+        let (mut late, mut asks, _) = wire(false);
+        for wire in [&kept, &fresh, &late] {
+            let closing = wire.io.get_ref().closing.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                closing.cancel();
+            });
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            asks.write_all(b"GET").await.unwrap();
+            asks
+        });
+        let from = Instant::now();
+        assert_eq!(kept.read(&mut [0; 9]).await.unwrap(), 0);
+        assert_eq!(from.elapsed().as_secs(), 1);
+        assert_eq!(cut(&metrics), [], "it was no fault of the client's");
+        assert_eq!(late.read(&mut [0; 9]).await.unwrap(), 3);
+        assert_eq!(fresh.read(&mut [0; 9]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(from.elapsed().as_secs(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_streams_of_a_shared_connection_are_waited_for_instead() {
+        let (mut wire, mut theirs, metrics) = wire(true);
+        theirs.write_all(&[0; PREFACE]).await.unwrap();
+        let mut taken = [0; PREFACE];
+        wire.read_exact(&mut taken).await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(7200), wire.read_u8()).await.is_err());
+        assert_eq!(cut(&metrics), []);
+        let (mut wire, mut theirs, metrics) = self::wire(true);
+        theirs.write_all(&[0; PREFACE - 1]).await.unwrap();
+        wire.read_exact(&mut taken).await.unwrap_err();
+        assert_eq!(cut(&metrics), [("slow", 1)]);
+    }
+}
