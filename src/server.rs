@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::origin::{CredentialsCell, Origin, Seal, Signer, Whereabouts};
 use crate::policy::ToldApart;
 use crate::proxy::{Asker, Compare, Front, Gateway, Ruling, Site, Sites, authorities};
+use crate::register::Register;
 use crate::reload::Steering;
 use crate::report::projected;
 use crate::resolver;
@@ -138,6 +139,7 @@ impl Server {
             sites,
             ruling: ArcSwap::from_pointee(ruling),
             clients: ArcSwap::default(),
+            operators: ArcSwap::from_pointee(config.operators),
             seal,
             memory: surroundings.clone(),
             gate,
@@ -166,6 +168,11 @@ impl Server {
             tokio::spawn(background.clone().run_until_cancelled_owned(ledger.clone().run()));
             ledger
         });
+        let settings = config.file.decisions.as_ref().map(|settings| &settings.value);
+        let register = Register::new(surroundings.decisions(), settings, gateway.clock.clone(), &metrics);
+        let register = Arc::new(register);
+        register.restore();
+        tokio::spawn(background.clone().run_until_cancelled_owned(register.clone().run()));
         if let Some(settings) = &config.file.shared_state {
             let settings = &settings.value;
             let ca = settings.ca.as_ref().and_then(|path| config.authorities.get(&path.value)).cloned();
@@ -173,7 +180,8 @@ impl Server {
             gateway.gate.share();
             surroundings.share();
             let clock = gateway.clock.clone();
-            let shared = SharedState::start(settings, ca, counters, clock, &metrics, &background);
+            let text = register.clone();
+            let shared = SharedState::start(settings, ca, counters, text, clock, &metrics, &background);
             // Nobody else sets it.
             let _ = gateway.spending.set(shared);
         }
@@ -198,7 +206,7 @@ impl Server {
             let bind_error = |error| StartError::Bind(settings.address, error);
             let socket = TcpListener::bind(settings.address).await.map_err(bind_error)?;
             admin = Some(socket.local_addr().map_err(bind_error)?);
-            let page = Arc::new(Admin::new(gateway.clone(), &settings.hosts));
+            let page = Arc::new(Admin::new(gateway.clone(), register, &settings.hosts));
             tokio::spawn(page.serve(socket, background.clone()));
         }
         // The first requests should find credentials and addresses, but not wait for those that do not come.

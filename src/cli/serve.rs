@@ -48,7 +48,7 @@ async fn until_stopped(config: Config, watched: Option<(PathBuf, Files)>) -> Res
         tracing::info!(%address, ?mode, "listening");
     }
     if let Some(address) = server.admin {
-        tracing::info!(%address, "admin: /metrics, /healthz, /readyz");
+        tracing::info!(%address, "admin: /metrics, /healthz, /readyz, /decisions");
     }
     let reload = Arc::new(Notify::new());
     if let Some((path, files)) = watched {

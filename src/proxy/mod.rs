@@ -36,7 +36,7 @@ use crate::challenge::{Gate, HarderSettings, Page};
 use crate::clock::{Clock, Throttle, Timestamp};
 use crate::evidence::{AutoSettings, Rates};
 use crate::exchange::SpendOnce;
-use crate::identity::{Peer, Roster};
+use crate::identity::{Operators, Peer, Roster};
 use crate::limit::Limits;
 use crate::metrics::{Metrics, NO_SITE};
 use crate::origin::{Seal, Whereabouts};
@@ -64,6 +64,8 @@ pub struct Gateway {
     pub ruling: ArcSwap<Ruling>,
     /// Who may prove to be whom. A reload replaces it with the policy.
     pub clients: ArcSwap<Roster>,
+    /// Who may decide at the admin listener. A reload replaces it, too.
+    pub operators: ArcSwap<Operators>,
     /// Hides from clients where their listings go on.
     pub seal: Seal,
     /// What is remembered about clients and measured about the machine.

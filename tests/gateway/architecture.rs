@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const RANKS: [&[&str]; 7] = [
     &[
         "clock",
+        "decisions",
         "document",
         "exchange",
         "facts",
@@ -22,7 +23,18 @@ const RANKS: [&[&str]; 7] = [
     &["challenge", "identity", "limit", "origin", "policy"],
     &["cost", "evidence", "metrics", "report", "traffic"],
     &["proxy", "web"],
-    &["credentials", "feeds", "issuers", "keeper", "ledger", "listener", "resolver", "shared_state", "surroundings"],
+    &[
+        "credentials",
+        "feeds",
+        "issuers",
+        "keeper",
+        "ledger",
+        "listener",
+        "register",
+        "resolver",
+        "shared_state",
+        "surroundings",
+    ],
     &["admin", "client", "config", "demo", "importer", "replay", "trial"],
     &["auto", "cli", "reload", "server"],
 ];

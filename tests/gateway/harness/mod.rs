@@ -54,6 +54,7 @@ pub struct Setup {
     more_credentials: String,
     open_first: bool,
     checks: bool,
+    admin: String,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -72,6 +73,7 @@ impl Setup {
             more_credentials: String::new(),
             open_first: false,
             checks: false,
+            admin: String::new(),
             files: Vec::new(),
         }
     }
@@ -139,6 +141,12 @@ impl Setup {
         self
     }
 
+    /// Adds keys to `admin`, each with a comma before it.
+    pub fn admin(mut self, text: &str) -> Self {
+        self.admin = text.to_owned();
+        self
+    }
+
     /// Puts a file beside the gateway file; `{directory}` in the policy stands for where they are.
     pub fn file(mut self, name: &str, content: &[u8]) -> Self {
         self.files.push((name.to_owned(), content.to_vec()));
@@ -191,8 +199,9 @@ impl Setup {
         let key = directory.path().join("s3-key");
         let gateway = format!(
             "version: 1\nlisteners:\n  - {{address: '127.0.0.1:0', trusted_proxies: [127.0.0.1], check: {}}}\n\
-             admin: {{address: '127.0.0.1:0'}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\n  {}\nsites:\n{sites}",
+             admin: {{address: '127.0.0.1:0'{}}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\n  {}\nsites:\n{sites}",
             self.checks,
+            self.admin,
             key.display(),
             self.more_credentials.replace("{directory}", directory.path().to_str().unwrap()),
             more = self.more,
