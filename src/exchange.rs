@@ -127,3 +127,13 @@ pub trait SpendOnce: Send + Sync {
     /// Spends `id`, which is of no interest after `life`. Waits for a bounded time.
     async fn spend(&self, id: [u8; 16], life: Duration) -> Spending;
 }
+
+/// A text that all replicas bring to say the same. Each joins what it hears to what it knows, by one rule for all.
+pub trait Agreed: Send + Sync {
+    /// Grows with each change that was made here, and that others have to hear of.
+    fn own_changes(&self) -> u64;
+
+    /// Takes over the text that others have agreed on, which is empty where there is none. Where that lacks something,
+    /// says what should stand there instead, and for how long it is of interest.
+    fn join(&self, text: &str) -> Option<(String, Duration)>;
+}

@@ -8,6 +8,7 @@
 
 // Rank 0: vocabulary, pure.
 pub mod clock;
+pub mod decisions;
 pub mod document;
 pub mod evidence;
 pub mod exchange;
@@ -45,6 +46,7 @@ pub mod issuers;
 pub mod keeper;
 pub mod ledger;
 pub mod listener;
+pub mod register;
 pub mod resolver;
 pub mod shared_state;
 pub mod surroundings;

@@ -179,11 +179,12 @@ impl Steering {
                 self.gateway.robots.store(config.robots.map(Arc::new));
                 let mode = config.policy.policy.mode();
                 let rules = config.policy.policy.rules().len();
+                self.gateway.operators.store(Arc::new(config.operators));
                 self.install(config.policy, config.clients, config.geo, &config.file.feeds);
                 tracing::info!(
                     ?mode,
                     rules,
-                    "policy, clients, certificates, page and pass keys were loaded again; listeners and sites stay as they were at start"
+                    "policy, clients, operators, certificates, page and pass keys were loaded again; listeners and sites stay as they were at start"
                 );
                 true
             }

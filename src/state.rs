@@ -4,9 +4,11 @@
 //! unknown until then, and a match on it is undecided.
 
 use crate::clock::Timestamp;
-use crate::facts::Fact;
+use crate::decisions::Decision;
+use crate::facts::{Client, Fact};
 use crate::network::IpNet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// No record holds more strikes, so that ten half-lives later nothing is left of any.
 pub const MOST_STRIKES: f64 = 100.0;
@@ -14,6 +16,11 @@ pub const MOST_STRIKES: f64 = 100.0;
 /// State that policy reads. All methods return at once and take no lock for long. What an implementation does not say is
 /// unknown.
 pub trait State: Send + Sync {
+    /// What an operator has decided about `client`, beside the policy. Where nobody can decide, nothing.
+    fn decided(&self, _client: &Client, _now: Timestamp) -> Option<Arc<Decision>> {
+        None
+    }
+
     /// The strikes on the record of `prefix`, decayed until `now`. At least 0.
     fn strikes(&self, _prefix: IpNet, _now: Timestamp) -> Fact<f64> {
         Fact::Unknown

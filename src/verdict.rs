@@ -1,5 +1,6 @@
 //! What a policy decides, in words that reports, metrics and the access log share.
 
+use crate::decisions::Decision;
 use crate::document::{Decode, Diagnostics, Node, Schemas, choose, words};
 use crate::signal::Signals;
 use serde_json::Value;
@@ -152,6 +153,11 @@ impl Step {
     }
 }
 
+/// What a verdict names as its rule where an operator has blocked the client. No rule of a policy is called so.
+pub const RUNTIME_BLOCK: &str = "runtime-block";
+/// What clients are told whom an operator has blocked. Why, and for how long, is not for them.
+pub const BLOCKED: &str = "requests from this network are blocked";
+
 /// The index of a limit in the policy's list of limits.
 pub type LimitId = usize;
 
@@ -200,6 +206,9 @@ pub struct Verdict {
     pub withheld: bool,
     /// The sum of what rules weighed.
     pub weight: i64,
+    /// What an operator has decided about the client, which came before the rules: a block ended the evaluation, of all
+    /// else protection was held back.
+    pub decided: Option<Arc<Decision>>,
     /// What to add to the record of the client's prefix.
     pub strikes: f64,
     /// How fast the answer may be sent at most, in bytes per second.

@@ -1,9 +1,7 @@
 //! What all share that ask other servers than origins: feeds, issuers, buckets of logs, the command-line client.
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Empty;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_rustls::builderstates::WantsSchemes;
 use hyper_util::client::legacy::Client;
@@ -35,7 +33,10 @@ pub async fn trusting() -> Result<HttpsConnectorBuilder<WantsSchemes>, String> {
 ///
 /// # Errors
 /// When the server cannot be reached or trusted.
-pub async fn send(request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, String> {
+pub async fn send<B>(request: Request<B>) -> Result<Response<Incoming>, String>
+where
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+{
     let sent = if request.uri().scheme_str() == Some("https") {
         let connector = trusting().await?.https_only().enable_http1().build();
         Client::builder(TokioExecutor::new()).build(connector).request(request)

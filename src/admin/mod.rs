@@ -1,10 +1,13 @@
-//! The admin listener: metrics and health, on a socket of its own.
+//! The admin listener: metrics, health, and what operators decide, on a socket of its own.
 //!
 //! It is another origin than the sites, whose pages are untrusted: Host and Origin are checked, framing is forbidden.
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: owns a socket")]
 
+mod decisions;
+
 use crate::proxy::Gateway;
+use crate::register::Register;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -26,15 +29,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the admin listener shows.
 pub struct Admin {
     gateway: Arc<Gateway>,
+    register: Arc<Register>,
     hosts: Vec<String>,
 }
 
 type Body = http_body_util::Full<bytes::Bytes>;
 
 impl Admin {
-    /// Shows `gateway` to whoever addresses it by an IP address, `localhost` or one of `hosts`.
-    pub fn new(gateway: Arc<Gateway>, hosts: &[String]) -> Self {
-        Admin { gateway, hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect() }
+    /// Shows `gateway` to whoever addresses it by an IP address, `localhost` or one of `hosts`. What operators decide is
+    /// entered in `register`.
+    pub fn new(gateway: Arc<Gateway>, register: Arc<Register>, hosts: &[String]) -> Self {
+        Admin { gateway, register, hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect() }
     }
 
     /// Accepts connections until `closed`, and answers requests until `stop`.
@@ -51,7 +56,7 @@ impl Admin {
             let admin = self.clone();
             let service = service_fn(move |request| {
                 let admin = admin.clone();
-                async move { Ok::<_, Infallible>(admin.answer(&request)) }
+                async move { Ok::<_, Infallible>(admin.answer(request).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -61,21 +66,25 @@ impl Admin {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         if !self.is_addressed(request.headers()) {
             let detail = "address the admin listener by an IP address, localhost or a name in `admin.hosts`\n";
             return respond(StatusCode::MISDIRECTED_REQUEST, detail.into());
+        }
+        let path = request.uri().path();
+        if path.strip_prefix(decisions::PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return self.decisions(request).await;
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".into());
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        match request.uri().path() {
+        match path {
             "/metrics" => self.metrics(),
             "/healthz" => respond(StatusCode::OK, "ok\n".into()),
             "/readyz" => self.readiness(),
-            _ => respond(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n".into()),
+            _ => respond(StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz and /decisions\n".into()),
         }
     }
 

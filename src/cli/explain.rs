@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads the wall clock")]
 
 use super::check::refused;
-use super::{ExplainArguments, paint};
+use super::{ExplainArguments, decisions, paint};
 use crate::clock::Timestamp;
 use crate::config::{Config, List, LoadedPolicy, load};
 use crate::document::{Diagnostics, unknown_word};
@@ -153,6 +153,10 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
         suspicion: arguments.suspicion.map_or(Fact::Unknown, Fact::Present),
         country: arguments.country.map_or_else(|| config.geo.country(address), Fact::Present),
         asn: arguments.asn.map_or_else(|| config.geo.asn(address), Fact::Present),
+        decisions: match arguments.decisions {
+            true => Some(Arc::new(decisions::in_force(&arguments.config, None)?)),
+            false => None,
+        },
         ..Given::default()
     };
     Ok(Described {

@@ -2,11 +2,33 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads and writes policy files")]
 
+use super::EXIT_NO;
 use super::check::findings;
-use super::{EXIT_NO, ImportArguments};
 use crate::importer::{Imported, Refused, anubis as carry_over};
+use clap::{Args, Subcommand};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ImportCommand {
+    /// A policy of Anubis. Exit status 0, 1 when it is refused, 2 when it cannot be read.
+    Anubis(ImportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// The policy, YAML or JSON.
+    file: PathBuf,
+    /// Where to write ours, instead of to standard output.
+    #[arg(short, long, value_name = "POLICY")]
+    output: Option<PathBuf>,
+    /// The data folder of Anubis, which `(data)` in an import stands for.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
 
 /// Carries over a policy of Anubis.
 pub(super) fn anubis(arguments: &ImportArguments) -> Result<u8, String> {

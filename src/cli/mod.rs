@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod decisions;
 mod demo;
 mod explain;
 mod fetch;
@@ -76,7 +77,7 @@ enum Command {
     Fetch(fetch::FetchArguments),
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
-    Import(ImportCommand),
+    Import(import::ImportCommand),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema {
         /// Which kind.
@@ -91,6 +92,8 @@ enum Command {
     /// Tokens by which clients prove who they are.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    #[command(flatten)]
+    Decide(decisions::DecideCommand),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -99,27 +102,6 @@ enum SchemaOf {
     Gateway,
     /// Policies, and the files that they import.
     Policy,
-}
-
-#[derive(Debug, Subcommand)]
-enum ImportCommand {
-    /// A policy of Anubis. Exit status 0, 1 when it is refused, 2 when it cannot be read.
-    Anubis(ImportArguments),
-}
-
-#[derive(Debug, Args)]
-struct ImportArguments {
-    /// The policy, YAML or JSON.
-    file: PathBuf,
-    /// Where to write ours, instead of to standard output.
-    #[arg(short, long, value_name = "POLICY")]
-    output: Option<PathBuf>,
-    /// The data folder of Anubis, which `(data)` in an import stands for.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Print one JSON document.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +184,10 @@ struct ExplainArguments {
     /// As if the policy had this mode: observe, enforce or auto.
     #[arg(long, value_parser = |text: &str| word(text, &Mode::WORDS))]
     mode: Option<Mode>,
+    /// As operators have decided at the running gateway, which is asked by its admin listener, with the token in the
+    /// environment as WINDSCREEN_ADMIN_TOKEN.
+    #[arg(long)]
+    decisions: bool,
     /// Show all parts of every match.
     #[arg(long)]
     verbose: bool,
@@ -337,10 +323,11 @@ pub fn run() -> ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Origins(arguments) => origins::origins(&arguments),
         Command::Fetch(arguments) => fetch::fetch(&arguments),
-        Command::Import(ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
+        Command::Import(import::ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
         Command::Schema { of } => schema::schema(of),
         Command::Keygen { dir } => keygen::keygen(dir.as_deref()),
         Command::Token(command) => token::token(&command),
+        Command::Decide(command) => decisions::decide(&command),
     };
     match status {
         Ok(status) => status.into(),

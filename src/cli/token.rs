@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a token, and print it this once, with the entry of `clients` in the gateway file that takes it.
+    /// Make a token, and print it this once, with the entry of `clients` in the gateway file that takes it, or of
+    /// `admin.tokens`.
     New(TokenArguments),
 }
 
@@ -27,6 +28,9 @@ pub(super) struct TokenArguments {
     /// The sites that it is good for, such as `logs,images`; to be filled in where absent.
     #[arg(long, value_name = "SITES", value_delimiter = ',', value_parser = name)]
     sites: Vec<String>,
+    /// For an operator who may decide while the gateway runs, as by `windscreen block`.
+    #[arg(long, conflicts_with = "sites")]
+    operator: bool,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -50,25 +54,37 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 pub(super) fn token(TokenCommand::New(arguments): &TokenCommand) -> Result<u8, String> {
     let token = Token::new(&rand::random());
     let expires = arguments.expires.map(|lifetime| (Timestamp::from(SystemTime::now()) + lifetime).to_string());
-    let TokenArguments { name, sites, json, .. } = arguments;
+    let TokenArguments { name, sites, operator, json, .. } = arguments;
     if *json {
-        let mut client = json!({ "name": name, "token": token.hash().to_string(), "sites": sites });
-        if let Some(expires) = expires {
-            client["expires"] = json!(expires);
+        let mut entry = json!({ "name": name, "token": token.hash().to_string() });
+        if !operator {
+            entry["sites"] = json!(sites);
         }
-        println!("{}", json!({ "token": token.reveal(), "client": client }));
+        if let Some(expires) = expires {
+            entry["expires"] = json!(expires);
+        }
+        let whose = if *operator { "operator" } else { "client" };
+        println!("{}", json!({ "token": token.reveal(), whose: entry }));
         return Ok(0);
     }
     // Quoted, so that no name is taken for a number or for nothing.
     let sites: Vec<String> = sites.iter().map(|site| format!("'{site}'")).collect();
-    let mut entry = format!("name: '{name}', token: '{}', sites: [{}]", token.hash(), sites.join(", "));
+    let mut entry = format!("name: '{name}', token: '{}'", token.hash());
+    if !operator {
+        entry += &format!(", sites: [{}]", sites.join(", "));
+    }
     if let Some(expires) = expires {
         entry += &format!(", expires: '{expires}'");
     }
     let sites = if sites.is_empty() { ", with the sites that it is good for" } else { "" };
+    let (use_it, place, sites) = match operator {
+        true => {
+            ("`windscreen block` and others take it from WINDSCREEN_ADMIN_TOKEN, or from a file.", "admin.tokens", "")
+        }
+        false => ("Its client sends `Authorization: Bearer TOKEN`.", "clients", sites),
+    };
     println!(
-        "{}\n\nThis is the token, shown this once. Its client sends `Authorization: Bearer TOKEN`.\n\
-         The gateway takes it once `clients` in the gateway file has this entry{sites}:\n\n  - {{{entry}}}",
+        "{}\n\nThis is the token, shown this once. {use_it}\nThe gateway takes it once `{place}` in the gateway file has this entry{sites}:\n\n  - {{{entry}}}",
         token.reveal()
     );
     Ok(0)

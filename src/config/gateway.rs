@@ -15,6 +15,7 @@ use crate::keeper::KeeperSettings;
 use crate::ledger::LedgerSettings;
 use crate::listener::{ConnectionSettings, ListenerSettings};
 use crate::origin::{Changing, OriginSettings};
+use crate::register::RegisterSettings;
 use crate::shared_state::SharedStateSettings;
 use crate::surroundings::GeoIpSettings;
 use crate::verdict::Mode;
@@ -63,6 +64,9 @@ crate::settings! {
         robots: Spanned<RobotsSettings> = Spanned { position: Position::default(), value: RobotsSettings::BuiltIn },
         /// Where what was counted is kept over a restart. Everybody has a full budget after one where absent.
         counters: Option<Spanned<KeeperSettings>> = None,
+        /// Where what operators decide while the gateway runs is kept over a restart. It ends with the process where absent,
+        /// unless other replicas know of it by the shared state.
+        decisions: Option<Spanned<RegisterSettings>> = None,
         /// Where it is kept who took how much, hour by hour. Only the last day is known, and only until the process ends,
         /// where absent.
         ledger: Option<Spanned<LedgerSettings>> = None,
@@ -78,6 +82,20 @@ crate::settings! {
         address: SocketAddr,
         /// Host names by which it may be addressed, besides IP addresses and `localhost`.
         hosts: Vec<String> = Vec::new(),
+        /// Operators who may decide here while the gateway runs, as by `windscreen block`. Nobody where absent.
+        tokens: Vec<OperatorSettings> = Vec::new(),
+    }
+}
+
+crate::settings! {
+    /// An operator who may decide while the gateway runs.
+    pub struct OperatorSettings {
+        /// The name by which logs and lists say who decided.
+        name: Spanned<String>,
+        /// The hash of the operator's token, as `windscreen token new --operator` prints it.
+        token: Spanned<TokenHash>,
+        /// A day or a moment from which on it is not accepted any more.
+        expires: Option<Moment> = None,
     }
 }
 

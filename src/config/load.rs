@@ -7,13 +7,14 @@ use super::clients::read_clients;
 use super::gateway::GatewayFile;
 use super::kind::{FileKind, read_as};
 use super::loaded::LoadedPolicy;
+use super::operators::read_operators;
 use super::page::read_page;
 use super::policies::load_policy;
 use super::robots::read_robots;
 use crate::challenge::{Page, SigningKeys};
 use crate::cost::PriceBook;
 use crate::document::{Diagnostics, Spanned, unknown_word};
-use crate::identity::Roster;
+use crate::identity::{Operators, Roster};
 use crate::keeper::KeeperSettings;
 use crate::listener::Certificate;
 use crate::metrics::NO_SITE;
@@ -23,6 +24,7 @@ use crate::policy::Deployment;
 use crate::shared_state::SharedStateSettings;
 use crate::surroundings::{Geo, GeoIpSettings};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The files that a configuration was read from: when one changes, it is read again.
@@ -53,6 +55,8 @@ pub struct Config {
     pub robots: Option<String>,
     /// Who may prove to be whom.
     pub clients: Roster,
+    /// Who may decide while the gateway runs.
+    pub operators: Operators,
     /// Databases of countries and autonomous systems.
     pub geo: Geo,
     /// What origins charge.
@@ -115,6 +119,18 @@ pub fn for_origin(
     compose(&text, Path::new(""), &mut Files::default(), diagnostics)
 }
 
+/// Where the admin listener of a gateway file listens, without reading what the file refers to: that may be for the
+/// gateway's eyes only. `None` where there is no such listener, or the file cannot be understood.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn admin_address(path: &Path, diagnostics: &mut Diagnostics) -> Result<Option<SocketAddr>, String> {
+    let text = read_file(path, &mut Files::default())?;
+    diagnostics.enter(path.display().to_string());
+    let file: Option<GatewayFile> = read_as(FileKind::Gateway, &text, diagnostics);
+    Ok(file.and_then(|file| file.admin).map(|admin| admin.address))
+}
+
 fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let mut file: GatewayFile = read_as(FileKind::Gateway, text, diagnostics)?;
     file.feeds.directory = file.feeds.directory.map(|path| directory.join(path));
@@ -149,6 +165,9 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
     if let Some(counters) = &mut file.counters {
         check_counters(counters, file.pass_keys.is_some(), directory, diagnostics);
     }
+    if let Some(decisions) = &mut file.decisions {
+        put_beside(&mut decisions.value.file, directory, diagnostics);
+    }
     if let Some(ledger) = &mut file.ledger {
         put_beside(&mut ledger.value.path, directory, diagnostics);
     }
@@ -171,6 +190,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
     let robots = read_robots(&file.robots, directory, files, diagnostics);
     let page = read_page(&file.page, directory, files, diagnostics);
     let clients = read_clients(&file, directory, files, diagnostics);
+    let operators = read_operators(&file, diagnostics);
     let geo = read_geo(file.geoip.as_ref(), directory, files, diagnostics);
     let policy = load_policy(&file.policy, directory, deployment(&file), files, diagnostics);
     let (policy, pass_keys, geo) = (policy?, pass_keys.ok()?, geo?);
@@ -184,6 +204,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         page,
         robots,
         clients,
+        operators,
         geo,
         prices,
     })

@@ -8,6 +8,7 @@ mod gateway;
 mod kind;
 mod load;
 mod loaded;
+mod operators;
 mod page;
 mod passes;
 mod policies;
@@ -16,11 +17,11 @@ mod robots;
 mod source;
 
 pub use gateway::{
-    AdminSettings, ClientSettings, DrainSettings, GatewayFile, List, PassKeysSettings, PolicyReference, SiteSettings,
-    gateway_schema,
+    AdminSettings, ClientSettings, DrainSettings, GatewayFile, List, OperatorSettings, PassKeysSettings,
+    PolicyReference, SiteSettings, gateway_schema,
 };
 use load::read_file;
-pub use load::{Config, Files, for_origin, load, load_noting};
+pub use load::{Config, Files, admin_address, for_origin, load, load_noting};
 pub use loaded::LoadedPolicy;
 pub use policies::{check_policy, load_in_place, load_with_networks};
 pub use policy::{BUILT_IN, ImportedFile, PolicyFile, built_in, policy_schema};

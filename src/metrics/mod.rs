@@ -70,6 +70,7 @@ pub struct Metrics {
     pub auto_active: IntGaugeVec,
     pub auto_evidence_ratio: GaugeVec,
     pub auto_switches: IntCounterVec,
+    pub runtime_decisions: IntGaugeVec,
     pub last_reload_good: IntGauge,
     pub loaded_at: IntGauge,
     pub feed_refreshes: IntCounterVec,
@@ -251,6 +252,12 @@ impl Metrics {
                 "expression_errors_total",
                 "Evaluations of `when` that failed, in which case the match does not hold. `windscreen explain` \
                  shows which one; give it a condition that excludes such requests.",
+            )?,
+            runtime_decisions: r.gauges(
+                "runtime_decisions",
+                "What operators have decided beside the policy and still holds, by kind: block, allow (protection is held back for a prefix), off \
+                 (for everybody). `windscreen decisions` lists them.",
+                &["kind"],
             )?,
             auto_active: r.gauges(
                 "auto_active",

@@ -103,7 +103,10 @@ impl FromIterator<IpNet> for CidrSet {
 pub struct Cidr(pub IpNet);
 
 /// Reads a block or a lone address. A block with host bits set is refused: it is not clear what was meant.
-fn block(text: &str) -> Result<IpNet, String> {
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn block(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(unmapped(address).into());
     }

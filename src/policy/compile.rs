@@ -10,7 +10,7 @@ use super::rule::{RuleSettings, Section};
 use super::schema::matches;
 use super::{Policy, warnings};
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, check_name};
-use crate::verdict::{Class, Mode};
+use crate::verdict::{Class, Mode, RUNTIME_BLOCK};
 use regex_automata::util::pool::Pool;
 
 /// The rules of one file. Those of imported files come before those of the file that imports them.
@@ -74,6 +74,9 @@ impl Policy {
                     let first = seen.iter().find(|(known, ..)| *known == name.value);
                     if name.value == "default" {
                         diagnostics.error(name.position, "a rule cannot be named `default`: that is what remains");
+                    } else if name.value == RUNTIME_BLOCK {
+                        let message = format!("a rule cannot be named `{RUNTIME_BLOCK}`: that is what operators do");
+                        diagnostics.error(name.position, message);
                     } else if let Some((_, file, place)) = first {
                         let place = format!("the first is at {file}:{}:{}", place.line, place.column);
                         diagnostics.error(name.position, format!("a second rule named `{}`: {place}", name.value));

@@ -36,18 +36,22 @@ pub use rule::{Effect, Rule, RuleSettings};
 pub use schema::{classes, rules};
 pub use user_agents::UserAgentListSettings;
 
+use crate::decisions::Kind;
 use crate::facts::{Fact, Facts, Truth};
 use crate::signal::Signals;
 use crate::state::State;
-use crate::verdict::{Action, Charge, Class, HeldBack, Mode, Step, Verdict};
+use crate::verdict::{Action, BLOCKED, Class, HeldBack, Mode, RUNTIME_BLOCK, Step, Verdict};
 use atoms::Atoms;
 use index::Index;
 use matches::Matcher;
 use regex_automata::util::pool::Pool;
 use request::{Request, Scratch};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use when::When;
+
+/// The rule and the reason of every verdict by which an operator has blocked a client.
+static BLOCK: LazyLock<[Arc<str>; 2]> = LazyLock::new(|| [RUNTIME_BLOCK.into(), BLOCKED.into()]);
 
 type MakeScratch = Box<dyn Fn() -> Scratch + Send + Sync + UnwindSafe + RefUnwindSafe>;
 
@@ -200,6 +204,9 @@ impl Policy {
     /// hangs on something unknown is passed over and flagged, but where the rule guards access: then it refuses
     /// ([`Verdict::withheld`]). Allow, weigh, tag and strike rules keep nothing from anybody, so a policy in `observe`
     /// does not hold them back: without them its other verdicts would not be those of the same policy under `enforce`.
+    ///
+    /// Before all rules stands what an operator has [decided](State::decided): a block ends the evaluation, and for whom
+    /// protection is held back the policy is one in `observe`.
     pub fn decide(&self, facts: &Facts<'_>, state: &dyn State) -> Verdict {
         let verdict = self.run(facts, state, &mut Blind);
         self.settled(verdict, facts, state)
@@ -219,6 +226,9 @@ impl Policy {
         scratch.search(&self.atoms, facts, &table, &self.class_index, &self.rule_index);
         let Scratch { found, unknown, classes, rules, .. } = &mut *scratch;
         let mut request = Request::new(facts, state, &self.atoms, &table, found, unknown);
+        let decided = state.decided(&facts.client, facts.now);
+        let is_blocked = decided.as_ref().is_some_and(|decision| decision.kind == Kind::Block);
+        request.held_back = decided.is_some() && !is_blocked;
 
         let mut undecided = None;
         let mut next = classes.next(0);
@@ -247,19 +257,25 @@ impl Policy {
             class: request.class,
             action: Action::Allow,
             rule: self.rules[default].name.clone(),
-            enforced: self.enforces(&self.rules[default], state),
+            enforced: self.enforces(&self.rules[default], &request),
             charges: Default::default(),
             draws_on_pass: false,
             held_back: None,
             undecided: None,
             withheld: false,
             weight: 0,
+            decided,
             strikes: 0.0,
             slow: None,
             signals: None,
             errors: 0,
         };
         let mut next = if W::EVERYTHING { Some(0) } else { rules.next(0) };
+        if is_blocked {
+            let [rule, reason] = BLOCK.clone();
+            (verdict.action, verdict.rule, verdict.enforced) = (Action::Deny { status: 403, reason }, rule, true);
+            next = None;
+        }
         while let Some(number) = next {
             let rule = &self.rules[number];
             let fate = match request.holds(&rule.matcher) {
@@ -294,7 +310,7 @@ impl Policy {
 
     /// Does what a rule does whose match holds.
     fn apply(&self, rule: &Rule, request: &mut Request<'_>, verdict: &mut Verdict) -> Fate {
-        let enforced = self.enforces(rule, request.state());
+        let enforced = self.enforces(rule, request);
         let harmless = match &rule.effect {
             Effect::End(Action::Allow) => true,
             Effect::Go(step) => !matches!(step, Step::Slow(_) | Step::Limit),
@@ -337,12 +353,13 @@ impl Policy {
     }
 
     /// Whether `rule` is in force. A rule that says `mode: enforce` itself is, whatever the policy says.
-    fn enforces(&self, rule: &Rule, state: &dyn State) -> bool {
-        match (self.mode, rule.mode) {
+    fn enforces(&self, rule: &Rule, request: &Request<'_>) -> bool {
+        let mode = if request.held_back { Mode::Observe } else { self.mode };
+        match (mode, rule.mode) {
             (_, Some(Mode::Enforce)) => true,
             (Mode::Observe, _) | (_, Some(Mode::Observe)) => false,
             (Mode::Enforce, None) => true,
-            (_, Some(Mode::Auto)) | (Mode::Auto, None) => state.evidence() != Fact::Absent,
+            (_, Some(Mode::Auto)) | (Mode::Auto, None) => request.state().evidence() != Fact::Absent,
         }
     }
 
@@ -365,22 +382,5 @@ impl Policy {
     /// All rules in order, thresholds behind them, the default last.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
-    }
-}
-
-impl Verdict {
-    fn charge(&mut self, rule: &Rule, enforced: bool) {
-        if !rule.limits.is_empty() {
-            self.charges.push(Charge { rule: rule.name.clone(), limits: rule.limits.clone(), enforced });
-        }
-    }
-    /// Whether a client gets more by this verdict than by `other`: an object, the limits of another rule that is in
-    /// force, a faster answer.
-    fn is_better_than(&self, other: &Verdict) -> bool {
-        let is_slower = |rate: u64| self.slow.is_none_or(|own| own > rate);
-        self.action != other.action
-            || (self.enforced && self.rule != other.rule)
-            || other.slow.is_some_and(is_slower)
-            || other.charges.iter().any(|charge| charge.enforced && !self.charges.contains(charge))
     }
 }

@@ -97,6 +97,8 @@ pub struct Request<'r> {
     pub class: Class,
     /// The weight so far.
     pub weight: i64,
+    /// Whether an operator has protection held back for the client.
+    pub held_back: bool,
     signals: Cell<Option<Signals>>,
     errors: Cell<u32>,
 }
@@ -120,6 +122,7 @@ impl<'r> Request<'r> {
             unknown,
             class: Class::Unknown,
             weight: 0,
+            held_back: false,
             signals: Cell::new(None),
             errors: Cell::new(0),
         }

@@ -1,9 +1,9 @@
 //! What only the whole of a verdict tells: what it owes to the pass, and whether a redirect may be given away.
 
-use super::{Blind, Policy};
+use super::{Blind, Policy, Rule};
 use crate::facts::{Client, Fact, Facts, Identity};
 use crate::state::State;
-use crate::verdict::{Action, Verdict};
+use crate::verdict::{Action, Charge, Verdict};
 
 impl Policy {
     /// The verdict with what only the whole of it tells.
@@ -36,5 +36,24 @@ impl Policy {
             verdict.draws_on_pass = verdict.is_better_than(&self.run(&without, state, &mut Blind));
         }
         verdict
+    }
+}
+
+impl Verdict {
+    /// Notes the limits of `rule`.
+    pub(super) fn charge(&mut self, rule: &Rule, enforced: bool) {
+        if !rule.limits.is_empty() {
+            self.charges.push(Charge { rule: rule.name.clone(), limits: rule.limits.clone(), enforced });
+        }
+    }
+
+    /// Whether a client gets more by this verdict than by `other`: an object, the limits of another rule that is in
+    /// force, a faster answer.
+    fn is_better_than(&self, other: &Verdict) -> bool {
+        let is_slower = |rate: u64| self.slow.is_none_or(|own| own > rate);
+        self.action != other.action
+            || (self.enforced && self.rule != other.rule)
+            || other.slow.is_some_and(is_slower)
+            || other.charges.iter().any(|charge| charge.enforced && !self.charges.contains(charge))
     }
 }

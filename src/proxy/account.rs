@@ -134,6 +134,8 @@ impl Front {
             action = context.done.word(),
             mode,
             reason = context.reason,
+            decision = verdict.and_then(|v| v.decided.as_ref()).map(|decision| decision.kind.word()),
+            decision_reason = verdict.and_then(|v| v.decided.as_ref()).map(|decision| &*decision.reason),
             signals = verdict.and_then(|v| words(v.signals)),
             weight = verdict.map(|v| v.weight).filter(|weight| *weight != 0),
             strikes = verdict.map(|v| v.strikes).filter(|strikes| *strikes > 0.0),

@@ -9,10 +9,11 @@ use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling};
 use crate::challenge::{ARRIVED_PATH, Pass, PassError, VERIFY_PATH, WAIT_PATH};
+use crate::decisions::Kind;
 use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
 use crate::identity::{Entry, client, dialect};
 use crate::origin::Asked as BucketQuery;
-use crate::verdict::{Action, Dialect, Done, Verdict};
+use crate::verdict::{Action, BLOCKED, Dialect, Done, RUNTIME_BLOCK, Verdict};
 use http::Method;
 use http::header::HeaderMap;
 use pingora::http::RequestHeader;
@@ -140,6 +141,11 @@ impl Front {
         };
         context.host = host.clone();
         if path.as_str().starts_with(OWN) {
+            // Nobody who is blocked keeps us busy with solutions.
+            if self.gateway.memory.decided(&client, context.now).is_some_and(|decision| decision.kind == Kind::Block) {
+                (context.done, context.reason) = (Done::Deny, Some(RUNTIME_BLOCK));
+                return refuse(Refusal::denied(403, BLOCKED));
+            }
             context.done = Done::Internal;
             let method = &request.method;
             return match path.as_str() {

@@ -5,7 +5,7 @@ use crate::challenge::{Gate, HarderSettings, Page};
 use crate::clock::Clock;
 use crate::evidence::{AutoSettings, Rates};
 use crate::exchange::SpendOnce;
-use crate::identity::Roster;
+use crate::identity::{Operators, Roster};
 use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::origin::{Seal, Whereabouts};
@@ -25,6 +25,8 @@ pub struct Gateway {
     pub ruling: ArcSwap<Ruling>,
     /// Who may prove to be whom. A reload replaces it with the policy.
     pub clients: ArcSwap<Roster>,
+    /// Who may decide at the admin listener. A reload replaces it, too.
+    pub operators: ArcSwap<Operators>,
     /// Hides from clients where their listings go on.
     pub seal: Seal,
     /// What is remembered about clients and measured about the machine.

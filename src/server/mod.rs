@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::origin::{Seal, Whereabouts};
 use crate::policy::ToldApart;
 use crate::proxy::{Asker, Front, Gateway, Ruling, Sites};
+use crate::register::Register;
 use crate::reload::Steering;
 use crate::report::projected;
 use crate::shared_state::SharedState;
@@ -166,6 +167,7 @@ impl Server {
             sites,
             ruling: ArcSwap::from_pointee(ruling),
             clients: ArcSwap::default(),
+            operators: ArcSwap::from_pointee(config.operators),
             seal,
             memory: surroundings.clone(),
             gate,
@@ -191,6 +193,9 @@ impl Server {
             tokio::spawn(background.clone().run_until_cancelled_owned(ledger.clone().run()));
             ledger
         });
+        let settings = config.file.decisions.as_ref().map(|settings| &settings.value);
+        let register = Register::new(surroundings.decisions(), settings, gateway.clock.clone(), &metrics);
+        let register = Arc::new(register);
         if let Some(settings) = &config.file.shared_state {
             let settings = &settings.value;
             let ca = settings.ca.as_ref().and_then(|path| config.authorities.get(&path.value)).cloned();
@@ -198,7 +203,8 @@ impl Server {
             gateway.gate.share();
             surroundings.share();
             let clock = gateway.clock.clone();
-            let shared = SharedState::start(settings, ca, counters, clock, &metrics, &background);
+            let text = register.clone();
+            let shared = SharedState::start(settings, ca, counters, text, clock, &metrics, &background);
             // Nobody else sets it.
             let _ = gateway.spending.set(shared);
         }
@@ -234,6 +240,9 @@ impl Server {
                 keeper.hear(&counted.map_err(StartError::TakeOver)?);
             }
         }
+        // Not before the other process has ended with its file.
+        register.restore();
+        tokio::spawn(background.clone().run_until_cancelled_owned(register.clone().run()));
         if kept.is_some() {
             tokio::spawn(background.clone().run_until_cancelled_owned(keeper.clone().run()));
         }
@@ -241,7 +250,7 @@ impl Server {
         let mut admin = None;
         if let (Some(settings), Some(Socket::Tcp(socket))) = (&config.file.admin, open.admin) {
             admin = socket.local_addr().ok();
-            let page = Arc::new(Admin::new(gateway.clone(), &settings.hosts));
+            let page = Arc::new(Admin::new(gateway.clone(), register, &settings.hosts));
             tokio::spawn(page.serve(socket, background.clone(), admin_closing.clone()));
         }
         for listener in listeners {

@@ -17,6 +17,9 @@
 //! dropped, and fills a store that has lost its memory. A connection is replaced after any failure, and a server is used
 //! when it takes a write; so failing over is finding another one among the URLs. Stopping loses the last interval.
 //!
+//! **Agreed texts.** What operators decide while gateways run is no count: it is one text, which each replica compares with
+//! its own every interval, and replaces where it knows more (`agreement`).
+//!
 //! Keys are `<prefix>:1:<space>:<scope>:<key>` in hex, 1 being the version, and every key expires. The server needs
 //! Redis 6.2 or any Valkey: one primary, with replicas that may take over. Redis Cluster is not supported, for one batch
 //! touches many slots. Of a user it wants no more than `~<prefix>:* +set +get +eval +time +zadd +zremrangebyrank
@@ -24,6 +27,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 4: sockets, files and waiting")]
 
+mod agreement;
 mod pending;
 mod script;
 mod settings;
@@ -32,8 +36,9 @@ mod store;
 pub use settings::{Interval, Patience, Prefix, SharedStateSettings, StoreUrl};
 
 use crate::clock::Clock;
-use crate::exchange::{CounterId, Replicated, SpendOnce, Spending, Total};
+use crate::exchange::{Agreed, CounterId, Replicated, SpendOnce, Spending, Total};
 use crate::metrics::Metrics;
+use agreement::Agreement;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use pending::{Key, Pending};
@@ -68,12 +73,13 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    /// Exchanges the changes of `counters` from now on, until `stop`. Waits for nothing; must be called within a tokio
-    /// runtime. `authorities` are the PEM certificates of the settings' `ca`.
+    /// Exchanges the changes of `counters` from now on, until `stop`, and agrees on `text`. Waits for nothing; must be
+    /// called within a tokio runtime. `authorities` are the PEM certificates of the settings' `ca`.
     pub fn start(
         settings: &SharedStateSettings,
         authorities: Option<Vec<u8>>,
         counters: Vec<Arc<dyn Replicated>>,
+        text: Arc<dyn Agreed>,
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
         stop: &CancellationToken,
@@ -90,11 +96,11 @@ impl SharedState {
         let suspect = AtomicBool::new(false);
         let shared = SharedState { settings, authorities, counters, clock, metrics, connection, suspect };
         let shared = Arc::new(shared);
-        tokio::spawn(stop.clone().run_until_cancelled_owned(shared.clone().run()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(shared.clone().run(Agreement::new(text))));
         shared
     }
 
-    async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>, mut agreement: Agreement) {
         let mut ticks = tokio::time::interval(self.settings.interval.0);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pending = Pending::default();
@@ -106,7 +112,12 @@ impl SharedState {
                 continue;
             }
             let begin = Instant::now();
-            let exchanged = self.exchange(&mut pending, standing.last_good).await;
+            let mut exchanged = self.exchange(&mut pending, standing.last_good).await;
+            if let (Ok(_), Some(connection)) = (&exchanged, self.connection.load_full())
+                && let Err(trouble) = agreement.round(&connection).await
+            {
+                exchanged = Err(trouble);
+            }
             let word = match &exchanged {
                 Ok(false) => continue,
                 Ok(true) => "ok",

@@ -145,7 +145,16 @@ impl Connection {
         Err(trouble)
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Trouble> {
+    /// What keys begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Sends one command, and waits for its answer for a bounded time.
+    ///
+    /// # Errors
+    /// When none comes, or another one than is expected.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Trouble> {
         let mut connection = self.inner.clone();
         let asking = tokio::time::timeout(self.patience, command.query_async(&mut connection)).await;
         Ok(asking.map_err(|_| Trouble::timeout(self.patience))??)

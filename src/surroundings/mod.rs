@@ -22,8 +22,9 @@ pub use geo::{Geo, GeoIpSettings};
 pub use strikes::StrikeSettings;
 
 use crate::clock::{Clock, Timestamp};
+use crate::decisions::{Decision, Decisions};
 use crate::exchange::{Change, CounterId, Replicated, Total};
-use crate::facts::Fact;
+use crate::facts::{Client, Fact};
 use crate::metrics::Metrics;
 use crate::network::IpNet;
 use crate::state::{Fetch, Memory, State};
@@ -49,6 +50,7 @@ pub struct Surroundings {
     geo: ArcSwap<Geo>,
     names: Arc<names::Names>,
     listings: Arc<dnsbl::Listings>,
+    decisions: Arc<Decisions>,
     /// Since when rules of mode `auto` are enforced, in milliseconds; see [`UNKNOWN`] and [`OFF`].
     evidence: AtomicU64,
     clock: Arc<dyn Clock>,
@@ -66,6 +68,7 @@ impl Surroundings {
             geo: ArcSwap::from_pointee(geo),
             names: Arc::new(names::new(metrics)),
             listings: Arc::new(dnsbl::new(metrics)),
+            decisions: Arc::default(),
             evidence: AtomicU64::new(UNKNOWN),
             clock,
             metrics: metrics.clone(),
@@ -99,6 +102,11 @@ impl Surroundings {
             Fact::Unknown => UNKNOWN,
         };
         self.evidence.store(word, Ordering::Relaxed);
+    }
+
+    /// What operators decide. Who changes it keeps it, too.
+    pub fn decisions(&self) -> Arc<Decisions> {
+        self.decisions.clone()
     }
 
     /// Replaces the databases of places.
@@ -164,6 +172,10 @@ impl Memory for Surroundings {
 }
 
 impl State for Surroundings {
+    fn decided(&self, client: &Client, now: Timestamp) -> Option<Arc<Decision>> {
+        self.decisions.find(client.address, client.trusted, now)
+    }
+
     fn strikes(&self, prefix: IpNet, now: Timestamp) -> Fact<f64> {
         Fact::Present(self.strikes.get(prefix, now))
     }

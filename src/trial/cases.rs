@@ -211,6 +211,7 @@ impl RequestSettings {
             }
         });
         let state = Given {
+            decisions: None,
             strikes: Fact::Present(self.strikes),
             suspicion: Fact::Present(self.suspicion),
             load,

@@ -53,6 +53,13 @@ fn decision(explanation: &Explanation) -> Value {
         "rules": rules.iter().map(rule).collect::<Vec<_>>(),
         "action": verdict.action.word(),
         "rule": &*verdict.rule,
+        "decided": verdict.decided.as_ref().map(|decided| json!({
+            "kind": decided.kind.word(),
+            "prefix": decided.prefix,
+            "until": decided.until.to_string(),
+            "who": &*decided.who,
+            "reason": &*decided.reason,
+        })),
         "enforced": verdict.enforced,
         "held_back": verdict.held_back.as_ref().map(|held| json!({"rule": &*held.rule, "action": held.action})),
         "draws_on_pass": verdict.draws_on_pass,

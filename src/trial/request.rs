@@ -1,11 +1,13 @@
 //! A request that never came, as somebody describes it.
 
 use crate::clock::Timestamp;
-use crate::facts::{Fact, Headers, HttpVersion, Identity, header_text};
+use crate::decisions::{Decision, Decisions};
+use crate::facts::{Client, Fact, Headers, HttpVersion, Identity, header_text};
 use crate::network::IpNet;
 use crate::state::State;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What a described request addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,13 +105,15 @@ pub struct Given {
     pub listed: Option<Vec<String>>,
     /// All paths of the site that somebody in the prefix has fetched.
     pub fetched: Option<Vec<String>>,
+    /// What operators have decided; nothing where it is absent.
+    pub decisions: Option<Arc<Decisions>>,
 }
 
 impl Default for Given {
     fn default() -> Self {
         let (strikes, suspicion, load) = (Fact::Unknown, Fact::Unknown, Fact::Unknown);
         let (country, asn) = (Fact::Unknown, Fact::Unknown);
-        Given { strikes, suspicion, load, country, asn, host_names: None, listed: None, fetched: None }
+        Given { strikes, suspicion, load, country, asn, host_names: None, listed: None, fetched: None, decisions: None }
     }
 }
 
@@ -119,6 +123,10 @@ fn any(given: Option<&Vec<String>>, is: impl Fn(&str) -> bool) -> Fact<bool> {
 }
 
 impl State for Given {
+    fn decided(&self, client: &Client, now: Timestamp) -> Option<Arc<Decision>> {
+        self.decisions.as_ref()?.find(client.address, client.trusted, now)
+    }
+
     fn strikes(&self, _: IpNet, _: Timestamp) -> Fact<f64> {
         self.strikes
     }

@@ -3,6 +3,7 @@
 use super::request::{Addressed, Described, Sent};
 use crate::challenge::{Offer, Page, RedeemError, VERIFY_PATH, Visit};
 use crate::clock::Timestamp;
+use crate::decisions::Kind;
 use crate::facts::{Client, Fact, Facts, HttpVersion, Identity, header_text};
 use crate::identity::signature::Fault;
 use crate::identity::{Claim, Peer, Roster, claim, client, dialect};
@@ -16,7 +17,7 @@ use crate::proxy::{
     speak,
 };
 use crate::state::State;
-use crate::verdict::{Action, Dialect, Mode, Verdict};
+use crate::verdict::{Action, BLOCKED, Dialect, Mode, RUNTIME_BLOCK, Verdict};
 use http::Method;
 use http::header::{ACCEPT_LANGUAGE, HOST};
 use std::sync::{Arc, LazyLock};
@@ -262,6 +263,10 @@ impl Bench<'_> {
         outcome.host = Some(host.clone());
         outcome.path = Some(path.clone());
         if path.as_str().starts_with(OWN) {
+            let decided = request.state.decided(&outcome.client, request.now);
+            if decided.is_some_and(|decision| decision.kind == Kind::Block) {
+                return Err(Turned("deny", Some(RUNTIME_BLOCK), Refusal::denied(403, BLOCKED)));
+            }
             let refusal = match path.as_str() {
                 // A description has no body, so no solution either.
                 VERIFY_PATH if method == Method::POST => {

@@ -2,6 +2,7 @@
 
 use super::request::Described;
 use super::run::{Answer, Outcome};
+use crate::decisions::Kind;
 use crate::facts::Truth;
 use crate::policy::{ExplainedClass, Explanation, Fate, Reason};
 use crate::printable::printable;
@@ -110,6 +111,15 @@ pub fn outcome(request: &Described, outcome: &Outcome, all: bool, paint: Paint) 
             _ = write!(signals, "; {}: {}", paint.yellow("unknown"), words(unknown.into_iter()));
         }
         lines.line("signals", &signals);
+        if let Some(decided) = &explanation.verdict.decided {
+            let (about, until, who) = (decided.about(), decided.until, printable(&decided.who));
+            let what = match decided.kind {
+                Kind::Block => "is blocked",
+                Kind::Allow | Kind::Off => "has protection held back",
+            };
+            let message = format!("{about} {what} until {until}, by {who}: {}", printable(&decided.reason));
+            lines.line("operator", &paint.yellow(&message));
+        }
         lines.line("rules", "");
         lines.out += &path(explanation, all, paint);
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const RANKS: [&[&str]; 7] = [
     &[
         "clock",
+        "decisions",
         "document",
         "exchange",
         "facts",
@@ -25,11 +26,11 @@ const RANKS: [&[&str]; 7] = [
     &[
         "credentials",
         "feeds",
-        "handover",
         "issuers",
         "keeper",
         "ledger",
         "listener",
+        "register",
         "resolver",
         "shared_state",
         "surroundings",

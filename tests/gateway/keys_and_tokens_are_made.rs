@@ -106,12 +106,26 @@ fn a_token_can_be_read_by_a_machine() {
 }
 
 #[test]
+fn a_token_of_an_operator_comes_with_an_entry_without_sites() {
+    let program = Program::run(".", &["token", "new", "--name", "alice", "--operator"]);
+    assert_eq!((program.status, &*program.stderr), (0, ""));
+    let (token, entry) = (program.stdout.lines().next().unwrap(), program.stdout.lines().last().unwrap());
+    assert!(program.stdout.contains("`admin.tokens`") && program.stdout.contains("WINDSCREEN_ADMIN_TOKEN"));
+    assert_eq!(entry.trim(), format!("- {{name: 'alice', token: '{}'}}", TokenHash::of(token).unwrap()));
+    let program = Program::run(".", &["token", "new", "--name", "alice", "--operator", "--json"]);
+    let printed: Value = serde_json::from_str(&program.stdout).unwrap();
+    let hash = TokenHash::of(printed["token"].as_str().unwrap()).unwrap();
+    assert_eq!(printed["operator"], serde_json::json!({ "name": "alice", "token": hash.to_string() }));
+}
+
+#[test]
 fn what_no_gateway_would_take_is_refused() {
-    let cases: [&[&str]; 6] = [
+    let cases: [&[&str]; 7] = [
         &[],
         &["--name", "a b"],
         &["--name", ""],
         &["--name", "ci", "--sites", "logs,'x"],
+        &["--name", "ci", "--sites", "logs", "--operator"],
         &["--name", "ci", "--expires", "soon"],
         &["--name", "ci", "--expires", "0d"],
     ];

@@ -33,6 +33,7 @@ mod listings_hide_what_is_private;
 mod logs_are_read_from_buckets;
 mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;
+mod operators_decide_at_runtime;
 mod ordered_origins_are_asked_for_what_they_have;
 mod origins_fail_over_and_fail_honestly;
 mod other_proxies_ask;

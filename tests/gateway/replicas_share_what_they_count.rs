@@ -13,6 +13,7 @@ use windscreen::clock::Timestamp;
 use windscreen::document::{Diagnostics, read};
 use windscreen::exchange::{Change, CounterId, Replicated, SpendOnce, Spending, Total};
 use windscreen::metrics::Metrics;
+use windscreen::register::Register;
 use windscreen::server::SystemClock;
 use windscreen::shared_state::{SharedState, SharedStateSettings};
 
@@ -82,7 +83,8 @@ impl Replica {
         let (sums, metrics, stop) = (Arc::<Sums>::default(), Metrics::new().unwrap(), CancellationToken::new());
         let clock = Arc::new(SystemClock::default());
         let counters: Vec<Arc<dyn Replicated>> = vec![Arc::<Sums>::default(), sums.clone()];
-        let shared = SharedState::start(&settings.unwrap(), ca, counters, clock, &metrics, &stop);
+        let text = Arc::new(Register::new(Arc::default(), None, clock.clone(), &metrics));
+        let shared = SharedState::start(&settings.unwrap(), ca, counters, text, clock, &metrics, &stop);
         Replica { sums, shared, metrics, _stop: stop.drop_guard() }
     }
 

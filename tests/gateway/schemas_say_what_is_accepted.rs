@@ -133,6 +133,7 @@ fn bad_shapes_are_refused() {
         "policy-import-unknown-keys",
         "policy-limit-action",
         "policy-limits",
+        "policy-runtime-block",
         "policy-when-in-classes",
         "policy-when-words",
     ];

@@ -57,6 +57,7 @@ pub struct Setup {
     checks: bool,
     address: String,
     listener: String,
+    admin: String,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -77,6 +78,7 @@ impl Setup {
             checks: false,
             address: "127.0.0.1:0".to_owned(),
             listener: String::new(),
+            admin: String::new(),
             files: Vec::new(),
         }
     }
@@ -156,6 +158,12 @@ impl Setup {
         self
     }
 
+    /// Adds keys to `admin`, each with a comma before it.
+    pub fn admin(mut self, text: &str) -> Self {
+        self.admin = text.to_owned();
+        self
+    }
+
     /// Puts a file beside the gateway file; `{directory}` in the policy stands for where they are.
     pub fn file(mut self, name: &str, content: &[u8]) -> Self {
         self.files.push((name.to_owned(), content.to_vec()));
@@ -209,8 +217,9 @@ impl Setup {
         let in_place = |text: &str| text.replace("{directory}", directory.path().to_str().unwrap());
         let gateway = format!(
             "version: 1\nlisteners:\n  - {{address: '{address}', trusted_proxies: [127.0.0.1], check: {}{listener}}}\n\
-             admin: {{address: '127.0.0.1:0'}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\n  {}\nsites:\n{sites}",
+             admin: {{address: '127.0.0.1:0'{}}}\npolicy: {policy}\n{pass_keys}{more}credentials:\n  test: {{key_file: {}}}\n  {}\nsites:\n{sites}",
             self.checks,
+            self.admin,
             key.display(),
             self.more_credentials.replace("{directory}", directory.path().to_str().unwrap()),
             more = self.more,

@@ -347,6 +347,7 @@ fn evaluate(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
         held_back: None,
         undecided: None,
         withheld: false,
+        decided: None,
         weight: 0,
         strikes: 0.0,
         slow: None,
