@@ -54,6 +54,20 @@ stripped() {
     cp "$work/stripped" "$1/windscreen"
 }
 
+# little_root DIR PROGRAM...: a root with no more than these programs and their libraries.
+little_root() {
+    local root=$1 program library
+    shift
+    need ldd
+    for program; do
+        install -D "$(command -v "$program")" "$root/usr/bin/$program"
+        { ldd "$(command -v "$program")" || true; } 2>/dev/null | { grep -o '/[^ ]*' || true; } |
+            while read -r library; do install -D "$library" "$root$library"; done
+    done
+    mkdir -p "$root/tmp" "$root/proc" "$root/dev" "$root/sys"
+    [ -e "$root/bin" ] || ln -s usr/bin "$root/bin"
+}
+
 steps=("$@")
 [ $# -gt 0 ] || steps=(systemd packages booted container kubernetes ansible behind buckets ci)
 for step in "${steps[@]}"; do

@@ -41,12 +41,8 @@ left=$(find "$root" -path "$root/var/lib/dpkg" -prune -o -iname '*windscreen*' -
 echo "Debian package: $(stat -c %s "$packages/windscreen.deb") bytes; installed, kept what was changed, purged"
 
 root=$packages/rpm
-mkdir -p "$root/dev"
 # A shell and what the scripts call.
-for program in /bin/sh /bin/install /bin/rmdir; do
-    install -D "$program" "$root/bin/${program##*/}"
-    ldd "$program" | grep -o '/[^ ]*' | while read -r library; do install -D "$library" "$root$library"; done
-done
+little_root "$root" sh install rmdir
 red=(rpm --root "$root" --dbpath /var/lib/rpm)
 "${red[@]}" --initdb
 "${red[@]}" --install --nodeps "$packages/windscreen.rpm"

@@ -3,6 +3,7 @@
 set -eu
 mkdir -p "$2/usr/bin" "$2/etc/ssl/certs" "$2/etc/windscreen" "$2/var/lib/windscreen/pass-keys" "$2/tmp"
 cp "$1" "$2/usr/bin/windscreen"
+if ldd "$1" | grep 'not found' >&2; then exit 1; fi
 # `name => /path (address)`, and the loader, which has its path alone.
 ldd "$1" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' | while read -r library; do
     mkdir -p "$2${library%/*}"
