@@ -25,7 +25,7 @@ echo 'another-access-key another-secret' >/etc/windscreen/secrets/ci
 chmod 600 /etc/windscreen/secrets/*
 for unit in windscreen windscreen-report; do
     mkdir -p "/etc/systemd/system/$unit.service.d"
-    printf '[Service]\nLoadCredential=%s:/etc/windscreen/secrets/%s\n' logs-read logs-read ci ci | sed '3{/Service/d}' \
+    printf '%s\n' '[Service]' LoadCredential={logs-read:/etc/windscreen/secrets/logs-read,ci:/etc/windscreen/secrets/ci} \
         >"/etc/systemd/system/$unit.service.d/secrets.conf"
 done
 systemctl daemon-reload

@@ -16,5 +16,7 @@ echo 'windscreen:x:65532:' >"$2/etc/group"
 # The state and /tmp, for whichever user. The state is a volume, which begins as a copy.
 chmod 1777 "$2/tmp"
 chmod 0777 "$2/var/lib/windscreen" "$2/var/lib/windscreen/pass-keys"
-[ -f /etc/ssl/certs/ca-certificates.crt ] || { apt-get update -qq && apt-get install -y -qq ca-certificates; } >/dev/null
+if [ ! -f /etc/ssl/certs/ca-certificates.crt ]; then
+    { apt-get update -qq && apt-get install -y -qq ca-certificates; } >/dev/null
+fi
 cp -L /etc/ssl/certs/ca-certificates.crt "$2/etc/ssl/certs/"
