@@ -111,6 +111,19 @@ impl Front {
     }
 }
 
+/// What the headers as they were parsed do not show, and another program might read differently.
+fn ambiguity(session: &mut Session) -> Option<&'static str> {
+    let request = session.req_header();
+    if request.version < Version::HTTP_2 {
+        let raw = session.to_h1_raw();
+        let is_bare = |at: usize| at == 0 || raw.get(at - 1) != Some(&b'\r');
+        return memchr::memchr_iter(b'\n', &raw).any(is_bare).then_some("a line does not end in CR LF");
+    }
+    // HTTP/2 does not announce a body.
+    let has_none = matches!(request.method, Method::GET | Method::HEAD);
+    (has_none && !session.is_body_empty()).then_some("a request body is not accepted here")
+}
+
 /// HTTP/2 names the host beside the headers, and all that follows reads it there.
 fn name_host(request: &mut RequestHeader) -> Result<()> {
     if request.version == Version::HTTP_2 && !request.headers.contains_key(HOST) {
@@ -153,13 +166,11 @@ impl ProxyHttp for Front {
             session.set_keepalive(Some(KEEP_ALIVE));
         }
         let method = session.req_header().method.clone();
-        let has_body = session.req_header().version == Version::HTTP_2 && !session.is_body_empty();
         let mut decision = match self.begin_check(session) {
-            // HTTP/2 does not announce a body.
-            Ok(_) if has_body && matches!(method, Method::GET | Method::HEAD) => {
+            Ok(_) if let Some(detail) = ambiguity(session) => {
                 context.reason = Some("framing");
                 self.gateway.metrics.malformed_requests.with_label_values(&["framing"]).inc();
-                decide::refuse(Refusal::bad_request("a request body is not accepted here"))
+                decide::refuse(Refusal::bad_request(detail))
             }
             Ok(checking) => {
                 context.checking = checking;

@@ -285,9 +285,11 @@ impl Server {
     pub async fn drain(self, limit: Duration) -> bool {
         self.leave();
         self.closing.cancel();
+        // While there is a copy of it, a socket goes on taking connections that nobody accepts.
+        drop(self.sockets);
         self.connections.close();
         let ended = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
-        self.keep();
+        keep(&self.keeper, self.ledger.as_deref());
         drop(self.background);
         ended
     }
@@ -322,10 +324,14 @@ impl Server {
 
     /// Writes down what was counted, where that is configured.
     pub fn keep(&self) {
-        self.keeper.save();
-        if let Some(ledger) = &self.ledger {
-            ledger.save();
-        }
+        keep(&self.keeper, self.ledger.as_deref());
+    }
+}
+
+fn keep(keeper: &Keeper, ledger: Option<&Ledger>) {
+    keeper.save();
+    if let Some(ledger) = ledger {
+        ledger.save();
     }
 }
 

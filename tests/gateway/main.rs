@@ -31,6 +31,7 @@ mod keys_of_issuers_are_kept_fresh;
 mod limits_bound_one_client;
 mod listings_hide_what_is_private;
 mod logs_are_read_from_buckets;
+mod nothing_is_smuggled;
 mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;
 mod operators_decide_at_runtime;
