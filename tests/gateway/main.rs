@@ -25,6 +25,7 @@ mod crawlers_are_told_to_stay_away;
 mod credentials_come_from_files_and_chain;
 mod explain_tells_the_path;
 mod fetch_solves_resumes_and_verifies;
+mod guides_run_as_written;
 mod keys_and_tokens_are_made;
 mod keys_are_rotated_without_a_restart;
 mod keys_of_issuers_are_kept_fresh;

@@ -1,5 +1,6 @@
 //! What the policy guide shows is accepted as it stands, and the mistakes that it lists are told in its words.
 
+use crate::harness::markdown;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -25,16 +26,10 @@ fn check(folder: &TempDir, policy: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
-/// The code blocks of a language, without the indentation of a list.
+/// The code blocks of a language.
 fn blocks(text: &str, language: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        let Some((indent, _)) = line.split_once("```").filter(|(_, rest)| *rest == language) else { continue };
-        let block = lines.by_ref().take_while(|line| line.trim() != "```");
-        found.push(block.map(|line| line.strip_prefix(indent).unwrap_or(line).to_owned() + "\n").collect());
-    }
-    found
+    let found = markdown::blocks(text).into_iter().filter(|block| block.language == language);
+    found.map(|block| block.text).collect()
 }
 
 /// The rows of all tables in a section, as their cells.

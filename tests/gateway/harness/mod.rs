@@ -6,6 +6,7 @@ pub mod client;
 pub mod firefox;
 pub mod issuer;
 pub mod judged;
+pub mod markdown;
 pub mod mmdb;
 pub mod passes;
 pub mod process;
