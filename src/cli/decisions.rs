@@ -117,7 +117,7 @@ fn lasting(text: &str) -> Result<String, String> {
 }
 
 /// Where a gateway file says that the admin listener is, as seen from this machine.
-fn listener(path: &Path) -> Result<String, String> {
+pub(super) fn listener(path: &Path) -> Result<String, String> {
     let mut diagnostics = Diagnostics::default();
     let Some(address) = admin_address(path, &mut diagnostics)? else {
         eprint!("{diagnostics}");

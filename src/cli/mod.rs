@@ -5,6 +5,7 @@ mod decisions;
 mod demo;
 mod explain;
 mod fetch;
+mod healthcheck;
 mod import;
 mod keygen;
 mod logging;
@@ -78,6 +79,8 @@ enum Command {
     /// Carry over the policy of another gateway. What could not be carried over as it was is said on standard error.
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Say whether the gateway on this machine is ready. Exit status 0, or 1.
+    Healthcheck(healthcheck::HealthcheckArguments),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema {
         /// Which kind.
@@ -324,6 +327,7 @@ pub fn run() -> ExitCode {
         Command::Origins(arguments) => origins::origins(&arguments),
         Command::Fetch(arguments) => fetch::fetch(&arguments),
         Command::Import(import::ImportCommand::Anubis(arguments)) => import::anubis(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
         Command::Schema { of } => schema::schema(of),
         Command::Keygen { dir } => keygen::keygen(dir.as_deref()),
         Command::Token(command) => token::token(&command),

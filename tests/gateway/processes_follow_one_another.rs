@@ -99,6 +99,10 @@ async fn an_upgrade_refuses_nobody_and_cuts_nothing() {
         crate::harness::eventually("it serves", async || served.load(Ordering::Relaxed) > known + 5).await;
         // The admin listener has gone over, too.
         assert_eq!(Client::new(admin).get("/readyz").await.status, 200);
+        let asked = Command::new(env!("CARGO_BIN_EXE_windscreen"))
+            .args(["healthcheck", "--admin", &format!("http://{admin}")])
+            .status();
+        assert!(asked.unwrap().success());
     }
     for download in downloads {
         download.await.unwrap().unwrap();
@@ -163,6 +167,12 @@ async fn a_stop_is_announced_and_waits_for_transfers() {
     process.wait_for("not ready any more");
     let readiness = Client::new(admin).get("/readyz").await;
     assert_eq!(readiness.status, 503, "{}", readiness.text());
+    let asked = Command::new(env!("CARGO_BIN_EXE_windscreen"))
+        .args(["healthcheck", "--admin", &format!("http://{admin}")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert!(asked.status.code() == Some(1) && said.contains("stopping"), "{said}");
     // Whoever is in front has not noticed yet.
     get(address).await.unwrap();
     process.wait_for("requests in flight end first");
