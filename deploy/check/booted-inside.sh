@@ -65,7 +65,7 @@ sleep 2
 echo 'ok: a bad configuration stays down'
 
 # By the socket: systemd holds it, and hands it over.
-sed "s|127.0.0.1:8180|'systemd:web'|" /root/good.yaml >/etc/windscreen/gateway.yaml
+sed 's|127.0.0.1:8180|systemd:web|' /root/good.yaml >/etc/windscreen/gateway.yaml
 systemctl reset-failed
 systemctl start windscreen.socket
 curl -fsS -H 'Host: logs.example.org' http://127.0.0.1:80/log | grep -qx hello

@@ -19,8 +19,8 @@ const PROGRESS: Duration = Duration::from_secs(30);
 pub(super) fn serve(arguments: &ServeArguments) -> Result<u8, String> {
     // Before anything else may read standard input.
     let other = Predecessor::find().map_err(|error| format!("the gateway to take over from says nothing: {error}"))?;
-    // Found again by its path, since it may be replaced by the time of an upgrade.
-    let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
+    // Found again by its path, since it may be replaced by the time of an upgrade. Without /proc nobody knows it.
+    let program = std::env::current_exe().unwrap_or_else(|_| "windscreen".into());
     let mut diagnostics = Diagnostics::default();
     let mut files = Files::default();
     let config = match (&arguments.what.config, &arguments.what.origin) {
