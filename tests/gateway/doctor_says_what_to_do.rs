@@ -2,7 +2,7 @@
 //! every command.
 
 use crate::harness::program::Program;
-use crate::harness::{ACCESS, OPEN, SECRET, STRANGER, Setup, World, eventually};
+use crate::harness::{ACCESS, OPEN, SECRET, Setup, World};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 use std::fs;
@@ -115,7 +115,7 @@ async fn a_good_deployment_is_good() {
 async fn keys_that_do_not_fit_are_told_apart() {
     for (key, said, advised) in [
         (format!("{ACCESS} not-the-secret"), "the secret key is not that of the access key", "write both keys anew"),
-        (format!("NOBODY {SECRET}"), "does not know our access key", "write a key that exists there"),
+        (format!("NOBODY {SECRET}"), "has no account with our access key", "write a key that exists there"),
     ] {
         let world = setup().key(&key).start().await;
         let (status, findings) = looked(&world).await;
@@ -200,11 +200,7 @@ async fn proxies_that_are_not_listed_show_in_the_traffic() {
     edit(&world, "admin: {address: '127.0.0.1:0'", &format!("admin: {{address: '{}'", world.server.admin.unwrap()));
     let (_, findings) = looked(&world).await;
     says(of(&findings, "traffic", "ok"), "message", "no forwarding header");
-    let world = setup().listen("127.0.0.1:0").listener("proxy_protocol: false").start().await;
-    edit(&world, "admin: {address: '127.0.0.1:0'", &format!("admin: {{address: '{}'", world.server.admin.unwrap()));
     world.server.gateway.metrics.untrusted_forwarding.inc();
-    eventually("it is counted", async || world.metric("windscreen_untrusted_forwarding_total").await > 0.0).await;
-    world.client(STRANGER).get("/logs/a").await;
     let (status, findings) = looked(&world).await;
     assert_eq!(status, 0, "{findings:#?}");
     says(of(&findings, "traffic", "warning"), "advice", "list it");

@@ -85,7 +85,8 @@ pub(super) async fn examine(place: Place, asker: &Asker) -> Vec<Finding> {
         }
     };
     if settings.url.host.parse::<IpAddr>().is_err() {
-        found.push(Finding::ok("dns", &*name, &format!("{} addresses", addresses.len())));
+        let listed: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        found.push(Finding::ok("dns", &*name, &format!("`{}` is at {}", settings.url.host, listed.join(", "))));
     }
     let connected = connect(&addresses, settings.connect_timeout).await;
     let Some(address) = connected.first().copied() else {
@@ -135,7 +136,8 @@ pub(super) async fn examine(place: Place, asker: &Asker) -> Vec<Finding> {
     if us.is_some() || source.is_none() {
         found.push(of_signature(&name, us.is_some(), first.status.as_u16(), &first.code));
     }
-    found.push(of_openness(&name, source.is_some(), talk.openness(us.as_ref(), &stranger).await));
+    let open = talk.openness(us.as_ref(), &stranger).await;
+    found.extend(open.map(|open| of_openness(&name, source.is_some(), open)));
     found
 }
 
@@ -240,20 +242,23 @@ impl Talk<'_> {
         timeout(ANSWER, asking).await.map_err(|_| Fault::Silent)?.map_err(Fault::Broken)
     }
 
-    /// What a stranger can do. An object to try is taken from what the bucket lists to us.
-    async fn openness(&self, us: Option<&Origin>, stranger: &Origin) -> Open {
+    /// What a stranger can do; nothing where no answer comes. An object to try is taken from what the bucket lists to us.
+    async fn openness(&self, us: Option<&Origin>, stranger: &Origin) -> Option<Open> {
         let lists = |answer: &Answer| answer.status == StatusCode::OK && answer.body.contains("<ListBucketResult");
-        if self.ask(stranger, Method::GET, "/", LIST).await.is_ok_and(|answer| lists(&answer)) {
-            return Open::Lists;
+        if lists(&self.ask(stranger, Method::GET, "/", LIST).await.ok()?) {
+            return Some(Open::Lists);
         }
-        let Some(us) = us else { return Open::Unknown };
+        let Some(us) = us else { return Some(Open::Unknown) };
         let listed = self.ask(us, Method::GET, "/", LIST).await.ok().filter(lists);
-        let Some(path) = listed.and_then(|answer| path(within(&answer.body, "Key")?)) else { return Open::Unknown };
-        match self.ask(stranger, Method::HEAD, &path, "").await {
-            Ok(answer) if answer.status.is_success() => Open::Reads,
-            Ok(answer) if answer.status.is_client_error() => Open::Closed,
+        let Some(path) = listed.and_then(|answer| path(within(&answer.body, "Key")?)) else {
+            return Some(Open::Unknown);
+        };
+        let answer = self.ask(stranger, Method::HEAD, &path, "").await.ok()?;
+        Some(match answer.status {
+            status if status.is_success() => Open::Reads,
+            status if status.is_client_error() => Open::Closed,
             _ => Open::Unknown,
-        }
+        })
     }
 }
 

@@ -17,7 +17,7 @@ const GO_AROUND: &str = "take the public grant away, with deploy/buckets/close.s
 
 /// What is wrong with how we ask, by the code of the origin's error.
 /// Source: the S3 API reference, Error responses.
-const REFUSALS: [(&str, &str, &str); 10] = [
+const REFUSALS: [(&str, &str, &str); 11] = [
     (
         "SignatureDoesNotMatch",
         "the origin refuses our signature: the secret key is not that of the access key",
@@ -28,6 +28,11 @@ const REFUSALS: [(&str, &str, &str); 10] = [
         "InvalidAccessKeyId",
         "the origin does not know our access key",
         "write a key that exists there where `credentials` reads it: it may have been deleted, or be one of another provider",
+    ),
+    (
+        "NotSignedUp",
+        "the origin has no account with our access key",
+        "write a key that exists there where `credentials` reads it, or have the provider open the account",
     ),
     (
         "RequestTimeTooSkewed",
@@ -120,9 +125,7 @@ pub(super) fn of_openness(origin: &str, signed: bool, open: Open) -> Finding {
     match (open, signed) {
         (Open::Lists, _) => warn("anybody can list the bucket without the gateway, so scrapers go around it"),
         (Open::Reads, _) => warn("anybody can read objects without the gateway, so scrapers go around it"),
-        (_, false) => {
-            warn("the gateway has no credentials for it, so whatever it serves others may read without it, too")
-        }
+        (_, false) => warn("the gateway reads it without credentials, and so may others: scrapers go around it"),
         (Open::Closed, true) => Finding::ok("public", origin, "an object cannot be read without a signature"),
         (Open::Unknown, true) => Finding::ok("public", origin, "it cannot be listed without a signature")
             .advise("whether objects can be read is not known, as no object is: try `curl -I` with the URL of one"),
