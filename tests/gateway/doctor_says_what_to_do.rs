@@ -2,6 +2,7 @@
 //! every command.
 
 use crate::harness::program::Program;
+use crate::harness::valkey::Valkey;
 use crate::harness::{ACCESS, OPEN, SECRET, Setup, World};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
@@ -209,6 +210,18 @@ async fn proxies_that_are_not_listed_show_in_the_traffic() {
     assert_eq!(status, 1, "{findings:#?}");
     says(of(&findings, "proxies", "bad"), "message", "is everybody");
     says(of(&findings, "proxies", "warning"), "message", "is very wide");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_state_that_is_away_is_bad() {
+    let mut store = Valkey::start();
+    let world = setup().start().await;
+    edit(&world, "policy:", &format!("shared_state: {{url: '{}'}}\npolicy:", store.url()));
+    says(of(&looked(&world).await.1, "shared_state", "ok"), "message", "takes writes");
+    store.kill();
+    let (status, findings) = looked(&world).await;
+    assert_eq!(status, 1);
+    says(of(&findings, "shared_state", "bad"), "advice", "until then each gateway counts alone");
 }
 
 #[test]

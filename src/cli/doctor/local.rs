@@ -26,7 +26,7 @@ const OTHERS: u64 = 100;
 /// Looks at all of it.
 pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
     let file = &config.file;
-    let mut found = vec![pass_keys(config.pass_keys.is_some())];
+    let mut found = vec![pass_keys(file.pass_keys.as_ref().map(|keys| keys.dir.value.as_path()))];
     for (path, certificate) in config.certificates.iter().flatten() {
         found.push(of_certificate(path, certificate.expires, now));
     }
@@ -47,13 +47,13 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
     found
 }
 
-fn pass_keys(are_there: bool) -> Finding {
-    if are_there {
-        return Finding::ok("pass_keys", "pass_keys", "passes outlive the process");
+fn pass_keys(folder: Option<&Path>) -> Finding {
+    if let Some(folder) = folder {
+        return Finding::ok("pass_keys", folder.display().to_string(), "passes outlive the process");
     }
     let message = "there are none: passes end with the process, and hold on no other replica";
     let advice = "`windscreen keygen --dir pass-keys`, and `pass_keys: {dir: pass-keys}` in the gateway file";
-    Finding::warning("pass_keys", "pass_keys", message, advice)
+    Finding::warning("pass_keys", "gateway file", message, advice)
 }
 
 /// `expires` is in seconds since 1970.
@@ -93,8 +93,8 @@ fn believed(listener: &ListenerSettings) -> Vec<Finding> {
         (false, _) => found,
         (true, true) => vec![Finding::ok("proxies", address, "nobody else says who a client is")],
         (true, false) => {
-            let message = format!("{} networks of proxies say who a client is", listener.trusted_proxies.len());
-            vec![Finding::ok("proxies", address, &message)]
+            let listed: Vec<_> = listener.trusted_proxies.iter().map(|proxy| proxy.value.0.to_string()).collect();
+            vec![Finding::ok("proxies", address, &format!("these say who a client is: {}", listed.join(", ")))]
         }
     }
 }

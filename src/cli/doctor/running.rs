@@ -27,12 +27,13 @@ pub(super) async fn shared_state(config: &Config) -> Vec<Finding> {
     let Some(settings) = config.file.shared_state.as_ref().map(|settings| &settings.value) else { return Vec::new() };
     let authorities = settings.ca.as_ref().and_then(|path| config.authorities.get(&path.value));
     let check = "shared_state";
+    let urls: Vec<String> = settings.url.0.iter().map(ToString::to_string).collect();
     vec![match reach(settings, authorities.map(Vec::as_slice)).await {
-        Ok(url) => Finding::ok(check, url, "it takes writes"),
+        Ok(url) => Finding::ok(check, urls.join(", "), &format!("`{url}` takes writes")),
         Err(error) => {
             let advice = "check `url` and `password_file` of `shared_state`, and that the server runs and is no replica; until \
                           then each gateway counts alone";
-            Finding::bad(check, check, &error, advice)
+            Finding::bad(check, urls.join(", "), &error, advice)
         }
     }]
 }
