@@ -205,6 +205,14 @@ async fn refresh(name: &str, loader: &Loader, cell: &CredentialsCell, metrics: &
     }
 }
 
+/// Loads credentials once, to see whether that can be done.
+///
+/// # Errors
+/// When there are none, or not in the form that is expected.
+pub async fn load(source: &CredentialsSource) -> Result<Credentials, CredentialsError> {
+    Loader::new(source).await.load().await
+}
+
 /// Loads credentials into `cell`, waiting a little for the first ones, and goes on refreshing them until `stop`.
 pub async fn start(
     name: String,

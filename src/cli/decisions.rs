@@ -3,7 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads the environment and a file, and waits")]
 
-use super::{EXIT_NO, runtime};
+use super::{EXIT_NO, examples, runtime};
 use crate::config::admin_address;
 use crate::decisions::{Decision, Decisions, Kind, Proposal, USUAL, prefix};
 use crate::document::Diagnostics;
@@ -70,6 +70,7 @@ pub(super) enum ListCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::PREFIX)]
 pub(super) struct PrefixArguments {
     /// A network such as 192.0.2.0/24, or an address. At most an IPv4 /8 or an IPv6 /16.
     #[arg(value_name = "PREFIX", value_parser = known_prefix)]
@@ -123,12 +124,17 @@ pub(super) fn listener(path: &Path) -> Result<String, String> {
         eprint!("{diagnostics}");
         return Err(format!("`{}` does not say where the admin listener is: name it by --admin URL", path.display()));
     };
+    Ok(format!("http://{}", from_here(address)))
+}
+
+/// Where this machine reaches what listens at `address`.
+pub(super) fn from_here(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    Ok(format!("http://{}", SocketAddr::new(ip, address.port())))
+    SocketAddr::new(ip, address.port())
 }
 
 /// The operator's token, as the value of a header that is not shown.

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads the wall clock")]
 
 use super::check::refused;
-use super::{ExplainArguments, decisions, paint};
+use super::{decisions, examples, paint, word};
 use crate::clock::Timestamp;
 use crate::config::{Config, List, LoadedPolicy, load};
 use crate::document::{Diagnostics, unknown_word};
@@ -14,12 +14,85 @@ use crate::network::{parse, unmapped};
 use crate::origin::{Origin, Signer};
 use crate::printable::printable;
 use crate::proxy::{Site, Sites};
-use crate::trial::{Addressed, Bench, Described, Given, to_json, to_text};
+use crate::trial::{Addressed, Bench, Described, Dress, Given, country, to_json, to_text};
+use crate::verdict::Mode;
+use clap::Args;
 use http::{HeaderName, HeaderValue, Uri};
 use serde_json::json;
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+#[derive(Debug, Args)]
+#[command(after_help = examples::EXPLAIN)]
+pub(super) struct ExplainArguments {
+    /// The gateway file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// The address that the request comes from.
+    #[arg(long)]
+    ip: IpAddr,
+    /// The headers of a well-known client: browser, fetch, curl, wget, urllib or boto3.
+    #[arg(long, value_parser = |text: &str| word(text, &Dress::WORDS))]
+    dress: Option<Dress>,
+    /// The User-Agent.
+    #[arg(long, value_name = "TEXT")]
+    user_agent: Option<String>,
+    /// A header. Headers that are not given are absent.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// As if the client had a valid pass, bought with this tier.
+    #[arg(long, value_name = "TIER", num_args = 0..=1, require_equals = true, default_missing_value = "default")]
+    pass: Option<String>,
+    /// As if the client had proved to be this one of `clients`.
+    #[arg(long, value_name = "NAME", conflicts_with = "pass")]
+    client: Option<String>,
+    /// As if so many strikes were on the record of its prefix; else unknown.
+    #[arg(long, value_name = "N", value_parser = strikes)]
+    strikes: Option<f64>,
+    /// As if the client were that suspicious by what it did before, from 0 to 1; else unknown.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    suspicion: Option<f64>,
+    /// As if it came then; else now.
+    #[arg(long, value_name = "RFC3339")]
+    time: Option<Timestamp>,
+    /// As if its address were in this country; else as the database says.
+    #[arg(long, value_name = "CC", value_parser = country)]
+    country: Option<[u8; 2]>,
+    /// As if its address were in this autonomous system; else as the database says.
+    #[arg(long, value_name = "N")]
+    asn: Option<u32>,
+    /// As if the policy had this mode: observe, enforce or auto.
+    #[arg(long, value_parser = |text: &str| word(text, &Mode::WORDS))]
+    mode: Option<Mode>,
+    /// As operators have decided at the running gateway, which is asked by its admin listener, with the token in the
+    /// environment as WINDSCREEN_ADMIN_TOKEN.
+    #[arg(long)]
+    decisions: bool,
+    /// Show all parts of every match.
+    #[arg(long)]
+    verbose: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// The method.
+    method: http::Method,
+    /// What is asked for, e.g. `https://logs.example.org/run/log`.
+    url: String,
+}
+
+/// A number of strikes, as there may be on a record.
+fn strikes(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "expected a number that is not below 0".to_owned())
+}
+
+/// A number from 0 to 1.
+fn probability(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
 
 /// Shows how one request would be decided.
 pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {

@@ -36,6 +36,11 @@ const OURS: [&str; 9] = [
 ];
 
 const EXIT_CODES: &str = "\
+Examples:
+  windscreen fetch https://logs.example.org/run/log
+  windscreen fetch -d images -j 4 https://images.example.org/a.qcow2 https://images.example.org/b.qcow2
+  windscreen fetch -o - https://logs.example.org/run/log | grep Error
+
 Exit status:
   0  all is there, and every checksum that is known holds
   1  the server said no (403, 404, or busy for ten minutes), or a checksum is wrong

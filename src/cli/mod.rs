@@ -3,6 +3,8 @@
 mod check;
 mod decisions;
 mod demo;
+mod doctor;
+mod examples;
 mod explain;
 mod fetch;
 mod healthcheck;
@@ -10,6 +12,7 @@ mod import;
 mod keygen;
 mod logging;
 mod logs;
+mod manual;
 mod origins;
 mod replay;
 mod report;
@@ -22,11 +25,9 @@ use crate::clock::Timestamp;
 use crate::cost::Preset;
 use crate::replay::Format;
 use crate::report::Need;
-use crate::trial::{Dress, Paint, country};
-use crate::verdict::Mode;
+use crate::trial::Paint;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::IsTerminal;
-use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +43,7 @@ pub const EXIT_BAD_CONFIG: u8 = 64;
 
 /// An edge gateway that shields public S3 buckets from scrapers.
 #[derive(Debug, Parser)]
-#[command(version, about, disable_help_subcommand = true)]
+#[command(name = "windscreen", version = manual::version(), about, styles = manual::STYLES, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -63,10 +64,13 @@ enum Command {
     },
     /// Check a gateway file with all that it refers to, or policy files. Exit status 0, or 1 with every mistake.
     Check(CheckArguments),
+    /// Look at a deployment as its operator would have to: files, clock, origins, credentials, buckets that others can read.
+    /// Exit status 0, or 1 where something is bad.
+    Doctor(doctor::DoctorArguments),
     /// Show how one request would be decided, step by step, and what its client would see.
-    Explain(ExplainArguments),
+    Explain(explain::ExplainArguments),
     /// Run the cases beside each policy: for `x.yaml` those in `x.cases.yaml`. Exit status 0, or 1 with every failure.
-    Test(TestArguments),
+    Test(test::TestArguments),
     /// Say from past logs whether protection is needed, what traffic costs, and whom the policy would hurt.
     Report(ReportArguments),
     /// Judge past logs by a policy as if it had been enforced: what it would have stopped, and whom it would have hit.
@@ -97,6 +101,19 @@ enum Command {
     Token(token::TokenCommand),
     #[command(flatten)]
     Decide(decisions::DecideCommand),
+    /// Print what a shell needs to complete this command line.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command.
+    #[command(after_help = examples::MAN)]
+    Man {
+        /// The folder to write them to. It is made where it is missing.
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -119,6 +136,7 @@ struct What {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::SERVE)]
 struct ServeArguments {
     #[command(flatten)]
     what: What,
@@ -134,6 +152,7 @@ struct ServeArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::CHECK)]
 struct CheckArguments {
     /// The gateway file.
     #[arg(short, long, value_name = "FILE", conflicts_with = "policies", required_unless_present = "policies")]
@@ -141,79 +160,6 @@ struct CheckArguments {
     /// Policy files.
     #[arg(value_name = "POLICY")]
     policies: Vec<PathBuf>,
-    /// Print one JSON document.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct ExplainArguments {
-    /// The gateway file.
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
-    /// The address that the request comes from.
-    #[arg(long)]
-    ip: IpAddr,
-    /// The headers of a well-known client: browser, fetch, curl, wget, urllib or boto3.
-    #[arg(long, value_parser = |text: &str| word(text, &Dress::WORDS))]
-    dress: Option<Dress>,
-    /// The User-Agent.
-    #[arg(long, value_name = "TEXT")]
-    user_agent: Option<String>,
-    /// A header. Headers that are not given are absent.
-    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
-    header: Vec<String>,
-    /// As if the client had a valid pass, bought with this tier.
-    #[arg(long, value_name = "TIER", num_args = 0..=1, require_equals = true, default_missing_value = "default")]
-    pass: Option<String>,
-    /// As if the client had proved to be this one of `clients`.
-    #[arg(long, value_name = "NAME", conflicts_with = "pass")]
-    client: Option<String>,
-    /// As if so many strikes were on the record of its prefix; else unknown.
-    #[arg(long, value_name = "N", value_parser = strikes)]
-    strikes: Option<f64>,
-    /// As if the client were that suspicious by what it did before, from 0 to 1; else unknown.
-    #[arg(long, value_name = "P", value_parser = probability)]
-    suspicion: Option<f64>,
-    /// As if it came then; else now.
-    #[arg(long, value_name = "RFC3339")]
-    time: Option<Timestamp>,
-    /// As if its address were in this country; else as the database says.
-    #[arg(long, value_name = "CC", value_parser = country)]
-    country: Option<[u8; 2]>,
-    /// As if its address were in this autonomous system; else as the database says.
-    #[arg(long, value_name = "N")]
-    asn: Option<u32>,
-    /// As if the policy had this mode: observe, enforce or auto.
-    #[arg(long, value_parser = |text: &str| word(text, &Mode::WORDS))]
-    mode: Option<Mode>,
-    /// As operators have decided at the running gateway, which is asked by its admin listener, with the token in the
-    /// environment as WINDSCREEN_ADMIN_TOKEN.
-    #[arg(long)]
-    decisions: bool,
-    /// Show all parts of every match.
-    #[arg(long)]
-    verbose: bool,
-    /// Print one JSON document.
-    #[arg(long)]
-    json: bool,
-    /// The method.
-    method: http::Method,
-    /// What is asked for, e.g. `https://logs.example.org/run/log`.
-    url: String,
-}
-
-#[derive(Debug, Args)]
-struct TestArguments {
-    /// Policy files.
-    #[arg(value_name = "POLICY", required = true)]
-    policies: Vec<PathBuf>,
-    /// Only cases whose name contains this. Coverage is not looked at then.
-    #[arg(long, value_name = "TEXT", conflicts_with = "require_coverage")]
-    filter: Option<String>,
-    /// Fail where no case meets a rule, or none passes it by.
-    #[arg(long)]
-    require_coverage: bool,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -244,6 +190,7 @@ struct LogArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::REPLAY)]
 struct ReplayArguments {
     #[command(flatten)]
     logs: LogArguments,
@@ -262,6 +209,7 @@ struct ReplayArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::REPORT)]
 struct ReportArguments {
     #[command(flatten)]
     logs: LogArguments,
@@ -320,6 +268,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Demo { listen, admin } => demo::demo(listen, admin),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Report(arguments) => report::report(&arguments),
@@ -332,6 +281,8 @@ pub fn run() -> ExitCode {
         Command::Keygen { dir } => keygen::keygen(dir.as_deref()),
         Command::Token(command) => token::token(&command),
         Command::Decide(command) => decisions::decide(&command),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { dir } => manual::man(dir.as_deref()),
     };
     match status {
         Ok(status) => status.into(),
@@ -348,18 +299,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not start: {error}"))
-}
-
-/// A number of strikes, as there may be on a record.
-fn strikes(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(|| "expected a number that is not below 0".to_owned())
-}
-
-/// A number from 0 to 1.
-fn probability(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
-    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// A span of time.

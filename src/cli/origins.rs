@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads the wall clock")]
 
 use super::check::refused;
-use super::{EXIT_NO, span};
+use super::{EXIT_NO, examples, span};
 use crate::clock::Timestamp;
 use crate::config::load;
 use crate::document::Diagnostics;
@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::ORIGINS)]
 pub(super) struct OriginsArguments {
     /// The gateway file.
     #[arg(short, long, value_name = "FILE")]

@@ -2,14 +2,32 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads the files of cases")]
 
-use super::{EXIT_NO, TestArguments, paint};
+use super::{EXIT_NO, examples, paint};
 use crate::config::load_with_networks;
 use crate::document::{Diagnostics, read};
 use crate::identity::{Peer, Roster};
 use crate::proxy::Sites;
 use crate::trial::{Bench, Case, CasesFile, Coverage, Gap, Mismatch, Outcome, Paint, path_to_text, to_json};
+use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+#[command(after_help = examples::TEST)]
+pub(super) struct TestArguments {
+    /// Policy files.
+    #[arg(value_name = "POLICY", required = true)]
+    policies: Vec<PathBuf>,
+    /// Only cases whose name contains this. Coverage is not looked at then.
+    #[arg(long, value_name = "TEXT", conflicts_with = "require_coverage")]
+    filter: Option<String>,
+    /// Fail where no case meets a rule, or none passes it by.
+    #[arg(long)]
+    require_coverage: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
 
 /// What the cases of all policies came to.
 #[derive(Default)]

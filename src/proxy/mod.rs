@@ -35,6 +35,7 @@ pub use decide::{ALLOWED_METHODS, OWN};
 pub use gateway::{Gateway, Ruling};
 pub use refusal::{Refusal, Reply, Way, ask, lead, speak};
 pub use site::{Compare, NoSite, Site, Sites, authorities};
+pub use upstream::peer_at;
 
 use crate::clock::{Throttle, Timestamp};
 use crate::identity::Peer;

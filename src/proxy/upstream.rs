@@ -8,6 +8,7 @@ use crate::origin::{Origin, OriginRequest, Outcome, forwarded_headers, judge, ke
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use std::net::SocketAddr;
@@ -59,6 +60,11 @@ fn internal() -> Box<Error> {
 
 /// An address of an origin, the one of this number at its site, with how it is talked to.
 pub(super) fn peer(site: &Site, origin: &Origin, number: usize, address: SocketAddr) -> HttpPeer {
+    peer_at(origin, address, site.authorities.get(number).cloned().flatten())
+}
+
+/// An address of an origin with how it is talked to, trusted by these certificates where they are not the system's.
+pub fn peer_at(origin: &Origin, address: SocketAddr, authorities: Option<Arc<CaType>>) -> HttpPeer {
     let settings = &origin.settings;
     // The host name is never empty: an empty one would switch certificate verification off.
     let mut peer = HttpPeer::new(address, origin.url.tls, origin.url.host.clone());
@@ -68,7 +74,7 @@ pub(super) fn peer(site: &Site, origin: &Origin, number: usize, address: SocketA
     options.read_timeout = Some(settings.read_timeout);
     options.write_timeout = Some(settings.write_timeout);
     options.idle_timeout = Some(settings.idle_timeout);
-    options.ca = site.authorities.get(number).cloned().flatten();
+    options.ca = authorities;
     peer
 }
 

@@ -277,6 +277,15 @@ impl SpendOnce for SharedState {
     }
 }
 
+/// Looks whether there is a server that takes writes, and says which one.
+///
+/// # Errors
+/// Why there is none, for people.
+pub async fn reach(settings: &SharedStateSettings, authorities: Option<&[u8]>) -> Result<String, String> {
+    let open = Connection::open(settings, authorities).await;
+    open.map(|connection| connection.url.to_string()).map_err(|trouble| trouble.detail)
+}
+
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod challenges_are_bound_and_spent;
 mod connections_are_bounded;
 mod crawlers_are_told_to_stay_away;
 mod credentials_come_from_files_and_chain;
+mod doctor_says_what_to_do;
 mod explain_tells_the_path;
 mod fetch_solves_resumes_and_verifies;
 mod guides_run_as_written;
