@@ -1,5 +1,7 @@
 //! `windscreen serve`, from the first signal that may come to the last transfer that ends.
 
+#![allow(clippy::disallowed_methods, reason = "rank 6: waits")]
+
 use super::{EXIT_BAD_CONFIG, ServeArguments, logging, runtime};
 use crate::config::{Config, DrainSettings, Files, for_origin, load_noting};
 use crate::document::Diagnostics;

@@ -89,7 +89,7 @@ mod tests {
     fn a_pass_ends_by_its_budget_or_its_time_and_modest_use_renews_it() {
         let settings = PassSettings::default();
         let start = Timestamp(1_000_000);
-        let mut passes = Passes::new(settings.clone());
+        let mut passes = Passes::new(settings);
         assert_eq!(passes.get(1, start), None);
         passes.grant(1, 1024, start);
         passes.grant(2, 4096, start);

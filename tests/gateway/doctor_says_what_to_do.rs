@@ -23,6 +23,7 @@ const COMMANDS: [&str; 20] = [
     "replay",
     "origins",
     "fetch",
+    "healthcheck",
     "import",
     "schema",
     "keygen",
