@@ -12,7 +12,7 @@ use std::path::Path;
 const LOGS: &str =
     "  logs:\n    prefix: /logs\n    origins: [{name: first, url: 'http://{first}/logs', credentials: test}]\n";
 /// Each command, as the help lists them.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "serve",
     "demo",
     "check",
