@@ -94,14 +94,18 @@ impl Successor {
         }
     }
 
+    /// Which process it is.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Lets it begin, with what was counted here.
     ///
     /// # Errors
     /// When it has ended meanwhile.
-    pub fn begin(mut self, counted: &str) -> io::Result<u32> {
+    pub fn begin(mut self, counted: &str) -> io::Result<()> {
         self.channel.write_all(counted.as_bytes())?;
-        self.channel.shutdown(Shutdown::Write)?;
-        Ok(self.process.id())
+        self.channel.shutdown(Shutdown::Write)
     }
 }
 

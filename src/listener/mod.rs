@@ -68,10 +68,10 @@ pub struct Listener {
 struct Door {
     app: Arc<HttpProxy<Front>>,
     tls: Option<TlsAcceptor>,
-    /// Whom the listener believes, where these speak the PROXY protocol.
-    heralds: Option<Peer>,
-    /// Whose connections are not counted by address.
+    /// Whom the listener believes. Their connections are not counted by address.
     peer: Peer,
+    /// Whether these say who the client is by the PROXY protocol.
+    hears_first: bool,
     settings: ConnectionSettings,
     caps: Arc<Caps>,
     metrics: Metrics,
@@ -127,22 +127,16 @@ impl Listener {
             .max_pending_accept_reset_streams(RESET_STREAMS);
         app.h2_options = Some(h2);
         let tls = settings.tls.as_ref().map(|tls| tls::server_config(tls, certificates)).transpose()?;
-        let peer = settings.peer();
         let door = Door {
             app: Arc::new(app),
             tls: tls.map(|config| TlsAcceptor::from(Arc::new(config))),
-            heralds: settings.proxy_protocol.value.then(|| peer.clone()),
-            peer,
+            peer: settings.peer(),
+            hears_first: settings.proxy_protocol.value,
             settings: connections.clone(),
             caps,
             metrics: metrics.clone(),
         };
         Ok(Listener { socket, door: Arc::new(door) })
-    }
-
-    /// The socket.
-    pub fn socket(&self) -> &Socket {
-        &self.socket
     }
 
     /// Accepts connections until `closing`, then lets idle ones close. Connections run on `tracker`.
@@ -206,7 +200,7 @@ impl Door {
     ) -> Result<(Wire, Place), &'static str> {
         let digest = SocketDigest::from_raw_fd(raw.as_raw_fd());
         let mut secure = None;
-        if self.heralds.as_ref().is_some_and(|heralds| heralds.relays(peer.ip())) {
+        if self.hears_first && self.peer.relays(peer.ip()) {
             let named = proxy_protocol::read(&mut raw).await.map_err(|_| "proxy_protocol")?;
             peer = named.client.unwrap_or(peer);
             secure = named.secure;

@@ -15,6 +15,7 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
+use prometheus::IntCounterVec;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -66,7 +67,7 @@ impl Wire {
             slowest: settings.slowest.0,
             patience: PATIENCE,
             last_call: LAST_CALL,
-            metrics: metrics.clone(),
+            cut: metrics.connections.cut.clone(),
             read: 0,
             closing,
             closes: None,
@@ -80,9 +81,7 @@ impl Wire {
         };
         Ok(Wire { io: BufWriter::with_capacity(WRITE_BUFFER, guarded), socket: Arc::new(socket), tls, proxy })
     }
-}
 
-impl Wire {
     /// Whether several requests share it at a time.
     pub fn is_shared(&self) -> bool {
         self.io.get_ref().connection.is_shared()
@@ -100,7 +99,7 @@ struct Guarded {
     slowest: u64,
     patience: Duration,
     last_call: Duration,
-    metrics: Metrics,
+    cut: IntCounterVec,
     /// Bytes that came so far; only the first are counted.
     read: usize,
     /// When no more requests are wanted, and what waits for that.
@@ -133,7 +132,7 @@ fn is_over(alarm: &mut Option<Pin<Box<Sleep>>>, at: Instant, context: &mut Conte
 
 impl Guarded {
     fn give_up(&self, why: &'static str) -> io::Error {
-        self.metrics.connections.cut.with_label_values(&[why]).inc();
+        self.cut.with_label_values(&[why]).inc();
         io::Error::new(io::ErrorKind::TimedOut, why)
     }
 

@@ -95,9 +95,10 @@ pub struct Server {
     pub auto: Arc<Auto>,
     /// What listens, by name: what another process would need to take over.
     sockets: Vec<(String, OwnedFd)>,
-    /// When nobody is accepted any more, and when nobody is who wants to know how it goes.
+    /// When nobody is accepted any more.
     closing: CancellationToken,
-    admin_closing: CancellationToken,
+    /// When another process has taken over: what is for one process at a time is no longer this one's.
+    succeeded: CancellationToken,
     background: DropGuard,
     connections: TaskTracker,
     keeper: Arc<Keeper>,
@@ -242,16 +243,16 @@ impl Server {
         }
         // Not before the other process has ended with its file.
         register.restore();
-        tokio::spawn(background.clone().run_until_cancelled_owned(register.clone().run()));
+        let succeeded = background.child_token();
+        tokio::spawn(succeeded.clone().run_until_cancelled_owned(register.clone().run()));
         if kept.is_some() {
-            tokio::spawn(background.clone().run_until_cancelled_owned(keeper.clone().run()));
+            tokio::spawn(succeeded.clone().run_until_cancelled_owned(keeper.clone().run()));
         }
-        let admin_closing = background.child_token();
         let mut admin = None;
         if let (Some(settings), Some(Socket::Tcp(socket))) = (&config.file.admin, open.admin) {
             admin = socket.local_addr().ok();
             let page = Arc::new(Admin::new(gateway.clone(), register, &settings.hosts));
-            tokio::spawn(page.serve(socket, background.clone(), admin_closing.clone()));
+            tokio::spawn(page.serve(socket, background.clone(), succeeded.clone()));
         }
         for listener in listeners {
             connections.spawn(listener.serve(closing.clone(), connections.clone()));
@@ -268,7 +269,7 @@ impl Server {
             auto,
             sockets: descriptors,
             closing,
-            admin_closing,
+            succeeded,
             background: guard,
             connections,
             keeper,
@@ -289,7 +290,7 @@ impl Server {
         drop(self.sockets);
         self.connections.close();
         let ended = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
-        keep(&self.keeper, self.ledger.as_deref());
+        keep(&self.keeper, self.ledger.as_deref(), &self.succeeded);
         drop(self.background);
         ended
     }
@@ -315,21 +316,28 @@ impl Server {
         let successor = starting.await.map_err(std::io::Error::other)??;
         self.leave();
         self.closing.cancel();
-        self.admin_closing.cancel();
         self.keep();
-        let counted = self.keeper.tell();
+        self.succeeded.cancel();
+        let (process, counted) = (successor.id(), self.keeper.tell());
         let beginning = tokio::task::spawn_blocking(move || successor.begin(&counted));
-        beginning.await.map_err(std::io::Error::other)?
+        if let Err(error) = beginning.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            // There is no way back: whoever looks after this process starts another.
+            tracing::error!(process, %error, "it has ended before it could begin");
+        }
+        Ok(process)
     }
 
     /// Writes down what was counted, where that is configured.
     pub fn keep(&self) {
-        keep(&self.keeper, self.ledger.as_deref());
+        keep(&self.keeper, self.ledger.as_deref(), &self.succeeded);
     }
 }
 
-fn keep(keeper: &Keeper, ledger: Option<&Ledger>) {
-    keeper.save();
+/// The ledger adds what two processes have; of counts the file is that of the later one.
+fn keep(keeper: &Keeper, ledger: Option<&Ledger>, succeeded: &CancellationToken) {
+    if !succeeded.is_cancelled() {
+        keeper.save();
+    }
     if let Some(ledger) = ledger {
         ledger.save();
     }

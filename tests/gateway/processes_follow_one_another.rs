@@ -117,9 +117,9 @@ async fn an_upgrade_refuses_nobody_and_cuts_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_hands_over_what_was_counted() {
-    let policy = "version: 1\nmode: enforce\nlimits: {few: {key: address, requests: 1/h, burst: 4}}\n\
+    let policy = "version: 1\nmode: enforce\nlimits: {few: {key: address, requests: 1/h, burst: 5}}\n\
                   default: {action: allow, limits: [few]}\n";
-    let world = world(policy, "").await;
+    let world = world(policy, "counters: {file: counters}\n").await;
     let mut process = serve(&world);
     let address = process.address();
     let statuses = async |count: usize| {
@@ -130,6 +130,8 @@ async fn an_upgrade_hands_over_what_was_counted() {
         statuses
     };
     assert_eq!(statuses(3).await, [200; 3]);
+    let (first, download) = (process.id, tokio::spawn(download(address, Duration::from_secs(10))));
+    tokio::time::sleep(Duration::from_millis(500)).await;
     process = tokio::task::spawn_blocking(move || {
         process.upgrade();
         process
@@ -137,7 +139,14 @@ async fn an_upgrade_hands_over_what_was_counted() {
     .await
     .unwrap();
     assert_eq!(statuses(3).await, [200, 429, 429]);
-    drop(process);
+    // What the first process writes down when it ends at last must not undo what the second one has counted.
+    process.tell("TERM");
+    process.wait_until_gone(process.id);
+    let counters = world.directory.path().join("counters");
+    let counted = std::fs::read_to_string(&counters).unwrap();
+    download.await.unwrap().unwrap();
+    process.wait_until_gone(first);
+    assert_eq!(std::fs::read_to_string(&counters).unwrap(), counted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
