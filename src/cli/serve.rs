@@ -118,8 +118,8 @@ async fn until_stopped(
             }
             _ = signals.terminate.recv() => {
                 notify(&[NotifyState::Stopping]);
-                tracing::info!(delay = ?drain.delay, "stopping: not ready any more");
                 server.leave();
+                tracing::info!(delay = ?drain.delay, "stopping: not ready any more");
                 tokio::select! {
                     () = tokio::time::sleep(drain.delay) => {}
                     _ = signals.interrupt.recv() => {}

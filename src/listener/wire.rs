@@ -20,23 +20,21 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A reader is judged when it has kept us waiting for so long in all.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A head and the first of a body go out together; larger pieces are not copied.
-const WRITE_BUFFER: usize = 4096;
 /// What an HTTP/2 client says first (RFC 9113, section 3.4), with the header of its SETTINGS.
 const PREFACE: usize = 24 + 9;
 
-/// The connection, buffered for writing.
+/// The connection. Nothing is held back here: pingora does not flush what an origin has sent before it falls silent.
 #[derive(Debug)]
 pub struct Wire {
-    io: BufWriter<Guarded>,
+    io: Guarded,
     socket: Arc<SocketDigest>,
     tls: Option<Arc<SslDigest>>,
     proxy: Arc<ProxyDigest>,
@@ -79,12 +77,12 @@ impl Wire {
             taken: 0,
             stall_alarm: None,
         };
-        Ok(Wire { io: BufWriter::with_capacity(WRITE_BUFFER, guarded), socket: Arc::new(socket), tls, proxy })
+        Ok(Wire { io: guarded, socket: Arc::new(socket), tls, proxy })
     }
 
     /// Whether several requests share it at a time.
     pub fn is_shared(&self) -> bool {
-        self.io.get_ref().connection.is_shared()
+        self.io.connection.is_shared()
     }
 }
 
@@ -317,7 +315,6 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(context))?;
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }
@@ -332,7 +329,7 @@ impl Shutdown for Wire {
 
 impl UniqueID for Wire {
     fn id(&self) -> UniqueIDType {
-        self.io.get_ref().transport.descriptor()
+        self.io.transport.descriptor()
     }
 }
 
@@ -398,13 +395,13 @@ mod tests {
         };
         let closing = CancellationToken::new();
         let mut wire = Wire::new(transport, digest, connection, &settings, closing, &metrics).unwrap();
-        let guarded = wire.io.get_mut();
+        let guarded = &mut wire.io;
         (guarded.patience, guarded.last_call) = (SOON, SOON);
         (wire, theirs, metrics)
     }
 
     fn enter(wire: &Wire, phase: Phase) {
-        wire.io.get_ref().connection.set_phase(phase);
+        wire.io.connection.set_phase(phase);
     }
 
     fn cut(metrics: &Metrics) -> Vec<(&'static str, u64)> {
@@ -489,9 +486,9 @@ mod tests {
         enter(&kept, Phase::Idle);
         let (mut late, mut asks, _) = wire(false);
         let (mut silent, _silence, _) = wire(false);
-        silent.io.get_mut().idle = LONG;
+        silent.io.idle = LONG;
         for wire in [&kept, &late, &silent] {
-            let closing = wire.io.get_ref().closing.clone();
+            let closing = wire.io.closing.clone();
             tokio::spawn(async move {
                 sleep(SOON / 4).await;
                 closing.cancel();
