@@ -121,7 +121,7 @@ async fn until_stopped(
                 server.leave();
                 tracing::info!(delay = ?drain.delay, "stopping: not ready any more");
                 tokio::select! {
-                    () = tokio::time::sleep(drain.delay) => {}
+                    () = tokio::time::sleep(drain.delay.unwrap_or_default()) => {}
                     _ = signals.interrupt.recv() => {}
                 }
                 break;

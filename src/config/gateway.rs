@@ -103,8 +103,8 @@ crate::settings! {
     /// How the gateway stops when it is told to (SIGTERM). SIGINT stops it at once.
     pub struct DrainSettings {
         /// How long it says that it is not ready before it stops to accept connections: what is in front of it needs some
-        /// time to notice.
-        delay: Duration = Duration::ZERO,
+        /// time to notice. No time where absent.
+        delay: Option<Duration> = None,
         /// How long transfers may go on after that.
         limit: Duration = DRAIN_LIMIT,
     }
@@ -115,7 +115,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(3600);
 
 impl Default for DrainSettings {
     fn default() -> Self {
-        DrainSettings { delay: Duration::ZERO, limit: DRAIN_LIMIT }
+        DrainSettings { delay: None, limit: DRAIN_LIMIT }
     }
 }
 
