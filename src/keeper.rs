@@ -3,14 +3,13 @@
 //! Without it, and without replicas that know, everybody has a full budget again after a restart. One line per counter,
 //! readable and without secrets: keys are keyed hashes, of strikes the prefix.
 
-#![allow(clippy::disallowed_methods, reason = "rank 4: writes a file and waits")]
+#![allow(clippy::disallowed_methods, reason = "rank 4: reads a file and waits")]
 
 use crate::clock::{Clock, Timestamp};
 use crate::document::Spanned;
 use crate::exchange::{Change, CounterId, Replicated, spaces};
+use crate::files::{PRIVATE, replace};
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,17 +99,7 @@ impl Keeper {
     pub fn save(&self) {
         let Some(file) = &self.file else { return };
         let text = self.tell();
-        // Beside it, so that it can take its place at once.
-        let mut beside = file.clone().into_os_string();
-        beside.push(".new");
-        let write = || -> std::io::Result<()> {
-            let mut options = std::fs::OpenOptions::new();
-            let mut new = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            new.write_all(text.as_bytes())?;
-            new.sync_data()?;
-            std::fs::rename(&beside, file)
-        };
-        if let Err(error) = write() {
+        if let Err(error) = replace(file, text.as_bytes(), PRIVATE) {
             tracing::warn!(file = %file.display(), %error, "what was counted could not be written down");
         }
     }

@@ -35,7 +35,8 @@ pub mod metrics;
 pub mod report;
 pub mod traffic;
 
-// Rank 3: the pingora adapter, and how others than origins are asked.
+// Rank 3: the pingora adapter; how others than origins are asked; how files are replaced.
+pub mod files;
 pub mod proxy;
 pub mod web;
 

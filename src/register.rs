@@ -4,17 +4,17 @@
 //! A decision is in force before it is written down, and stays so where that fails: an operator under fire is not told to
 //! see to a disk first.
 
-#![allow(clippy::disallowed_methods, reason = "rank 4: reads and writes a file, and waits")]
+#![allow(clippy::disallowed_methods, reason = "rank 4: reads a file, and waits")]
 
 use crate::clock::Clock;
 use crate::decisions::{Change, Decision, Decisions, Full, Kind, Proposal};
 use crate::document::Spanned;
 use crate::exchange::Agreed;
+use crate::files::{PRIVATE, replace};
 use crate::metrics::Metrics;
 use crate::network::IpNet;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,12 +52,6 @@ macro_rules! tell {
             $what
         )
     };
-}
-
-fn add(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }
 
 impl Register {
@@ -133,16 +127,7 @@ impl Register {
             return true;
         }
         let (text, _) = self.decisions.text(self.clock.now());
-        // Beside it, so that it can take its place at once.
-        let beside = add(file, ".new");
-        let write = || -> std::io::Result<()> {
-            let mut options = std::fs::OpenOptions::new();
-            let mut new = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            new.write_all(text.as_bytes())?;
-            new.sync_data()?;
-            std::fs::rename(&beside, file)
-        };
-        match write() {
+        match replace(file, text.as_bytes(), PRIVATE) {
             Ok(()) => {
                 *written = changes;
                 true
@@ -171,7 +156,9 @@ impl Register {
             }
         };
         let Some(fault) = fault else { return self.count() };
-        let aside = add(file, &format!(".damaged-{}", now.seconds()));
+        let mut aside = file.clone().into_os_string();
+        aside.push(format!(".damaged-{}", now.seconds()));
+        let aside = PathBuf::from(aside);
         let kept = std::fs::rename(file, &aside);
         let (file, aside) = (file.display(), aside.display());
         match kept {
@@ -214,6 +201,7 @@ impl Agreed for Register {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
     use crate::clock::{ManualClock, Timestamp};
     use crate::document::Position;
 

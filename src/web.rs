@@ -1,6 +1,8 @@
 //! What all share that ask other servers than origins: feeds, issuers, buckets of logs, the command-line client.
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_rustls::builderstates::WantsSchemes;
@@ -44,4 +46,14 @@ where
         Client::builder(TokioExecutor::new()).build(HttpConnector::new()).request(request)
     };
     sent.await.map_err(|error| chain(&error))
+}
+
+/// The whole body of an answer, if it has at most `largest` bytes.
+///
+/// # Errors
+/// When it has more, or breaks off.
+pub async fn body(response: Response<Incoming>, largest: usize) -> Result<Bytes, String> {
+    let body = Limited::new(response.into_body(), largest).collect().await;
+    let body = body.map_err(|error| format!("the body broke off or has over {largest} bytes: {error}"))?;
+    Ok(body.to_bytes())
 }

@@ -124,7 +124,8 @@ impl Admin {
         }
     }
 
-    /// Ready until it is about to stop, when every site has an origin that could be connected to. The policy is loaded, or there were no gateway.
+    /// Ready until it is about to stop, when every site has an origin that could be connected to. The policy is loaded, or
+    /// there were no gateway.
     fn readiness(&self) -> Response<Body> {
         let mut text = String::from("policy: loaded\n");
         let mut ready = !self.gateway.leaving.load(Ordering::Relaxed);

@@ -3,29 +3,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: reads the environment and a file, and waits")]
 
+use super::asking::{AdminArguments, ask, listener};
 use super::{EXIT_NO, examples, runtime};
-use crate::config::admin_address;
 use crate::decisions::{Decision, Decisions, Kind, Proposal, USUAL, prefix};
-use crate::document::Diagnostics;
 use crate::printable::printable;
 use crate::quantity::{duration, written};
-use crate::web::send;
-use bytes::Bytes;
 use clap::{Args, Subcommand};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Where the token is looked for.
 const TOKEN: &str = "WINDSCREEN_ADMIN_TOKEN";
-/// The gateway has so long to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// A thousand decisions are shorter, in bytes.
-const LARGEST: usize = 4 << 20;
 /// What no decision of a known form lacks.
 const UNKNOWN: &str = "the gateway's answer is not understood: is it of another version?";
 
@@ -94,12 +84,8 @@ pub(super) struct TimeArguments {
 /// Which gateway, and in whose name.
 #[derive(Debug, Args)]
 pub(super) struct GatewayArguments {
-    /// The gateway file, which says where the admin listener is.
-    #[arg(short, long, value_name = "FILE", conflicts_with = "admin")]
-    config: Option<PathBuf>,
-    /// The URL of the admin listener.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
-    admin: String,
+    #[command(flatten)]
+    admin: AdminArguments,
     /// A file with the operator's token; else it is taken from the environment, WINDSCREEN_ADMIN_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -115,26 +101,6 @@ fn known_prefix(text: &str) -> Result<String, String> {
 fn lasting(text: &str) -> Result<String, String> {
     let known = duration(text).map(|_| text.to_owned());
     known.ok_or_else(|| format!("expected a time such as `1h`, not `{text}`"))
-}
-
-/// Where a gateway file says that the admin listener is, as seen from this machine.
-pub(super) fn listener(path: &Path) -> Result<String, String> {
-    let mut diagnostics = Diagnostics::default();
-    let Some(address) = admin_address(path, &mut diagnostics)? else {
-        eprint!("{diagnostics}");
-        return Err(format!("`{}` does not say where the admin listener is: name it by --admin URL", path.display()));
-    };
-    Ok(format!("http://{}", from_here(address)))
-}
-
-/// Where this machine reaches what listens at `address`.
-pub(super) fn from_here(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// The operator's token, as the value of a header that is not shown.
@@ -155,40 +121,17 @@ fn token(file: Option<&Path>) -> Result<HeaderValue, String> {
 }
 
 /// Asks the admin listener, and gives the status and the JSON of its answer.
-async fn ask(
-    gateway: &GatewayArguments,
+async fn ask_json(
+    base: &str,
+    token: HeaderValue,
     method: Method,
     below: &str,
     body: Value,
 ) -> Result<(StatusCode, Value), String> {
-    let base = match &gateway.config {
-        Some(path) => listener(path)?,
-        None => gateway.admin.trim_end_matches('/').to_owned(),
-    };
-    let uri: Uri =
-        format!("{base}/decisions{below}").parse().map_err(|_| format!("`{}` is no URL", printable(&base)))?;
-    let authority = uri.authority().map(|authority| authority.to_string());
-    let authority = authority.filter(|_| matches!(uri.scheme_str(), Some("http" | "https")));
-    let authority = authority.ok_or_else(|| format!("expected a URL such as `http://127.0.0.1:9090`, not `{base}`"))?;
+    let headers = [(AUTHORIZATION, token), (CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let request = Request::builder()
-        .method(method)
-        .uri(uri)
-        .header(http::header::HOST, authority)
-        .header(USER_AGENT, crate::web::AGENT)
-        .header(AUTHORIZATION, token(gateway.token_file.as_deref())?)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| error.to_string())?;
-    let asking = async {
-        let response =
-            send(request).await.map_err(|error| format!("the gateway at {base} cannot be asked: {error}"))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| error.to_string())?;
-        Ok((status, body.to_bytes()))
-    };
-    let late = |_| format!("the gateway at {base} does not answer");
-    let (status, body) = tokio::time::timeout(PATIENCE, asking).await.map_err(late).flatten()?;
+    let place = format!("/decisions{below}");
+    let (status, body) = ask(base, (method, &place), headers.into_iter().collect(), body).await?;
     let plain = || json!({ "error": format!("{status}: {}", String::from_utf8_lossy(&body).trim()) });
     Ok((status, serde_json::from_slice(&body).unwrap_or_else(|_| plain())))
 }
@@ -199,7 +142,8 @@ fn answer(
     (method, below, body): (Method, &str, Value),
     told: impl FnOnce(&Value) -> Option<String>,
 ) -> Result<u8, String> {
-    let (status, answer) = runtime()?.block_on(ask(gateway, method, below, body))?;
+    let (base, token) = (gateway.admin.base()?, token(gateway.token_file.as_deref())?);
+    let (status, answer) = runtime()?.block_on(ask_json(&base, token, method, below, body))?;
     if !status.is_success() {
         let message = printable(answer["error"].as_str().unwrap_or(UNKNOWN));
         // What was asked for cannot be; else we were not heard.
@@ -284,13 +228,8 @@ pub(super) fn decide(command: &DecideCommand) -> Result<u8, String> {
 
 /// What holds at the running gateway whose file this is, for `explain`.
 pub(super) fn in_force(config: &Path, token_file: Option<&Path>) -> Result<Decisions, String> {
-    let gateway = GatewayArguments {
-        config: Some(config.to_owned()),
-        admin: String::new(),
-        token_file: token_file.map(Path::to_owned),
-        json: true,
-    };
-    let (status, answer) = runtime()?.block_on(ask(&gateway, Method::GET, "", Value::Null))?;
+    let (base, token) = (listener(config)?, token(token_file)?);
+    let (status, answer) = runtime()?.block_on(ask_json(&base, token, Method::GET, "", Value::Null))?;
     if !status.is_success() {
         return Err(printable(answer["error"].as_str().unwrap_or(UNKNOWN)));
     }

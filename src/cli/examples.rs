@@ -18,6 +18,13 @@ Examples:
   windscreen doctor -c gateway.yaml
   windscreen doctor -c gateway.yaml --json | jq '.findings[] | select(.verdict == \"bad\")'";
 
+pub(super) const HEALTHCHECK: &str = "\
+Its exit status is 0 where the gateway is ready, 1 where it is not or does not answer.
+
+Examples:
+  windscreen healthcheck -c gateway.yaml
+  windscreen healthcheck --admin http://127.0.0.1:9090";
+
 pub(super) const EXPLAIN: &str = "\
 Examples:
   windscreen explain -c gateway.yaml --ip 192.0.2.9 --dress browser GET https://logs.example.org/run/log

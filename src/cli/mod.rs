@@ -1,5 +1,6 @@
 //! The command line.
 
+mod asking;
 mod check;
 mod decisions;
 mod demo;

@@ -3,13 +3,14 @@
 #![allow(clippy::disallowed_methods, reason = "rank 5: the user's cache directory")]
 
 use crate::clock::Timestamp;
+use crate::files::{PRIVATE, replace};
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -171,13 +172,7 @@ fn write(path: &Path, pass: &Pass) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let draft = path.with_extension(format!("{:08x}.new", rand::random::<u32>()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = file.write_all(serde_json::to_string(pass)?.as_bytes()).and_then(|()| fs::rename(&draft, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    written
+    replace(path, serde_json::to_string(pass)?.as_bytes(), PRIVATE)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Last good copies of feeds, one file each, replaced as a whole.
 
+use crate::files::{PUBLIC, replace};
 use crate::network::Feed;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -38,14 +39,7 @@ pub fn given(directory: &Path, feed: &Feed) -> Option<Vec<u8>> {
 pub fn store(directory: &Path, feed: &Feed, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
     // Several gateways may share the directory.
-    let temporary = directory.join(format!(".{}.{:016x}", feed.id(), rand::random::<u64>()));
-    let write = || {
-        let mut file = File::create_new(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path(directory, feed))
-    };
-    write().inspect_err(|_| drop(std::fs::remove_file(&temporary)))
+    replace(&path(directory, feed), bytes, PUBLIC)
 }
 
 /// Notes that the copy is still good.

@@ -4,7 +4,7 @@ use crate::web;
 use bytes::Bytes;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Empty;
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
@@ -42,9 +42,7 @@ pub async fn fetch(url: &str, known: &Validators, largest: usize) -> Result<Answ
         match response.status() {
             StatusCode::OK => {
                 let known = validators(response.headers());
-                let body = Limited::new(response.into_body(), largest).collect().await;
-                let body = body.map_err(|error| format!("the body broke off or has over {largest} bytes: {error}"))?;
-                return Ok(Answer::Content(body.to_bytes(), known));
+                return Ok(Answer::Content(web::body(response, largest).await?, known));
             }
             StatusCode::NOT_MODIFIED if !known.is_empty() => return Ok(Answer::Unchanged),
             StatusCode::MOVED_PERMANENTLY

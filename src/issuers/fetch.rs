@@ -8,7 +8,7 @@ use crate::web;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Empty;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -60,9 +60,7 @@ async fn get(url: &str) -> Result<(Bytes, Option<Duration>), String> {
         return Err(failed(format!("the server answered {}; no redirect is followed", response.status())));
     }
     let age = max_age(response.headers());
-    let body = Limited::new(response.into_body(), LARGEST_KEY_SET).collect().await;
-    let broken = |error| failed(format!("the body broke off or has over {LARGEST_KEY_SET} bytes: {error}"));
-    Ok((body.map_err(broken)?.to_bytes(), age))
+    Ok((web::body(response, LARGEST_KEY_SET).await.map_err(failed)?, age))
 }
 
 /// For how long an answer is fresh (RFC 9111, section 5.2.2.1).

@@ -141,21 +141,28 @@ impl Listener {
 
     /// Accepts connections until `closing`, then lets idle ones close. Connections run on `tracker`.
     pub async fn serve(self, closing: CancellationToken, tracker: TaskTracker) {
+        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = closing.cancelled() => break,
             };
             match accepted {
-                Ok((raw, peer)) => match self.door.caps.take() {
-                    Ok(place) => {
-                        let (door, closing) = (self.door.clone(), closing.clone());
-                        tracker.spawn(door.let_in(raw, peer, place, closing));
+                Ok((raw, peer)) => {
+                    failing = false;
+                    match self.door.caps.take() {
+                        Ok(place) => {
+                            let (door, closing) = (self.door.clone(), closing.clone());
+                            tracker.spawn(door.let_in(raw, peer, place, closing));
+                        }
+                        Err(full) => self.door.turn_away(full.word()),
                     }
-                    Err(full) => self.door.turn_away(full.word()),
-                },
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    // Said once; how often it happens is counted.
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
                     self.door.turn_away("error");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -199,11 +206,11 @@ impl Door {
         closing: &CancellationToken,
     ) -> Result<(Wire, Place), &'static str> {
         let digest = SocketDigest::from_raw_fd(raw.as_raw_fd());
-        let mut secure = None;
+        let mut secure = self.tls.is_some();
         if self.hears_first && self.peer.relays(peer.ip()) {
             let named = proxy_protocol::read(&mut raw).await.map_err(|_| "proxy_protocol")?;
             peer = named.client.unwrap_or(peer);
-            secure = named.secure;
+            secure = named.secure.unwrap_or(secure);
         }
         if !self.peer.relays(peer.ip()) {
             place.belongs_to(unmapped(peer.ip())).map_err(|full| full.word())?;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 /// Connections that the system keeps until they are accepted, as many as nginx has it keep.
@@ -39,9 +39,8 @@ impl Inherited {
     /// Those that the service manager has opened (`sd_listen_fds(3)`), by name. Each is there once.
     pub fn from_service_manager() -> Self {
         // The environment is read once: it says nothing of a descriptor that has been taken.
-        static TAKEN: Mutex<bool> = Mutex::new(false);
-        let mut taken = TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if std::mem::replace(&mut *taken, true) {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        if TAKEN.swap(true, Ordering::Relaxed) {
             return Inherited::default();
         }
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();

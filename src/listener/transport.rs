@@ -1,10 +1,8 @@
 //! What bytes travel by: TCP or a unix socket, with or without TLS.
 
-use pingora::protocols::tls::SslDigest;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -29,14 +27,6 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// What pingora wants to know of TLS: that it is there.
-    pub(super) fn digest(&self) -> Option<Arc<SslDigest>> {
-        match self {
-            Transport::Plain(_) => None,
-            Transport::Tls(_) => Some(Arc::new(SslDigest::new("", "", None, None, Vec::new()))),
-        }
-    }
-
     pub(super) fn descriptor(&self) -> RawFd {
         match self {
             Transport::Plain(raw) => raw.as_raw_fd(),

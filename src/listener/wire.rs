@@ -10,7 +10,6 @@ use crate::proxy::{Connection, Phase};
 use async_trait::async_trait;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
@@ -36,7 +35,6 @@ const PREFACE: usize = 24 + 9;
 pub struct Wire {
     io: Guarded,
     socket: Arc<SocketDigest>,
-    tls: Option<Arc<SslDigest>>,
     proxy: Arc<ProxyDigest>,
 }
 
@@ -54,7 +52,6 @@ impl Wire {
         metrics: &Metrics,
     ) -> pingora::Result<Self> {
         let connection = Arc::new(connection);
-        let tls = transport.digest();
         let header = Box::new(ResponseHeader::build(200, Some(0))?);
         let proxy = Arc::new(ProxyDigest::new(header, Some(Box::new(connection.clone()))));
         let guarded = Guarded {
@@ -77,7 +74,7 @@ impl Wire {
             taken: 0,
             stall_alarm: None,
         };
-        Ok(Wire { io: guarded, socket: Arc::new(socket), tls, proxy })
+        Ok(Wire { io: guarded, socket: Arc::new(socket), proxy })
     }
 
     /// Whether several requests share it at a time.
@@ -334,10 +331,6 @@ impl UniqueID for Wire {
 }
 
 impl Ssl for Wire {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.tls.clone()
-    }
-
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         self.is_shared().then_some(ALPN::H2)
     }
@@ -386,7 +379,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let digest = SocketDigest::from_raw_fd(ours.as_raw_fd());
         let metrics = Metrics::new().unwrap();
-        let (transport, connection) = (Transport::Plain(Raw::Unix(ours)), Connection::new(None, shared));
+        let (transport, connection) = (Transport::Plain(Raw::Unix(ours)), Connection::new(false, shared));
         let settings = ConnectionSettings {
             idle_timeout: 2 * SOON,
             header_timeout: SOON,

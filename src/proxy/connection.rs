@@ -20,8 +20,8 @@ pub enum Phase {
 /// One connection of a client.
 #[derive(Debug)]
 pub struct Connection {
-    /// Whether the client's side of it speaks TLS. `None` where its own socket tells.
-    pub secure: Option<bool>,
+    /// Whether the client's side of it speaks TLS.
+    pub secure: bool,
     /// Whether several requests share it at a time (HTTP/2): then it is never waited for as a whole.
     shared: bool,
     phase: AtomicU8,
@@ -29,7 +29,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection whose first request has not begun.
-    pub fn new(secure: Option<bool>, shared: bool) -> Self {
+    pub fn new(secure: bool, shared: bool) -> Self {
         Connection { secure, shared, phase: AtomicU8::new(Phase::Idle as u8) }
     }
 

@@ -119,8 +119,7 @@ impl Front {
         let query = request.uri.query().unwrap_or_default();
         let dialect = dialect(request.method.as_str(), headers, query);
         let socket = session.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
-        let told = context.busy.as_ref().and_then(|busy| busy.connection().secure);
-        let tls = told.unwrap_or_else(|| session.digest().is_some_and(|digest| digest.ssl_digest.is_some()));
+        let tls = context.busy.as_ref().is_some_and(|busy| busy.connection().secure);
         let Some(socket) = socket else { return refuse(Refusal::internal()) };
         let (client, secure) = client(&self.peer, socket, tls, headers);
         let caller = context.caller.insert(Caller { client, secure, dialect, identity: Identity::None });

@@ -22,7 +22,7 @@ const RANKS: [&[&str]; 7] = [
     ],
     &["challenge", "identity", "limit", "origin", "policy"],
     &["cost", "evidence", "metrics", "report", "traffic"],
-    &["proxy", "web"],
+    &["files", "proxy", "web"],
     &[
         "credentials",
         "feeds",

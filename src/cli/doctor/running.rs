@@ -2,23 +2,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: waits")]
 
-use super::super::decisions::from_here;
+use super::super::asking::{ask, from_here};
 use super::finding::Finding;
 use crate::config::Config;
 use crate::shared_state::reach;
-use crate::web::{AGENT, send};
-use bytes::Bytes;
-use http::header::{HOST, USER_AGENT};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{HeaderMap, Method, StatusCode};
 use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::time::timeout;
 
-/// The gateway has so long to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The metrics of a gateway are shorter, in bytes.
-const LARGEST: usize = 16 << 20;
 /// Counts forwarding headers of peers that are not in `trusted_proxies`.
 const UNTRUSTED: &str = "windscreen_untrusted_forwarding_total";
 
@@ -42,11 +32,10 @@ pub(super) async fn shared_state(config: &Config) -> Vec<Finding> {
 pub(super) async fn metrics(config: &Config) -> Vec<Finding> {
     let Some(admin) = &config.file.admin else { return Vec::new() };
     let address = from_here(admin.address);
-    let read = timeout(PATIENCE, read(address)).await;
-    vec![match read.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))) {
+    vec![match read(address).await {
         Ok(text) => of_metrics(address, &text),
         Err(error) => {
-            let message = format!("no gateway is asked, as its admin listener does not answer: {error}");
+            let message = format!("no gateway tells what it has counted: {error}");
             Finding::ok("traffic", address.to_string(), &message)
                 .advise("run this again once the gateway has traffic: whether all proxies are listed shows only then")
         }
@@ -54,17 +43,12 @@ pub(super) async fn metrics(config: &Config) -> Vec<Finding> {
 }
 
 async fn read(address: SocketAddr) -> Result<String, String> {
-    let request = Request::get(format!("http://{address}/metrics"))
-        .header(HOST, address.to_string())
-        .header(USER_AGENT, AGENT)
-        .body(Full::new(Bytes::new()))
-        .map_err(|error| error.to_string())?;
-    let response = send(request).await?;
-    if response.status() != StatusCode::OK {
-        return Err(format!("it answers {}", response.status()));
+    let (status, body) =
+        ask(&format!("http://{address}"), (Method::GET, "/metrics"), HeaderMap::new(), String::new()).await?;
+    match status {
+        StatusCode::OK => String::from_utf8(body.to_vec()).map_err(|error| error.to_string()),
+        status => Err(format!("it answers {status}")),
     }
-    let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| error.to_string())?;
-    String::from_utf8(body.to_bytes().to_vec()).map_err(|error| error.to_string())
 }
 
 fn of_metrics(address: SocketAddr, text: &str) -> Finding {
