@@ -201,9 +201,9 @@ impl Agreed for Register {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
     use crate::clock::{ManualClock, Timestamp};
     use crate::document::Position;
+    use std::path::Path;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

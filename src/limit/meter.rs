@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// No transfer is slowed below this, in bytes per second: slower ones fall silent for longer than clients wait, because
-/// what is read in one go is also written in one go.
+/// No transfer is slowed below this, in bytes per second: clients give up on slower ones.
 pub const FLOOR: u64 = 64 * 1024;
 
 /// One limit that a response is charged to. Gives its slot back when it is dropped, and the bytes that were reserved and
@@ -175,10 +174,11 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts `bytes` more of the body, and says how long to wait before the next ones.
-    pub fn sent(&self, bytes: u64) -> Duration {
+    /// Counts `bytes` more of the body, and says how long to wait before the next ones; those before keep the client
+    /// busy for the time `ahead`.
+    pub fn sent(&self, bytes: u64, ahead: Duration) -> Duration {
         let mut wait = Duration::ZERO;
-        let slowest = Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / FLOOR);
+        let slowest = ahead + Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / FLOOR);
         for held in &self.held {
             let limit = &held.limit;
             if limit.bytes.is_none() && !held.extra {

@@ -106,7 +106,7 @@ proptest! {
             // No more is owed than comes back in one window.
             left = (left - size as f64).max(-(amount as f64));
             let expected = (-left / amount as f64 * 10.0).clamp(0.0, size as f64 / meter::FLOOR as f64);
-            let got = admission.meter.sent(size).as_secs_f64();
+            let got = admission.meter.sent(size, Duration::ZERO).as_secs_f64();
             prop_assert!((got - expected).abs() < 0.001, "{got} {expected}");
         }
     }
@@ -124,7 +124,7 @@ proptest! {
             match bench.admit(&someone()) {
                 Ok(admission) => {
                     prop_assert!(open.len() < most as usize);
-                    admission.meter.sent(u64::from(step));
+                    admission.meter.sent(u64::from(step), Duration::ZERO);
                     open.push(admission);
                 }
                 Err(exceeded) => {
@@ -276,7 +276,7 @@ fn a_reload_gives_nobody_a_new_budget() {
 #[test]
 fn a_looser_limit_frees_those_who_have_used_the_old_one() {
     let bench = bench(&[bytes(1_000_000, 86_400 * SECOND)], 100);
-    bench.admit(&someone()).unwrap().meter.sent(2_000_000);
+    bench.admit(&someone()).unwrap().meter.sent(2_000_000, Duration::ZERO);
     assert!(bench.admit(&someone()).is_err());
     let looser = bench.limits.renewed(&named(&[bytes(1_000_000, SECOND)]));
     let refused = looser.admit(&[(&[0], true)], &someone(), PLAIN).unwrap_err();
@@ -288,7 +288,7 @@ fn slots_are_counted_also_for_who_is_over_another_bound() {
     let limit = LimitSettings { transfers: NonZeroU32::new(1), over: Over::Pace, ..requests(1, 1) };
     let bench = bench(&[limit], 100);
     let (_first, second) = (bench.admit(&someone()).unwrap(), bench.admit(&someone()).unwrap());
-    assert_eq!(second.meter.sent(65_536), SECOND, "no slot is left for it");
+    assert_eq!(second.meter.sent(65_536, Duration::ZERO), SECOND, "no slot is left for it");
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn what_only_observes_refuses_and_delays_nobody() {
     for request in 0..5 {
         let admission = bench.limits.admit(&observed, &someone(), PLAIN).unwrap();
         assert_eq!(admission.delay, Duration::ZERO);
-        assert_eq!(admission.meter.sent(1_000_000), Duration::ZERO);
+        assert_eq!(admission.meter.sent(1_000_000, Duration::ZERO), Duration::ZERO);
         assert_eq!(admission.meter.quota(), None);
         let over: Vec<_> = admission.over.iter().map(|over| &*over.limit).collect();
         let expected: &[&str] = match request {
@@ -370,7 +370,7 @@ fn so_many_of_one_key_are_delayed_at_a_time_and_others_refused() {
     for (limit, manner) in [(requests(1, 1), head), (requests(100, 1), fetch), (bytes(10, SECOND), fetch)] {
         let bench = bench(&[limit], 100);
         let admit = |subject: &Subject<'_>| bench.limits.admit(&[(&[0], true)], subject, manner);
-        bench.admit(&someone()).unwrap().meter.sent(11);
+        bench.admit(&someone()).unwrap().meter.sent(11, Duration::ZERO);
         let mut waiting: Vec<_> = std::iter::from_fn(|| admit(&someone()).ok()).take(1000).collect();
         assert_eq!(waiting.len(), 64, "{manner:?}");
         assert!(waiting.iter().all(|admission| !admission.delay.is_zero()));
@@ -389,8 +389,8 @@ fn so_many_of_one_key_are_delayed_at_a_time_and_others_refused() {
 fn bytes_over_the_budget_slow_what_goes_on_and_refuse_what_is_new() {
     let bench = bench(&[bytes(1_000_000, 100 * SECOND)], 100);
     let first = bench.admit(&someone()).unwrap();
-    assert_eq!(first.meter.sent(1_000_000), Duration::ZERO);
-    assert_eq!(first.meter.sent(64 * 1024), SECOND, "no slower than the floor");
+    assert_eq!(first.meter.sent(1_000_000, Duration::ZERO), Duration::ZERO);
+    assert_eq!(first.meter.sent(64 * 1024, Duration::ZERO), SECOND, "no slower than the floor");
     let refused = bench.admit(&someone()).unwrap_err();
     assert_eq!(refused.currency, Currency::Bytes);
     assert_eq!(refused.retry_after.as_secs(), 6, "when what is owed has come back");
@@ -412,13 +412,17 @@ fn bodies_that_begin_together_overrun_the_budget_by_one_at_most_and_are_not_slow
     assert!(bench.limits.admit(&[(&[0], true)], &someone(), head).is_ok(), "but for what takes no bytes");
     assert_eq!(admitted[0].meter.quota().unwrap().state, "\"limit0-bytes\";r=0;t=0");
     // What is sent takes the place of what was reserved for it, and the rest comes back at the end.
-    assert_eq!(admitted[0].meter.sent(600), Duration::ZERO);
-    assert_eq!(admitted[1].meter.sent(100), Duration::ZERO);
+    assert_eq!(admitted[0].meter.sent(600, Duration::ZERO), Duration::ZERO);
+    assert_eq!(admitted[1].meter.sent(100, Duration::ZERO), Duration::ZERO);
     drop(admitted);
     let next = bench.admit(&someone()).unwrap();
     assert_eq!(next.meter.quota().unwrap().state, "\"limit0-bytes\";r=300;t=70");
     assert!(next.meter.reserve(1_000_000).is_ok());
-    assert_eq!(next.meter.sent(300), Duration::ZERO, "no transfer is slowed for what it has not sent yet");
+    assert_eq!(
+        next.meter.sent(300, Duration::ZERO),
+        Duration::ZERO,
+        "no transfer is slowed for what it has not sent yet"
+    );
     drop(next);
     bench.clock.advance(100 * SECOND);
     assert_eq!(bench.admit(&someone()).unwrap().meter.quota().unwrap().state, "\"limit0-bytes\";r=1000;t=0");
@@ -444,9 +448,12 @@ fn transfers_beyond_the_slots_go_slowly_until_others_end() {
     let first = bench.admit(&someone()).unwrap();
     let second = bench.admit(&someone()).unwrap();
     assert_eq!(second.over.first().map(|over| over.currency), Some(Currency::Transfers));
-    assert_eq!((first.meter.sent(65_536), second.meter.sent(65_536)), (Duration::ZERO, SECOND));
+    assert_eq!(
+        (first.meter.sent(65_536, Duration::ZERO), second.meter.sent(65_536, Duration::ZERO)),
+        (Duration::ZERO, SECOND)
+    );
     drop(first);
-    assert_eq!(second.meter.sent(65_536), Duration::ZERO);
+    assert_eq!(second.meter.sent(65_536, Duration::ZERO), Duration::ZERO);
 }
 
 #[test]
@@ -486,7 +493,7 @@ fn clients_are_told_what_is_left() {
     let all = LimitSettings { requests: Some(Rate { count: 2, per: SECOND }), burst: NonZeroU32::new(10), ..all };
     let bench = bench(&[all], 100);
     let admission = bench.admit(&someone()).unwrap();
-    admission.meter.sent(250);
+    admission.meter.sent(250, Duration::ZERO);
     let quota = admission.meter.quota().unwrap();
     assert_eq!(
         quota.policy,

@@ -19,7 +19,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -73,6 +73,7 @@ impl Wire {
             waited: Duration::ZERO,
             taken: 0,
             stall_alarm: None,
+            pause: None,
         };
         Ok(Wire { io: guarded, socket: Arc::new(socket), proxy })
     }
@@ -111,6 +112,8 @@ struct Guarded {
     waited: Duration,
     taken: u64,
     stall_alarm: Option<Pin<Box<Sleep>>>,
+    /// When more may be written of what is slowed.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 /// Where no more requests are wanted, the first one of a connection has so long to come.
@@ -217,6 +220,21 @@ impl Guarded {
         }
     }
 
+    /// How many bytes may be written now, by the pace that the request has been given.
+    fn writable(&mut self, context: &mut Context<'_>) -> Poll<usize> {
+        loop {
+            match self.connection.writable() {
+                Ok(bytes) => return Poll::Ready(bytes),
+                Err(pause) => {
+                    let at = Instant::now() + pause;
+                    if !is_over(&mut self.pause, at, context) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
     fn is_too_slow(&self, waited: Duration) -> bool {
         (self.taken as f64) < self.slowest as f64 * waited.as_secs_f64()
     }
@@ -255,7 +273,12 @@ impl AsyncRead for Guarded {
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         (self.deadline, self.has_answered) = (None, true);
+        let most = ready!(self.writable(context));
+        let bytes = bytes.get(..most).unwrap_or(bytes);
         let written = Pin::new(&mut self.transport).poll_write(context, bytes);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.connection.wrote(bytes);
+        }
         self.judge(written, |bytes| *bytes, context)
     }
 
@@ -264,8 +287,16 @@ impl AsyncWrite for Guarded {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let all = pieces.iter().map(|piece| piece.len()).sum();
+        if ready!(self.writable(context)) < all {
+            let first = pieces.iter().find(|piece| !piece.is_empty());
+            return self.poll_write(context, first.map_or(&[], |piece| &**piece));
+        }
         (self.deadline, self.has_answered) = (None, true);
         let written = Pin::new(&mut self.transport).poll_write_vectored(context, pieces);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.connection.wrote(bytes);
+        }
         self.judge(written, |bytes| *bytes, context)
     }
 

@@ -1,6 +1,6 @@
 //! What the gateway remembers of one request while it is being answered.
 
-use super::connection::Busy;
+use super::connection::{Busy, Connection};
 use super::refusal::Refusal;
 use super::route::Route;
 use super::site::Site;
@@ -33,7 +33,8 @@ impl Stopwatch {
     }
 }
 
-/// No transfer is silent for longer, however slow it should be: image-download gives up after 10 s.
+/// Where several transfers share a connection, what was read in one go is written in one go, too. None is silent for
+/// longer then, however slow it should be: image-download gives up after 10 s.
 const LONGEST_SILENCE: Duration = Duration::from_secs(4);
 
 /// Counts a request as in flight until it is dropped, by a panic included, which is counted, too.
@@ -183,16 +184,24 @@ impl Context {
         self.caller.map_or(Dialect::Plain, |caller| caller.dialect)
     }
 
-    /// How long to wait after `bytes` more of the body, so that it keeps to its limits and to the rate that the policy
-    /// slows it to. Several parts may be held back before all of them are written at once; `written` tells when that
-    /// was. Between two writes it never waits for longer than clients do.
+    /// Sees to it that a body with `bytes` more keeps to its limits and to the rate that the policy slows it to: a
+    /// connection of its own writes them evenly; on one that is shared the body has to wait, for as long as this says.
+    /// Several parts may be held back so before all of them are written at once; `written` tells when that was.
     pub fn pace(&mut self, bytes: u64, written: usize) -> Option<Duration> {
-        let mut wait = self.meter.sent(bytes);
+        let own = self.busy.as_ref().map(Busy::connection).filter(|connection| !connection.is_shared());
+        let ahead = own.map_or(Duration::ZERO, Connection::ahead);
+        let mut wait = self.meter.sent(bytes, ahead);
         if let Some(rate) = self.verdict.as_ref().and_then(|verdict| verdict.slow) {
             let (since, sent) = self.paced.get_or_insert_with(|| (Stopwatch::start(), 0));
             *sent += bytes;
             let due = Duration::from_secs_f64(*sent as f64 / rate.max(1) as f64);
             wait = wait.max(due.saturating_sub(since.elapsed()));
+        }
+        if let Some(connection) = own {
+            if !wait.is_zero() {
+                self.held += connection.spread(bytes, wait);
+            }
+            return None;
         }
         if written != self.written {
             (self.written, self.silent) = (written, Duration::ZERO);

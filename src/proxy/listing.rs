@@ -14,6 +14,7 @@ use http::{Method, StatusCode};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A page has up to 1,000 keys of 1,024 bytes, which may take several bytes each once escaped.
 const LARGEST: usize = 16 << 20;
@@ -77,7 +78,7 @@ impl Front {
                 let next = page.cut(listing.room()).or(begin);
                 let name = site.prefix.as_deref().map_or(&*site.name, |prefix| prefix.trim_start_matches('/'));
                 let body = page.write(&listing, name, next.as_ref(), &scope(&site.name, &entry), &self.gateway.seal);
-                _ = context.meter.sent(u64::try_from(body.len()).unwrap_or(u64::MAX));
+                _ = context.meter.sent(u64::try_from(body.len()).unwrap_or(u64::MAX), Duration::ZERO);
                 Reply::new(StatusCode::OK, xml, body, &context.request_id)
             }
         }

@@ -72,7 +72,7 @@ impl Front {
             })?;
         let reply = lead(&location, &context.request_id).map_err(|_| Refusal::internal())?;
         // How long it would have taken is the origin's business.
-        let _ = context.meter.sent(bytes);
+        let _ = context.meter.sent(bytes, Duration::ZERO);
         context.redirected = Some(bytes);
         context.done = Done::Redirect;
         Ok(reply)

@@ -346,7 +346,7 @@ impl Judge {
             Ok(admission) => {
                 let meter = admission.meter;
                 // Who served them did not slow them down.
-                _ = meter.sent(past.bytes);
+                _ = meter.sent(past.bytes, Duration::ZERO);
                 if !past.took.is_zero() && self.transfers.len() < MOST_TRANSFERS {
                     self.transfers.push(Reverse(Transfer(past.at + past.took, meter)));
                 }

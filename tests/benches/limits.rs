@@ -167,7 +167,7 @@ fn memory(shared: bool, quick: bool) {
     }
     for number in 0..clients {
         let admission = admit(&limits, &[0], &at(Ipv4Addr::from(number))).unwrap();
-        admission.meter.sent(1000);
+        admission.meter.sent(1000, Duration::ZERO);
     }
     let keys: usize = limits.sizes().map(|(_, keys)| keys).sum();
     assert_eq!(keys, clients as usize);
@@ -381,7 +381,7 @@ fn costs() {
         (true, thread) => &held[(2 * number as usize + thread) % held.len()],
     };
     line("Meter::sent, 1 limit", &|thread, number, apart| {
-        black_box(of(thread, number, apart).meter.sent(65_536));
+        black_box(of(thread, number, apart).meter.sent(65_536, Duration::ZERO));
     });
     line("Meter::quota, 1 limit", &|thread, number, apart| {
         black_box(of(thread, number, apart).meter.quota());

@@ -57,7 +57,7 @@ async fn a_transfer_over_the_budget_goes_on_smoothly_at_the_rate_of_the_limit() 
     assert!(read > 2 * MIB, "{read}");
     // Two MiB, half a MiB of which may come at once.
     assert!((2.5..8.0).contains(&time.as_secs_f64()), "{time:?}");
-    assert!(silence < Duration::from_secs(5), "{silence:?}");
+    assert!(silence < Duration::from_secs(2), "{silence:?}");
     eventually("it is in the numbers", async || {
         sum_in(&world.metrics().await, "windscreen_slowed_seconds_total", &["site=\"logs\""]) > 1.0
     })
@@ -66,13 +66,12 @@ async fn a_transfer_over_the_budget_goes_on_smoothly_at_the_rate_of_the_limit() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spent_budget_slows_to_the_floor_and_no_lower() {
-    let world = world("{key: address, bytes: 1 MiB/h}").await;
-    let second = tokio::spawn(Download::begin(&world, "/logs/big").await.finish());
-    let (read, time, silence) = second.await.unwrap();
+    let world = world("{key: address, bytes: 1536 KiB/h}").await;
+    let (read, time, silence) = Download::begin(&world, "/logs/big").await.finish().await;
     assert!(read > 2 * MIB, "{read}");
-    // One MiB at 64 KiB/s would take 16 s; what is written at once makes it faster.
-    assert!((3.0..30.0).contains(&time.as_secs_f64()), "{time:?}");
-    assert!(silence < Duration::from_secs(5), "{silence:?}");
+    // Half a MiB at 64 KiB/s.
+    assert!((7.0..12.0).contains(&time.as_secs_f64()), "{time:?}");
+    assert!(silence < Duration::from_secs(2), "{silence:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,7 +146,7 @@ async fn a_slowed_transfer_keeps_flowing_at_its_rate() {
     assert!(read > 768 * 1024, "{read}");
     let took = start.elapsed();
     assert!(took > Duration::from_millis(2000), "768 KiB at 256 KiB/s took {took:?}");
-    assert!(gap < Duration::from_secs(5), "silent for {gap:?}");
+    assert!(gap < Duration::from_secs(2), "silent for {gap:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
