@@ -50,8 +50,8 @@ impl Front {
         let sent = session.body_bytes_sent() as u64;
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
         let elapsed = context.stopwatch.elapsed();
-        if let Some(pass) = &context.pass {
-            self.gateway.gate.charge(pass, context.redirected.unwrap_or(sent), context.reserved);
+        if let Some(pass) = &mut context.pass {
+            pass.charge(context.redirected.unwrap_or(sent));
         }
 
         let is_about_the_object = context.origin_stopwatch.is_some() || context.reason == Some("missing");

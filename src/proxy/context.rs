@@ -1,10 +1,10 @@
 //! What the gateway remembers of one request while it is being answered.
 
 use super::connection::{Busy, Connection};
+use super::draw::Draw;
 use super::refusal::Refusal;
 use super::route::Route;
 use super::site::Site;
-use crate::challenge::Pass;
 use crate::clock::Timestamp;
 use crate::facts::{Client, Identity};
 use crate::identity::Entry;
@@ -118,9 +118,8 @@ pub struct Context {
     /// How much of the body was written when the last part of it was held back, and for how long since then.
     pub written: usize,
     pub silent: Duration,
-    /// The pass that the request draws on, and the bytes reserved on it.
-    pub pass: Option<Pass>,
-    pub reserved: u64,
+    /// The pass that the request draws on.
+    pub pass: Option<Draw>,
     /// A cookie to set on the response.
     pub cookie: Option<String>,
     /// Whether another proxy asks whether it may answer, and nobody is asked for the object.
@@ -165,7 +164,6 @@ impl Context {
             written: 0,
             silent: Duration::ZERO,
             pass: None,
-            reserved: 0,
             cookie: None,
             checking: false,
             route: Route::default(),

@@ -2,6 +2,7 @@
 
 use super::caller::{forwarded_query, proves};
 use super::context::{Caller, Context};
+use super::draw::Draw;
 use super::intake::{self, Intake, RequestLine};
 use super::listing::scope;
 use super::refusal::{Refusal, Reply, robots};
@@ -339,7 +340,7 @@ impl Front {
         let pass = self.gateway.gate.grace(&site.name, caller.client.prefix, since);
         let draws = pass.expires > context.now;
         let draws = draws && self.gateway.gate.draw(&pass, caller.client.prefix, context.now).is_ok();
-        context.pass = Some(pass).filter(|_| draws);
+        context.pass = draws.then(|| Draw::new(&self.gateway.gate, pass));
         draws
     }
 
@@ -355,7 +356,7 @@ impl Front {
             context.cookie = Some(set_cookie(&site.name, caller.secure, &value));
             self.gateway.metrics.passes_renewed.with_label_values(&[&*site.name]).inc();
         }
-        context.pass = Some(pass.clone());
+        context.pass = Some(Draw::new(&self.gateway.gate, pass.clone()));
         Ok(())
     }
 

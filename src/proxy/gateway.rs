@@ -32,7 +32,7 @@ pub struct Gateway {
     /// What is remembered about clients and measured about the machine.
     pub memory: Arc<dyn Memory>,
     /// Challenges and passes.
-    pub gate: Gate,
+    pub gate: Arc<Gate>,
     /// Where challenges are spent over all replicas, if there are several.
     pub spending: OnceLock<Arc<dyn SpendOnce>>,
     /// The challenge page. A reload replaces it.

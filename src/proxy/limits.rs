@@ -101,11 +101,8 @@ impl Front {
             }
             return Err(refusal);
         }
-        if let Some(pass) = &context.pass {
-            if !self.gateway.gate.reserve(pass, bytes) {
-                return Err(Refusal::over_limit(context.dialect(), Currency::Bytes, Duration::from_secs(1)));
-            }
-            context.reserved = bytes;
+        if context.pass.as_mut().is_some_and(|pass| !pass.reserve(bytes)) {
+            return Err(Refusal::over_limit(context.dialect(), Currency::Bytes, Duration::from_secs(1)));
         }
         Ok(())
     }

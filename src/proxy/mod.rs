@@ -14,6 +14,7 @@ mod compare;
 mod connection;
 mod context;
 mod decide;
+mod draw;
 mod entry;
 mod gateway;
 pub mod intake;

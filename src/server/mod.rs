@@ -163,7 +163,7 @@ impl Server {
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
         surroundings.start(Arc::new(SystemResolver::new()), &background);
         let seal = Seal::new(keys.derive("listings"));
-        let gate = Gate::new(keys, challenge, clock.now());
+        let gate = Arc::new(Gate::new(keys, challenge, clock.now()));
         let gateway = Arc::new(Gateway {
             sites,
             ruling: ArcSwap::from_pointee(ruling),
