@@ -10,6 +10,8 @@ use std::net::IpAddr;
 /// Lengths that keys are shortened to while a table is full, IPv4 and IPv6. The last step has 256 and 65,536 networks, so
 /// that the whole is bounded whatever clients send.
 const COARSER: [(u8, u8); STEPS] = [(24, 48), (16, 32), (8, 16)];
+/// How many keys the last step has.
+pub(super) const COARSEST: usize = 256 + 65_536;
 /// How often keys can be shortened.
 pub(super) const STEPS: usize = 3;
 /// What stands for one client.

@@ -1,15 +1,15 @@
 //! The table behind a limit: exact per key, bounded, and fair at its cap. No network fills it for all others.
 
-use super::key::{Around, STEPS};
+use super::key::{Around, COARSEST, STEPS};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Many small shards: whoever sweeps or grows one holds its lock for microseconds.
-const SHARDS: usize = 1024;
-/// A shard of fewer entries than this is not worth its lock.
-const SHARD_SIZE: usize = 64;
+/// How many entries a shard has at most, coarser keys included. Whoever sweeps or grows one holds its lock for
+/// microseconds, and these are what a hash table with 1024 places takes before it doubles: a little more would cost twice
+/// the memory.
+const SHARD_SIZE: usize = 1024 / 8 * 7;
 /// One neighbourhood, IPv4 /16 or IPv6 /32, may have this part of the keys: a /29 of IPv6, which a provider is given for
 /// the asking, half of them.
 const SHARE: usize = 16;
@@ -102,7 +102,8 @@ pub(super) struct Table {
 impl Table {
     /// A table of about `cap` entries at most, and an eighth more for each step of coarser keys.
     pub(super) fn new(cap: usize) -> Self {
-        let shards = (cap / SHARD_SIZE).clamp(1, SHARDS);
+        let most = cap + cap / 8 * STEPS + COARSEST.min(cap);
+        let shards = most.div_ceil(SHARD_SIZE).max(1);
         Table {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
             shares: (0..SHARES).map(|_| AtomicU32::new(0)).collect(),

@@ -217,14 +217,13 @@ fn honest() -> [Honest; 5] {
     ]
 }
 
-/// What a limit's table takes at most, in bytes: entries of 64 bytes and a byte of bookkeeping each, in as many places
-/// as the next power of two that is a seventh more than needed, in 1024 shards. It has room for three eighths above its
-/// cap, and for the 256 and 65,536 networks of the last step. Twice that, because a table that grows stands beside the
-/// smaller one that it was, and the allocator keeps what that one took.
+/// What a limit's table takes at most, in bytes: entries of 64 bytes and a byte of bookkeeping each, in as many places as
+/// the shards of 1024 need that are full at seven eighths. It has room for three eighths above its cap, and for the 256 and
+/// 65,536 networks of the last step. Twice that, because a table that grows stands beside the smaller one that it was, and
+/// the allocator keeps what that one took.
 fn bound(cap: usize) -> f64 {
-    let keys = (cap + cap / 8 * 3).div_ceil(1024) + (256 + 65_536usize).div_ceil(1024);
-    let places = (keys * 8 / 7).next_power_of_two();
-    (2 * 1024 * places * 65) as f64
+    let shards = (cap + cap / 8 * 3 + 256 + 65_536usize).div_ceil(896);
+    (2 * shards * 1024 * 65) as f64
 }
 
 /// Ten million IPv6 addresses, then one million IPv4 addresses, each of which asks once. On the simulated clock they come
