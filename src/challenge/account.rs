@@ -25,6 +25,10 @@ const PREFIX_LEAVES: Duration = Duration::from_secs(600);
 /// A renewal adds one in so many of the first budget.
 const RENEWAL_SHARE: u64 = 10;
 
+/// A pass counts in so many parts for what a network has bought: one as it is bought, and each other as it is used. So many
+/// people behind one address, who read a page each, count for little, and a scraper's pass counts whole.
+pub const PARTS: u32 = 16;
+
 struct Account {
     requests: u64,
     /// Bytes that were sent.
@@ -43,6 +47,10 @@ struct Account {
     added_requests: u64,
     added_bytes: u64,
     has_news: bool,
+    /// How many parts of it are counted, and what they leave out: replicas count what was used at them.
+    parts: u32,
+    heard_requests: u64,
+    heard_bytes: u64,
 }
 
 /// Prefixes are told apart, not recognised: within one pass there are too few for a hash of 64 bits to collide.
@@ -67,6 +75,9 @@ impl Account {
             added_requests: 0,
             added_bytes: 0,
             has_news: false,
+            parts: 1,
+            heard_requests: 0,
+            heard_bytes: 0,
         }
     }
 
@@ -92,13 +103,19 @@ impl Account {
     fn learn(&mut self, space: &str, total: &Total, now: Timestamp) {
         match (space, total) {
             (REQUESTS, Total::Sum(sum)) => {
+                let own = self.requests.saturating_sub(self.heard_requests);
                 self.requests = self.requests.max(sum.saturating_add(self.added_requests));
+                self.heard_requests = self.requests.saturating_sub(own);
                 // Somebody knows what has been used of it, so that it need not be guessed.
                 if *sum > 0 {
                     self.tenths = 10;
                 }
             }
-            (BYTES, Total::Sum(sum)) => self.bytes = self.bytes.max(sum.saturating_add(self.added_bytes)),
+            (BYTES, Total::Sum(sum)) => {
+                let own = self.bytes.saturating_sub(self.heard_bytes);
+                self.bytes = self.bytes.max(sum.saturating_add(self.added_bytes));
+                self.heard_bytes = self.bytes.saturating_sub(own);
+            }
             // Its bonus has been given, so that none is due here before another half lifetime.
             (RENEWALS, Total::Sum(sum)) if *sum > self.renewals => (self.renewals, self.renewed) = (*sum, now),
             (PREFIXES, Total::Members(members)) => {
@@ -116,6 +133,19 @@ impl Account {
     /// The budget so far: each renewal adds a tenth.
     fn allowed(&self, base: u64) -> u64 {
         (base.saturating_mul(self.tenths) / 10).saturating_add(self.renewals.saturating_mul(base / RENEWAL_SHARE))
+    }
+
+    /// How many parts of it are used up, of those that were not counted yet.
+    fn newly_used(&mut self, settings: PassSettings) -> u32 {
+        let part = |used: u64, heard: u64, base: u64| {
+            let used = u128::from(used.saturating_sub(heard)) * u128::from(PARTS) / u128::from(base.max(1));
+            u32::try_from(used).unwrap_or(PARTS).min(PARTS)
+        };
+        let requests = part(self.requests, self.heard_requests, settings.requests.get().into());
+        let used = requests.max(part(self.bytes, self.heard_bytes, settings.bytes.0));
+        let new = used.saturating_sub(self.parts);
+        self.parts += new;
+        new
     }
 
     fn has_budget(&self, settings: PassSettings) -> bool {
@@ -239,14 +269,15 @@ impl Accounts {
         self.look(pass, |account| account.is_modest(settings))
     }
 
-    /// Draws one request. Fails where the budget is spent or too many prefixes use the pass.
+    /// Draws one request, and says how many parts are used up with it. Fails where the budget is spent or too many
+    /// prefixes use the pass.
     pub(super) fn draw(
         &self,
         pass: &Pass,
         prefix: IpNet,
         settings: PassSettings,
         now: Timestamp,
-    ) -> Result<(), PassError> {
+    ) -> Result<u32, PassError> {
         self.is_now(now);
         let prefix = hashed(&self.secret, prefix);
         self.with(pass, |account| {
@@ -256,7 +287,7 @@ impl Accounts {
             account.requests = account.requests.saturating_add(1);
             account.added_requests = account.added_requests.saturating_add(1);
             self.note(&pass.id, account);
-            Ok(())
+            Ok(account.newly_used(settings))
         })
     }
 
@@ -271,14 +302,16 @@ impl Accounts {
         left
     }
 
-    /// Charges the bytes of a response that has ended, in place of those that were reserved for it.
-    pub(super) fn charge(&self, id: &[u8; 16], bytes: u64, reserved: u64) {
-        if let Some(mut account) = self.table.get_mut(id) {
+    /// Charges the bytes of a response that has ended, in place of those that were reserved for it, and says how many
+    /// parts are used up with them.
+    pub(super) fn charge(&self, id: &[u8; 16], bytes: u64, reserved: u64, settings: PassSettings) -> u32 {
+        self.table.get_mut(id).map_or(0, |mut account| {
             account.reserved = account.reserved.saturating_sub(reserved);
             account.bytes = account.bytes.saturating_add(bytes);
             account.added_bytes = account.added_bytes.saturating_add(bytes);
             self.note(id, &mut account);
-        }
+            account.newly_used(settings)
+        })
     }
 
     /// Whether the pass may be renewed until `expires`. The bonus is given once per half lifetime, however many
@@ -409,6 +442,7 @@ mod tests {
             id: [1; 16],
             site: "logs".into(),
             difficulty: 64,
+            prefix: "192.0.2.0/24".parse().unwrap(),
             waited: false,
             expires: START + 60 * MINUTE,
             first: START,
@@ -462,7 +496,7 @@ mod tests {
         let prefix = |number: u8| IpNet::new_assert([192, 0, number, 0].into(), 24);
         let accounts = Accounts::new([7; 16], START);
         let could = |number| accounts.could_draw(&pass, prefix(number), settings, START);
-        let draw = |number| accounts.draw(&pass, prefix(number), settings, START);
+        let draw = |number| accounts.draw(&pass, prefix(number), settings, START).map(|_| ());
         assert_eq!((could(1), accounts.len()), (Ok(()), 0));
         for number in 1..=3 {
             assert_eq!((could(number), draw(number)), (Ok(()), Ok(())));
@@ -472,5 +506,25 @@ mod tests {
         (0..97).for_each(|_| assert_eq!((could(1), draw(1)), (Ok(()), Ok(()))));
         assert_eq!((could(1), draw(1)), (Err(PassError::Budget), Err(PassError::Budget)));
         assert!(!accounts.could_renew(&pass, settings));
+    }
+
+    #[test]
+    fn a_pass_counts_by_what_is_used_of_it_and_once_over_all_replicas() {
+        let (settings, pass, mut sums) = (settings(), pass(), Default::default());
+        let replicas: Vec<_> = (0..2).map(|_| Accounts::new([7; 16], START)).collect();
+        replicas.iter().for_each(Accounts::share);
+        let draw = |replica: &Accounts| replica.draw(&pass, pass.prefix, settings, START).unwrap();
+        assert_eq!((0..12).map(|_| draw(&replicas[0])).sum::<u32>(), 0, "the first part was bought");
+        assert_eq!(draw(&replicas[0]), 1, "an eighth is used");
+        assert_eq!(draw(&replicas[0]), 0);
+        assert_eq!(replicas[0].charge(&pass.id, 500_000, 0, settings), 6, "half of the bytes");
+        assert_eq!((0..36).map(|_| draw(&replicas[0])).sum::<u32>(), 0, "whatever is used more counts");
+        draw(&replicas[1]);
+        exchange(&replicas, &mut sums);
+        exchange(&replicas, &mut sums);
+        assert_eq!(replicas[1].table.get(&pass.id).unwrap().requests, 51);
+        assert_eq!((0..11).map(|_| draw(&replicas[1])).sum::<u32>(), 0, "each counts what was used at it");
+        assert_eq!((0..37).map(|_| draw(&replicas[1])).sum::<u32>(), 6);
+        assert_eq!(replicas[1].charge(&pass.id, 5_000_000, 0, settings), PARTS - 7, "no more than all");
     }
 }

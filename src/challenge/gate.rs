@@ -209,6 +209,7 @@ impl Gate {
             id: Pass::id_for(&self.keys.load(), key, &puzzle.id),
             site: puzzle.site.clone(),
             difficulty: puzzle.difficulty,
+            prefix: puzzle.prefix,
             waited,
             expires: puzzle.issued + per,
             first: puzzle.issued,
@@ -267,14 +268,15 @@ impl Gate {
             id: std::array::from_fn(|at| mac[at]),
             site: site.to_owned(),
             difficulty: 0,
+            prefix,
             waited: false,
             expires: since + self.settings.load().grace,
             first: since,
         }
     }
 
-    /// Draws one request on the pass.
-    pub fn draw(&self, pass: &Pass, prefix: IpNet, now: Timestamp) -> Result<(), PassError> {
+    /// Draws one request on the pass. Says how many [parts](super::PARTS) of it are used with that which were not before.
+    pub fn draw(&self, pass: &Pass, prefix: IpNet, now: Timestamp) -> Result<u32, PassError> {
         self.accounts.draw(pass, prefix, self.settings.load().worth(pass), now)
     }
 
@@ -283,9 +285,10 @@ impl Gate {
         self.accounts.reserve(&pass.id, bytes, self.settings.load().worth(pass))
     }
 
-    /// Charges the bytes of a response that has ended, in place of those that were reserved for it.
-    pub fn charge(&self, pass: &Pass, bytes: u64, reserved: u64) {
-        self.accounts.charge(&pass.id, bytes, reserved);
+    /// Charges the bytes of a response that has ended, in place of those that were reserved for it. Says how many
+    /// [parts](super::PARTS) of it are used with them which were not before.
+    pub fn charge(&self, pass: &Pass, bytes: u64, reserved: u64) -> u32 {
+        self.accounts.charge(&pass.id, bytes, reserved, self.settings.load().worth(pass))
     }
 
     /// The renewed pass, when it is in the second half of its life and has been used modestly.

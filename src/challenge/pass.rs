@@ -2,6 +2,7 @@
 
 use super::keys::{SigningKeys, id_from_hex};
 use crate::clock::Timestamp;
+use crate::network::IpNet;
 
 const PURPOSE: &str = "pass";
 const VERSION: &str = "p1";
@@ -15,8 +16,10 @@ pub struct Pass {
     pub id: [u8; 16],
     /// The site that it is for.
     pub site: String,
-    /// The difficulty that was paid.
+    /// The difficulty that was paid; 0 where nothing was.
     pub difficulty: u32,
+    /// The prefix that bought it.
+    pub prefix: IpNet,
     /// Whether it was waited for instead.
     pub waited: bool,
     /// When it ends unless it is renewed.
@@ -82,7 +85,7 @@ impl Pass {
     /// The cookie's value.
     pub fn seal(&self, keys: &SigningKeys) -> String {
         let text = format!(
-            "{}~{}~{}~{}~{}~{}~{}",
+            "{}~{}~{}~{}~{}~{}~{}~{}",
             if self.waited { WAITED } else { VERSION },
             keys.current(),
             hex::encode(self.id),
@@ -90,6 +93,7 @@ impl Pass {
             self.difficulty,
             self.expires.0,
             self.first.0,
+            self.prefix,
         );
         keys.seal(PURPOSE, &text)
     }
@@ -97,7 +101,9 @@ impl Pass {
     /// Reads a cookie's value, if one of `keys` sealed it.
     pub fn open(keys: &SigningKeys, sealed: &str) -> Option<Self> {
         let fields = keys.open(PURPOSE, sealed)?;
-        let [version @ (VERSION | WAITED), _, id, site, difficulty, expires, first] = fields[..] else { return None };
+        let [version @ (VERSION | WAITED), _, id, site, difficulty, expires, first, prefix] = fields[..] else {
+            return None;
+        };
         Some(Pass {
             id: id_from_hex(id)?,
             site: site.to_owned(),
@@ -105,6 +111,7 @@ impl Pass {
             waited: version == WAITED,
             expires: Timestamp(expires.parse().ok()?),
             first: Timestamp(first.parse().ok()?),
+            prefix: prefix.parse().ok()?,
         })
     }
 }

@@ -145,18 +145,20 @@ impl Default for ChallengeSettings {
 crate::settings! {
     /// How challenges get harder for a prefix that buys many passes.
     pub struct HarderSettings {
-        /// The difficulty doubles with every so many passes within the time.
+        /// The difficulty doubles with every so many passes within the time. One that is hardly used counts a sixteenth.
         after: NonZeroU32 = AFTER,
         /// The time after which as many are forgotten.
         per: Duration = HOUR,
         /// No challenge gets harder than this: 64 to 8192. A phone takes some 12 s for 4096.
         up_to: Difficulty = Difficulty(4096),
+        /// From this load average over a minute on, every challenge is twice as hard, from twice as much four times.
+        load: Option<f64> = None,
     }
 }
 
 impl Default for HarderSettings {
     fn default() -> Self {
-        HarderSettings { after: AFTER, per: HOUR, up_to: Difficulty(4096) }
+        HarderSettings { after: AFTER, per: HOUR, up_to: Difficulty(4096), load: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The limits that the challenge needs: those that passes are charged to, and the one that counts passes bought.
 
-use crate::challenge::HarderSettings;
+use crate::challenge::{HarderSettings, PARTS};
 use crate::document::{Diagnostics, Spanned};
 use crate::limit::{KeyBy, LimitSettings, Over};
 use crate::policy::Names;
@@ -28,12 +28,12 @@ pub(super) fn pass_limits_of(
     Some(ids)
 }
 
-/// Never refuses; what is owed on it says how much harder the next challenge is.
+/// Counts parts of passes, and never refuses; what is owed on it says how much harder the next challenge is.
 pub(super) fn solves(harder: &HarderSettings) -> (String, LimitSettings) {
     let settings = LimitSettings {
         key: KeyBy::PREFIX,
-        requests: Some(Rate { count: harder.after.get(), per: harder.per }),
-        burst: NonZeroU32::new(harder.after.get().saturating_mul(8)),
+        requests: Some(Rate { count: harder.after.get().saturating_mul(PARTS), per: harder.per }),
+        burst: NonZeroU32::new(harder.after.get().saturating_mul(8 * PARTS)),
         bytes: None,
         transfers: None,
         over: Over::Pace,

@@ -51,7 +51,8 @@ impl Front {
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
         let elapsed = context.stopwatch.elapsed();
         if let Some(pass) = &mut context.pass {
-            pass.charge(context.redirected.unwrap_or(sent));
+            let parts = pass.charge(context.redirected.unwrap_or(sent));
+            self.count_bought(pass.pass(), parts);
         }
 
         let is_about_the_object = context.origin_stopwatch.is_some() || context.reason == Some("missing");

@@ -350,7 +350,8 @@ impl Front {
         if renewed.is_none() && pass.expires <= context.now {
             return Err(PassError::Expired);
         }
-        self.gateway.gate.draw(pass, caller.client.prefix, context.now)?;
+        let parts = self.gateway.gate.draw(pass, caller.client.prefix, context.now)?;
+        self.count_bought(pass, parts);
         if let Some(renewed) = renewed {
             let value = self.gateway.gate.seal(&renewed);
             context.cookie = Some(set_cookie(&site.name, caller.secure, &value));

@@ -30,9 +30,15 @@ impl Draw {
         reserves
     }
 
-    /// Charges the `bytes` that were sent, in place of those that were reserved.
-    pub fn charge(&mut self, bytes: u64) {
-        self.gate.charge(&self.pass, bytes, std::mem::take(&mut self.reserved));
+    /// Charges the `bytes` that were sent, in place of those that were reserved. Says how many parts of the pass are used
+    /// with them which were not before.
+    pub fn charge(&mut self, bytes: u64) -> u32 {
+        self.gate.charge(&self.pass, bytes, std::mem::take(&mut self.reserved))
+    }
+
+    /// The pass.
+    pub fn pass(&self) -> &Pass {
+        &self.pass
     }
 }
 
@@ -57,7 +63,7 @@ mod tests {
         let prefix = "192.0.2.0/24".parse().unwrap();
         let pass = gate.grace("logs", prefix, now);
         let most = ChallengeSettings::default().pass.bytes.0;
-        let begin = || gate.draw(&pass, prefix, now).map(|()| Draw::new(&gate, pass.clone()));
+        let begin = || gate.draw(&pass, prefix, now).map(|_| Draw::new(&gate, pass.clone()));
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut draw = begin().unwrap();
             assert!(draw.reserve(most));

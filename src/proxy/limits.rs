@@ -5,7 +5,7 @@ use super::decide::Asked;
 use super::refusal::Refusal;
 use super::site::Site;
 use super::{Front, Ruling};
-use crate::challenge::Pass;
+use crate::challenge::{HarderSettings, PARTS, Pass};
 use crate::facts::{Client, Identity};
 use crate::identity::Entry;
 use crate::limit::{Admission, Currency, Exceeded, LONGEST_DELAY, Limits, Manner, Meter, Subject};
@@ -147,22 +147,59 @@ impl Front {
         ruling.limits.would_refuse(&ruling.wait_limits, &subject).is_none()
     }
 
-    /// Counts a pass that was bought: the next ones get harder.
-    pub(super) fn count_solution(&self, ruling: &Ruling, site: &str, client: Client) {
-        let subject = self.subject(&ruling.limits, client, site, None, None);
+    /// Counts so many parts of a pass that was bought: the next ones that its buyer's network buys get harder.
+    pub(super) fn count_bought(&self, pass: &Pass, parts: u32) {
+        if parts == 0 || pass.difficulty == 0 {
+            return;
+        }
+        let ruling = self.gateway.ruling.load();
+        let buyer = Client::new(pass.prefix.addr(), true);
+        let subject = self.subject(&ruling.limits, buyer, &pass.site, None, None);
         let manner = Manner { never_refused: true, patience: Duration::ZERO, has_body: false };
-        // Never refused, so that this cannot fail.
-        let _ = ruling.limits.admit(&[(&[ruling.solves], true)], &subject, manner);
+        for _ in 0..parts {
+            // Never refused, so that this cannot fail.
+            let _ = ruling.limits.admit(&[(&[ruling.solves], true)], &subject, manner);
+        }
     }
 
-    /// The difficulty for a client whose network has bought passes lately: it doubles with every so many of them.
+    /// The difficulty for a client: it doubles with every so many passes that its network has bought lately, and while the
+    /// machine is busy.
     pub(super) fn hardened(&self, ruling: &Ruling, difficulty: u32, site: &str, client: Client) -> u32 {
         let subject = self.subject(&ruling.limits, client, site, None, None);
-        let (after, per) = (ruling.harder.after.get(), ruling.harder.per);
-        // Those that are not quite forgotten yet count whole.
-        let passes = ruling.limits.owed(ruling.solves, &subject).as_nanos().div_ceil((per / after).as_nanos().max(1));
-        let doublings = (passes / u128::from(after)).min(MOST_DOUBLINGS.into());
-        let harder = difficulty.saturating_mul(1 << doublings);
-        harder.min(ruling.harder.up_to.0.max(difficulty))
+        let HarderSettings { after, per, up_to, load: busy } = &ruling.harder;
+        // Parts that are not quite forgotten yet count whole.
+        let doubles = after.get().saturating_mul(PARTS);
+        let parts = ruling.limits.owed(ruling.solves, &subject).as_nanos().div_ceil((*per / doubles).as_nanos().max(1));
+        let by_passes = (parts / u128::from(doubles)).min(MOST_DOUBLINGS.into()) as u32;
+        let load = self.gateway.memory.load().present().map_or(0.0, |averages| averages[0]);
+        let by_load = busy.map_or(0, |busy| busy_doublings(load / busy));
+        let harder = difficulty.saturating_mul(1 << (by_passes + by_load).min(MOST_DOUBLINGS));
+        harder.min(up_to.0.max(difficulty))
+    }
+}
+
+/// How often the work doubles while the machine has so many times the load from which it is busy.
+fn busy_doublings(times: f64) -> u32 {
+    if times >= 1.0 { 1 + times.log2().min(f64::from(MOST_DOUBLINGS)) as u32 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_work_doubles_with_the_load() {
+        for (times, doublings) in [
+            (0.0, 0),
+            (0.99, 0),
+            (1.0, 1),
+            (1.9, 1),
+            (2.0, 2),
+            (8.1, 4),
+            (f64::INFINITY, 1 + MOST_DOUBLINGS),
+            (f64::NAN, 0),
+        ] {
+            assert_eq!(busy_doublings(times), doublings, "{times}");
+        }
     }
 }

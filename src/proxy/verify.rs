@@ -75,7 +75,7 @@ impl Front {
         self.pay(&ruling, &attempt, client, false, context).await?;
         // A wrong solution stays charged: it has cost us more than it has cost the client.
         let redeemed = gate.redeem(attempt, &submission, rand::random())?;
-        self.count_solution(&ruling, &redeemed.pass.site, client);
+        self.count_bought(&redeemed.pass, 1);
         Ok((redeemed.pass.site.clone(), caller.secure, redeemed))
     }
 

@@ -61,9 +61,10 @@ impl Front {
         if attempt.is_first() {
             let ruling = ruling.load_full();
             self.pay(&ruling, &attempt, client, true, context).await?;
-            self.count_solution(&ruling, attempt.site(), client);
         }
-        Ok(Followed::Sold { redeemed: gate.redeem_wait(attempt, sealed), secure: caller.secure })
+        let redeemed = gate.redeem_wait(attempt, sealed);
+        self.count_bought(&redeemed.pass, redeemed.first.into());
+        Ok(Followed::Sold { redeemed, secure: caller.secure })
     }
 
     /// Sends those whose browser has kept the pass to where they wanted to go. Without this stop, one that keeps no

@@ -2,7 +2,7 @@
 //! and told.
 
 use crate::harness::browser::{Browser, Driven};
-use crate::harness::passes::{issue, pass, solve, submit};
+use crate::harness::passes::{issue, pass, solve, submit, with_pass};
 use crate::harness::{BROWSER, CI, Client, STRANGER, Setup, World, eventually, sum_in};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -234,13 +234,16 @@ async fn heads_wait_in_bounded_numbers_and_the_rest_are_refused_in_their_dialect
 async fn passes_are_capped_over_a_network_and_get_harder() {
     let policy = "version: 1\nmode: enforce\nrules: [{name: all, action: challenge}]\ndefault: {action: allow}\n\
         limits: {passes: {key: prefix, requests: 5/h}}\n\
-        challenge: {tiers: {default: 64}, limits: [passes], harder: {after: 2, per: 1h, up_to: 128}}\n";
+        challenge: {tiers: {default: 64}, pass: {requests: 4}, limits: [passes], harder: {after: 2, per: 1h, up_to: 128}}\n";
     let world = Setup::new().policy(policy).start().await;
     world.put("logs", "a", b"a");
     for difficulty in [64, 64, 128, 128, 128] {
         let easy = issue(&world, STRANGER, "/logs/a").await;
         assert!(easy.contains(&format!("~logs~{difficulty}~")), "{easy}");
-        pass(&world, STRANGER, "/logs/a", difficulty).await;
+        let cookie = pass(&world, STRANGER, "/logs/a", difficulty).await;
+        for _ in 0..4 {
+            assert_eq!(with_pass(&world, STRANGER, &cookie, "/logs/a").await.status, 200);
+        }
     }
     let answer = world.client(STRANGER).navigating().get("/logs/a").await;
     assert_eq!(answer.status, 429);
@@ -248,6 +251,45 @@ async fn passes_are_capped_over_a_network_and_get_harder() {
     assert!(answer.header("retry-after").is_some());
     assert_eq!(answer.header("ratelimit-policy"), Some("\"passes\";q=5;w=3600"));
     issue(&world, CI, "/logs/a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_read_a_page_each_behind_one_address_are_not_made_to_work_harder() {
+    let policy = "version: 1\nmode: enforce\nrules: [{name: all, action: challenge}]\ndefault: {action: allow}\n\
+        challenge: {tiers: {default: 64}, pass: {requests: 40}, harder: {after: 1, per: 1h, up_to: 4096}}\n";
+    let world = Setup::new().policy(policy).start().await;
+    world.put("logs", "a", b"a");
+    let difficulty = async || {
+        let challenge = issue(&world, STRANGER, "/logs/a").await;
+        challenge.split('~').nth(3).unwrap().parse::<u32>().unwrap()
+    };
+    for person in 0..8 {
+        assert_eq!(difficulty().await, 64, "person {person}");
+        let cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+        assert_eq!(with_pass(&world, STRANGER, &cookie, "/logs/a").await.status, 200);
+    }
+    // One that uses its pass up counts like sixteen of them, wherever it uses it.
+    let cookie = pass(&world, STRANGER, "/logs/a", 64).await;
+    for at in 0..40 {
+        let from = if at % 2 == 0 { STRANGER } else { CI };
+        assert_eq!(with_pass(&world, from, &cookie, "/logs/a").await.status, 200);
+    }
+    assert_eq!(difficulty().await, 128);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn challenges_are_harder_while_the_machine_is_busy() {
+    let policy = |load: &str| {
+        format!(
+            "version: 1\nmode: enforce\nrules: [{{name: all, action: challenge}}]\ndefault: {{action: allow}}\n\
+             challenge: {{tiers: {{default: 64}}, harder: {{load: {load}, up_to: 512}}}}\n"
+        )
+    };
+    for (load, difficulty) in [("0.0000001", "~logs~512~"), ("1000000", "~logs~64~")] {
+        let world = Setup::new().policy(&policy(load)).start().await;
+        world.put("logs", "a", b"a");
+        eventually("the load is read", async || issue(&world, STRANGER, "/logs/a").await.contains(difficulty)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
