@@ -2,6 +2,7 @@
 
 use super::account::Accounts;
 use super::keys::SigningKeys;
+use super::offer::Offer;
 use super::pass::{Pass, PassError};
 use super::puzzle::{Puzzle, RedeemError, two_hold, well_formed};
 use super::settings::{ChallengeSettings, PassSettings};
@@ -103,7 +104,20 @@ impl Gate {
 
     /// Issues a challenge. `id` must be random.
     pub fn issue(&self, site: &str, difficulty: u32, prefix: IpNet, id: [u8; 16], now: Timestamp) -> String {
-        Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix }.seal(&self.keys.load())
+        let puzzle = Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix, before: None };
+        puzzle.seal(&self.keys.load())
+    }
+
+    /// What a client may solve instead that has come to `prefix` since it got the challenge of `submission`: one that is
+    /// good in both networks. There is none for a client that has moved before. `id` must be random.
+    pub fn issue_again(&self, submission: &Submission, prefix: IpNet, id: [u8; 16], now: Timestamp) -> Option<Offer> {
+        let keys = self.keys.load();
+        let puzzle = Puzzle::open(&keys, &submission.challenge).ok()?;
+        if puzzle.before.is_some() || puzzle.is_for(prefix) || now < puzzle.issued || now >= puzzle.expires() {
+            return None;
+        }
+        let puzzle = Puzzle { issued: now, id, prefix, before: Some(puzzle.prefix), ..puzzle };
+        Some(Offer::new(puzzle.seal(&keys), puzzle.difficulty, &puzzle.site))
     }
 
     /// Takes a submission and spends its challenge. Cheap checks come first, and nothing is hashed here; a challenge that
@@ -150,7 +164,7 @@ impl Gate {
     ) -> Option<(String, Duration)> {
         let settings = self.settings.load();
         let wait = settings.wait.as_ref().filter(|wait| wait.tiers.iter().any(|name| name.value == tier))?;
-        let puzzle = Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix };
+        let puzzle = Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix, before: None };
         Some((SealedWait { puzzle, target: target.to_owned() }.seal(&self.keys.load())?, wait.after.0))
     }
 
@@ -343,7 +357,7 @@ fn is_good(
     if !accepts_site(&puzzle.site) {
         return Err(RedeemError::Site);
     }
-    if puzzle.prefix != client.prefix {
+    if !puzzle.is_for(client.prefix) {
         return Err(RedeemError::Prefix);
     }
     Ok(())

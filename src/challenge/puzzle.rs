@@ -29,6 +29,8 @@ pub struct Puzzle {
     pub id: [u8; 16],
     /// The prefix that it was issued to.
     pub prefix: IpNet,
+    /// The prefix that the client had before, where it has moved since it got a challenge. There is one such move.
+    pub before: Option<IpNet>,
 }
 
 /// Why a submission bought no pass. The words are label values of metrics.
@@ -106,8 +108,9 @@ impl Puzzle {
 
     /// What is sealed.
     pub(super) fn fields(&self, keys: &SigningKeys) -> String {
+        let before = self.before.map(|before| format!("~{before}")).unwrap_or_default();
         format!(
-            "{VERSION}~{}~{}~{}~{}~{}~{}",
+            "{VERSION}~{}~{}~{}~{}~{}~{}{before}",
             keys.current(),
             self.site,
             self.difficulty,
@@ -124,9 +127,10 @@ impl Puzzle {
 
     /// Reads what was sealed.
     pub(super) fn from_fields(fields: &[&str]) -> Result<Self, RedeemError> {
-        let [VERSION, _, site, difficulty, issued, id, prefix] = fields[..] else {
+        let [VERSION, _, site, difficulty, issued, id, prefix, ref before @ ..] = fields[..] else {
             return Err(RedeemError::Forged);
         };
+        let ([] | [_]) = before else { return Err(RedeemError::Forged) };
         let puzzle = || {
             Some(Puzzle {
                 site: site.to_owned(),
@@ -134,9 +138,15 @@ impl Puzzle {
                 issued: Timestamp(issued.parse().ok()?),
                 id: id_from_hex(id)?,
                 prefix: prefix.parse().ok()?,
+                before: before.first().map(|before| before.parse()).transpose().ok()?,
             })
         };
         puzzle().ok_or(RedeemError::Forged)
+    }
+
+    /// Whether a client of this prefix may submit it.
+    pub fn is_for(&self, prefix: IpNet) -> bool {
+        self.prefix == prefix || self.before == Some(prefix)
     }
 
     /// When it can no longer be submitted.

@@ -185,8 +185,10 @@ impl Refusal {
     }
 
     /// 403: a submission that bought no pass.
-    pub fn not_redeemed(reason: &str) -> Self {
-        Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", format!("{reason}. Reload the page for a new one."))
+    pub fn not_redeemed(reason: &str, again: Option<Offer>) -> Self {
+        let advice = if again.is_some() { "This one is good in both." } else { "Reload the page for a new one." };
+        let refusal = Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", format!("{reason}. {advice}"));
+        Refusal { way: again.map(|offer| Box::new(Way::Offer(offer))), ..refusal }
     }
 }
 

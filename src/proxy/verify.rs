@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::refusal::{Refusal, Reply, speak};
 use super::{Front, Gateway, Ruling};
-use crate::challenge::{Attempt, RedeemError, Redeemed, Submission};
+use crate::challenge::{Attempt, Offer, RedeemError, Redeemed, Submission};
 use crate::exchange::Spending;
 use crate::facts::Client;
 use crate::verdict::Dialect;
@@ -23,6 +23,18 @@ const MAX_COOKIES: usize = 16;
 /// have it renewed.
 const COOKIE_MAX_AGE: u32 = 48 * 3600;
 
+/// Why a submission bought no pass, and what may be solved instead.
+struct Failed {
+    error: RedeemError,
+    again: Option<Offer>,
+}
+
+impl From<RedeemError> for Failed {
+    fn from(error: RedeemError) -> Self {
+        Failed { error, again: None }
+    }
+}
+
 impl Front {
     /// Takes a solution and answers 204 with the pass, or says why not.
     pub(super) async fn verify(&self, session: &mut Session, context: &mut Context) -> Result<Reply> {
@@ -36,13 +48,13 @@ impl Front {
                 context.cookie = Some(set_cookie(&site, secure, &value));
                 Reply::new(StatusCode::NO_CONTENT, "", String::new(), &context.request_id)
             }
-            Err(error) => {
+            Err(Failed { error, again }) => {
                 metrics.challenges_failed.with_label_values(&[error.word()]).inc();
                 context.reason = Some(error.word());
                 session.set_keepalive(None);
                 let refusal = match error {
                     RedeemError::Malformed => Refusal::bad_request(&error.to_string()),
-                    _ => Refusal::not_redeemed(&error.to_string()),
+                    _ => Refusal::not_redeemed(&error.to_string(), again),
                 };
                 speak(&refusal, Dialect::Fetch, &context.request_id)
             }
@@ -53,7 +65,7 @@ impl Front {
         &self,
         session: &mut Session,
         context: &mut Context,
-    ) -> std::result::Result<(String, bool, Redeemed), RedeemError> {
+    ) -> std::result::Result<(String, bool, Redeemed), Failed> {
         let request = session.req_header();
         // Another site's page cannot send this type without asking first, so that it cannot plant a pass.
         let json = request.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
@@ -66,7 +78,12 @@ impl Front {
         let submission: Submission = serde_json::from_slice(&body).map_err(|_| RedeemError::Malformed)?;
         let Gateway { gate, sites, ruling, .. } = &*self.gateway;
         let (client, host) = (caller.client, &context.host);
-        let attempt = gate.attempt(&submission, |site| sites.is_at(host, site), client, context.now)?;
+        let attempt = gate.attempt(&submission, |site| sites.is_at(host, site), client, context.now);
+        let attempt = attempt.map_err(|error| {
+            let has_moved = error == RedeemError::Prefix;
+            let again = || gate.issue_again(&submission, client.prefix, rand::random(), context.now);
+            Failed { error, again: has_moved.then(again).flatten() }
+        })?;
         let ruling = ruling.load_full();
         if !attempt.is_first() {
             let redeemed = gate.redeem(attempt, &submission, rand::random())?;

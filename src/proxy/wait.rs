@@ -44,7 +44,9 @@ impl Front {
                     (RedeemError::Forged, _) | (_, Err(_)) => {
                         speak(&Refusal::bad_request(&error.to_string()), context.dialect(), &context.request_id)
                     }
-                    _ => speak(&Refusal::not_redeemed(&error.to_string()), context.dialect(), &context.request_id),
+                    _ => {
+                        speak(&Refusal::not_redeemed(&error.to_string(), None), context.dialect(), &context.request_id)
+                    }
                 }
             }
         }

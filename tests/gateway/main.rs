@@ -20,6 +20,7 @@ mod browsers_pass_and_read;
 mod budgets_survive_a_restart;
 mod bytes_and_transfers_are_bounded;
 mod challenges_are_bound_and_spent;
+mod clients_may_move;
 mod connections_are_bounded;
 mod crawlers_are_told_to_stay_away;
 mod credentials_come_from_files_and_chain;

@@ -36,11 +36,13 @@
   function start() {
     const words = read("windscreen-words");
     const task = read("windscreen-challenge");
-    const { challenge, difficulty, count, rounds, verify, site, wait } = task;
+    const { count, rounds, verify, site, wait } = task;
+    let { challenge, difficulty } = task;
+    let moved = false;
     const key = `windscreen:${site}`;
     // Both from one clock, which may be wrong and may be set right meanwhile. Wall time on purpose: other clocks stand
     // still while a laptop sleeps.
-    const issued = Date.now() - performance.now();
+    let issued = Date.now() - performance.now();
     const left = () => issued + LIFETIME - MARGIN - Date.now();
     const skew = issued - task.now;
 
@@ -174,72 +176,85 @@
         }
         return;
       }
+      // Who has come to another network meanwhile gets one that is good in both, once.
+      if (problem.challenge && !moved) {
+        ({ challenge, difficulty } = problem.challenge);
+        [moved, over, issued] = [true, false, Date.now()];
+        solve();
+        return;
+      }
       $("said").textContent = `${answer.status} ${typeof problem.detail === "string" ? problem.detail.slice(0, 400) : ""}`;
-      fail(words.refused, Math.max(3, Math.ceil(answer.headers.get("Retry-After")) || 0));
+      if (moved) ask(words.failed, words.refused, lead());
+      else fail(words.refused, Math.max(3, Math.ceil(answer.headers.get("Retry-After")) || 0));
     }
 
-    const began = performance.now();
-    const found = [];
-    let trials = 0;
-    let spoken = 0;
-    let slow = false;
-    let told = false;
+    function solve() {
+      const began = performance.now();
+      const found = [];
+      let trials = 0;
+      let spoken = 0;
+      let slow = false;
+      let told = false;
 
-    function show() {
-      const elapsed = performance.now() - began;
-      const parts = [phrase("found", { found: found.length.toLocaleString(lang), count: count.toLocaleString(lang) })];
-      // Every trial has the same chance, so what is left does not depend on luck so far.
-      const rest = (count - found.length) * difficulty * elapsed / trials;
-      if (trials && elapsed > 300) {
-        const rate = Math.round(trials / elapsed * 1000).toLocaleString(lang);
-        const time = phrase("left", { time: duration(rest) });
-        parts.push(phrase("rate", { rate }), time);
-        if (rest > 5000 && elapsed - spoken > 15_000 && !told) {
-          spoken = elapsed;
-          say(`${words.work} ${time}`);
+      function show() {
+        const elapsed = performance.now() - began;
+        const parts = [phrase("found", { found: found.length.toLocaleString(lang), count: count.toLocaleString(lang) })];
+        // Every trial has the same chance, so what is left does not depend on luck so far.
+        const rest = (count - found.length) * difficulty * elapsed / trials;
+        if (trials && elapsed > 300) {
+          const rate = Math.round(trials / elapsed * 1000).toLocaleString(lang);
+          const time = phrase("left", { time: duration(rest) });
+          parts.push(phrase("rate", { rate }), time);
+          if (rest > 5000 && elapsed - spoken > 15_000 && !told) {
+            spoken = elapsed;
+            say(`${words.work} ${time}`);
+          }
         }
+        $("detail").textContent = parts.join(" · ");
+        // What was slow at first may have been warming up.
+        if (slow && !told && elapsed > 1000 && elapsed * workers.length > trials) {
+          told = true;
+          notice(words.slow + lead());
+        }
+        // A device that is hopelessly slow learns it before its battery is empty.
+        if (left() <= 0 || (elapsed > 20_000 && rest > 3 * left())) fail(phrase("late", { time: duration(LIFETIME) }));
       }
-      $("detail").textContent = parts.join(" · ");
-      // What was slow at first may have been warming up.
-      if (slow && !told && elapsed > 1000 && elapsed * workers.length > trials) {
-        told = true;
-        notice(words.slow + lead());
+
+      $("progress").max = count;
+      $("progress").value = 0;
+      $("work").hidden = false;
+      say(words.work);
+      show();
+      ticker = setInterval(show, 250);
+
+      const blocked = () => over || ask(words.failed, words.blocked, lead());
+      try {
+        const code = URL.createObjectURL(new Blob([SOLVER], { type: "text/javascript" }));
+        const step = Math.max(1, Math.min(4, navigator.hardwareConcurrency || 2));
+        for (let first = 0; first < step; first++) {
+          const worker = new Worker(code);
+          workers.push(worker);
+          worker.onerror = blocked;
+          worker.onmessage = ({ data }) => {
+            if (over) return;
+            trials += data.trials;
+            found.push(...data.found);
+            slow ||= data.slow;
+            $("progress").value = Math.min(found.length, count);
+            if (found.length < count) return;
+            show();
+            if (over) return;
+            stop();
+            submit(found.slice(0, count).sort((a, b) => a - b));
+          };
+          worker.postMessage({ challenge, difficulty, rounds, first, step });
+        }
+      } catch {
+        blocked();
       }
-      // A device that is hopelessly slow learns it before its battery is empty.
-      if (left() <= 0 || (elapsed > 20_000 && rest > 3 * left())) fail(phrase("late", { time: duration(LIFETIME) }));
     }
 
-    $("progress").max = count;
-    $("work").hidden = false;
-    say(words.work);
-    show();
-    ticker = setInterval(show, 250);
-
-    const blocked = () => over || ask(words.failed, words.blocked, lead());
-    try {
-      const code = URL.createObjectURL(new Blob([SOLVER], { type: "text/javascript" }));
-      const step = Math.max(1, Math.min(4, navigator.hardwareConcurrency || 2));
-      for (let first = 0; first < step; first++) {
-        const worker = new Worker(code);
-        workers.push(worker);
-        worker.onerror = blocked;
-        worker.onmessage = ({ data }) => {
-          if (over) return;
-          trials += data.trials;
-          found.push(...data.found);
-          slow ||= data.slow;
-          $("progress").value = Math.min(found.length, count);
-          if (found.length < count) return;
-          show();
-          if (over) return;
-          stop();
-          submit(found.slice(0, count).sort((a, b) => a - b));
-        };
-        worker.postMessage({ challenge, difficulty, rounds, first, step });
-      }
-    } catch {
-      blocked();
-    }
+    solve();
   }
 
   // A page from the back/forward cache holds a challenge that is old or spent.
