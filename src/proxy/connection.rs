@@ -159,6 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "it waits as the connection does")]
     fn what_is_spread_is_written_evenly_and_then_freely() {
         let connection = Connection::new(false, false);
         assert_eq!(connection.writable(), Ok(usize::MAX));

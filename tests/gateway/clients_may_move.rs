@@ -105,7 +105,10 @@ async fn a_phone_that_leaves_the_house_reads_on() {
     come_from(&browser, ELSEWHERE).await;
     browser.run("window.may = 1").await;
     browser.until("window.sends === 2").await;
-    assert!(browser.run(&format!("return Boolean({CHALLENGED})")).await.as_bool().unwrap(), "without loading the page again");
+    assert!(
+        browser.run(&format!("return Boolean({CHALLENGED})")).await.as_bool().unwrap(),
+        "without loading the page again"
+    );
     // And back again, by the router in the hall.
     come_from(&browser, STRANGER).await;
     browser.run("window.may = 2").await;
