@@ -2,8 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: waits")]
 
+use crate::clock::Timestamp;
 use crate::cost::Share;
-use crate::evidence::{Measured, Switch};
+use crate::evidence::{Condition, Measured, Switch};
 use crate::facts::Fact;
 use crate::proxy::Gateway;
 use crate::state::State;
@@ -39,6 +40,14 @@ impl Auto {
     /// Takes what the last day would cost over a month.
     pub fn set_months(&self, months: Months) {
         self.months.store(Arc::new(months));
+    }
+
+    /// Since when the evidence says yes, if it does, and all conditions as they were at the last look; `None` where the
+    /// policy has no `auto` section.
+    pub fn evidence(&self) -> Option<(Option<Timestamp>, Vec<Condition>)> {
+        self.gateway.ruling.load().auto.as_ref()?;
+        let switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((switch.on_since(), switch.conditions().to_vec()))
     }
 
     /// Looks at the evidence once.

@@ -53,7 +53,6 @@ pub mod shared_state;
 pub mod surroundings;
 
 // Rank 5: composition.
-pub mod admin;
 pub mod client;
 pub mod config;
 pub mod demo;
@@ -62,6 +61,7 @@ pub mod replay;
 pub mod trial;
 
 // Rank 6: wiring.
+pub mod admin;
 pub mod auto;
 pub mod cli;
 pub mod reload;

@@ -7,6 +7,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 6: looks at files and waits")]
 
+use crate::clock::Timestamp;
 use crate::config::{Files, LoadedPolicy, load_noting};
 use crate::document::Diagnostics;
 use crate::feeds::{self, FeedsSettings};
@@ -18,6 +19,7 @@ use crate::policy::NetworkId;
 use crate::policy::ToldApart;
 use crate::proxy::{Gateway, Ruling};
 use crate::surroundings::{Geo, Surroundings};
+use arc_swap::ArcSwapOption;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -36,7 +38,17 @@ pub struct Steering {
     feeds: Mutex<FeedState>,
     issuers: Issuers,
     certificates: Mutex<BTreeMap<Address, Arc<CertificateCell>>>,
+    refused: ArcSwapOption<Refused>,
     background: CancellationToken,
+}
+
+/// A configuration that was refused, so that the one before it is still in force.
+#[derive(Debug)]
+pub struct Refused {
+    /// When.
+    pub at: Timestamp,
+    /// Why, each mistake in a line.
+    pub because: Vec<String>,
 }
 
 /// What feeds have brought, and whom it is for.
@@ -57,8 +69,8 @@ impl Steering {
         background: CancellationToken,
     ) -> Arc<Self> {
         let issuers = Issuers::new(gateway.metrics.clone(), background.clone());
-        let (feeds, certificates) = Default::default();
-        let steering = Steering { gateway, surroundings, feeds, issuers, certificates, background };
+        let (feeds, certificates, refused) = Default::default();
+        let steering = Steering { gateway, surroundings, feeds, issuers, certificates, refused, background };
         let steering = Arc::new(steering);
         steering.feeds().targets = targets;
         steering.keep_feeds(settings);
@@ -89,7 +101,17 @@ impl Steering {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was refused when the configuration was last loaded again; `None` where it was good.
+    pub fn refused(&self) -> Option<Arc<Refused>> {
+        self.refused.load_full()
+    }
+
+    fn refuse(&self, because: Vec<String>) {
+        self.refused.store(Some(Arc::new(Refused { at: self.gateway.clock.now(), because })));
+    }
+
     fn mark_good(&self) {
+        self.refused.store(None);
         let metrics = &self.gateway.metrics;
         metrics.last_reload_good.set(1);
         metrics.loaded_at.set(i64::try_from(self.gateway.clock.now().seconds()).unwrap_or(i64::MAX));
@@ -135,10 +157,13 @@ impl Steering {
     pub fn install(self: &Arc<Self>, loaded: LoadedPolicy, clients: Roster, geo: Geo, feeds: &FeedsSettings) {
         let gateway = &self.gateway;
         let limits = Arc::new(gateway.ruling.load().limits.renewed(&loaded.limits));
-        let LoadedPolicy { policy, pass_limits, wait_limits, solves, networks, auto, .. } = loaded;
+        let LoadedPolicy { pass_limits, wait_limits, solves, networks, auto, lists, .. } = loaded;
+        let (policy, decision) = (Arc::new(loaded.policy), loaded.decision);
         let harder = loaded.challenge.harder.clone();
         let networks = ToldApart::new(networks, &gateway.priced);
-        let ruling = Ruling { policy, limits, pass_limits, wait_limits, solves, harder, networks, auto };
+        gateway.metrics.costs.decide_by(&decision);
+        let ruling =
+            Ruling { policy, limits, pass_limits, wait_limits, solves, harder, networks, auto, decision, lists };
         let mut state = self.feeds();
         for (network, number, feed) in &loaded.feeds {
             if let Some(blocks) = state.known.get(feed) {
@@ -149,7 +174,6 @@ impl Steering {
         self.surroundings.set_half_life(loaded.strikes.half_life);
         self.surroundings.set_geo(geo);
         gateway.gate.set_settings(loaded.challenge);
-        gateway.metrics.costs.decide_by(&loaded.decision);
         self.accept(clients);
         gateway.ruling.store(Arc::new(ruling));
         drop(state);
@@ -193,10 +217,12 @@ impl Steering {
                     tracing::error!("{mistake}");
                 }
                 tracing::error!("the configuration is refused: nothing has changed");
+                self.refuse(diagnostics.sorted().map(ToString::to_string).collect());
                 false
             }
             Err(message) => {
                 tracing::error!("{message}: nothing has changed");
+                self.refuse(vec![message]);
                 false
             }
         };

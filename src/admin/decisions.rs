@@ -3,7 +3,10 @@
 //! `GET /decisions` lists what holds; `POST /decisions` decides, by `{"kind": "block", "prefix": "192.0.2.0/24", "for":
 //! "1h", "reason": "..."}`; `DELETE /decisions/192.0.2.0/24` and `DELETE /decisions/off` take something back. All of it is for
 //! programs with a token of `admin.tokens`. No page of a browser is heard: it would say its origin.
+//!
+//! `/api/decisions` is the same for the dashboard's own page, whose origin is this listener's.
 
+use super::dashboard::is_foreign;
 use super::{Admin, Body, respond};
 use crate::clock::Throttle;
 use crate::decisions::{Decision, Kind, LONGEST, Proposal, USUAL, prefix};
@@ -19,6 +22,8 @@ use std::time::Duration;
 
 /// Where it all is.
 pub(super) const PATH: &str = "/decisions";
+/// Where it is for the dashboard.
+pub(super) const PAGE_PATH: &str = "/api/decisions";
 /// The longest body that is read, in bytes: a reason of 200 characters, escaped, has room in it.
 const LARGEST: usize = 8 << 10;
 /// A body that has not come by then is not waited for.
@@ -68,7 +73,7 @@ fn listed(decision: &Decision) -> Value {
     })
 }
 
-fn say(status: StatusCode, value: &Value) -> Response<Body> {
+pub(super) fn say(status: StatusCode, value: &Value) -> Response<Body> {
     let mut response = respond(status, format!("{value}\n").into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -91,7 +96,13 @@ impl Admin {
 
     async fn decide(&self, request: Request<Incoming>) -> Result<Response<Body>, No> {
         let no = |status, message: &str| Err(No(status, message.to_owned()));
-        if request.headers().contains_key(header::ORIGIN) {
+        let path = request.uri().path();
+        let (own, is_heard) = match path.starts_with(PAGE_PATH) {
+            // That the origin is ours has been checked.
+            true => (PAGE_PATH, !is_foreign(request.headers())),
+            false => (PATH, !request.headers().contains_key(header::ORIGIN)),
+        };
+        if !is_heard {
             return no(
                 StatusCode::FORBIDDEN,
                 "this is for programs, not for pages of a browser: send no Origin header",
@@ -101,10 +112,10 @@ impl Admin {
             return no(StatusCode::METHOD_NOT_ALLOWED, "there are GET, POST and DELETE");
         }
         let who = self.operator(&request)?;
-        let below = request.uri().path().strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+        let below = path.strip_prefix(own).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
         match (request.method(), below) {
             (&Method::GET, None) => {
-                let all: Vec<Value> = self.register.list().iter().map(|decision| listed(decision)).collect();
+                let all: Vec<Value> = self.of.register.list().iter().map(|decision| listed(decision)).collect();
                 Ok(say(StatusCode::OK, &json!({ "decisions": all })))
             }
             (&Method::POST, None) => {
@@ -117,7 +128,7 @@ impl Admin {
                     No(StatusCode::BAD_REQUEST, format!("the body is not what is expected: {error}"))
                 })?;
                 let proposal = asked.proposal().map_err(|message| No(StatusCode::BAD_REQUEST, message))?;
-                let register = self.register.clone();
+                let register = self.of.register.clone();
                 // It writes a file.
                 let decided = tokio::task::spawn_blocking(move || register.decide(proposal, &who)).await;
                 match decided {
@@ -131,7 +142,7 @@ impl Admin {
             (&Method::DELETE, Some(what)) => {
                 let about = if what == Kind::Off.word() { None } else { Some(prefix(&what)) };
                 let about = about.transpose().map_err(|message| No(StatusCode::BAD_REQUEST, message))?;
-                let register = self.register.clone();
+                let register = self.of.register.clone();
                 match tokio::task::spawn_blocking(move || register.lift(about, &who)).await {
                     Ok(Some((decision, kept))) => {
                         Ok(say(StatusCode::OK, &json!({ "removed": listed(&decision), "kept": kept })))
@@ -151,13 +162,13 @@ impl Admin {
 
     /// Who sent the request.
     fn operator(&self, request: &Request<Incoming>) -> Result<Arc<str>, No> {
-        let operators = self.gateway.operators.load();
+        let operators = self.of.gateway.operators.load();
         if operators.is_empty() {
             let message = "nobody may decide here: make a token by `windscreen token new --operator --name NAME`, and enter \
                            it in `admin.tokens` of the gateway file";
             return Err(No(StatusCode::FORBIDDEN, message.into()));
         }
-        let now = self.gateway.clock.now();
+        let now = self.of.gateway.clock.now();
         operators.verify(request.headers(), now).map_err(|rejection| {
             if BAD_TOKENS.is_due(now) {
                 tracing::warn!(reason = rejection.word(), "a request to the admin listener had no good token");

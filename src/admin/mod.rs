@@ -1,13 +1,22 @@
-//! The admin listener: metrics, health, and what operators decide, on a socket of its own.
+//! The admin listener: metrics, health, the dashboard, and what operators decide, on a socket of its own.
 //!
 //! It is another origin than the sites, whose pages are untrusted: Host and Origin are checked, framing is forbidden.
 
-#![allow(clippy::disallowed_methods, reason = "rank 5: owns a socket")]
+#![allow(clippy::disallowed_methods, reason = "rank 6: owns a socket")]
 
+mod dashboard;
 mod decisions;
 
+use crate::auto::Auto;
+use crate::cost::{Location, PriceBook};
+use crate::identity::Peer;
+use crate::ledger::LedgerSettings;
+use crate::policy::Deployment;
 use crate::proxy::Gateway;
 use crate::register::Register;
+use crate::reload::Steering;
+use crate::surroundings::Surroundings;
+use dashboard::Dashboard;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -15,6 +24,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,24 +36,52 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a failed accept the loop waits so long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the admin listener shows.
+/// Where what the admin listener shows comes from.
+pub struct Sources {
+    /// What requests share.
+    pub gateway: Arc<Gateway>,
+    /// What operators decide is entered there.
+    pub register: Arc<Register>,
+    /// What is remembered about clients.
+    pub surroundings: Arc<Surroundings>,
+    /// Whether rules of mode `auto` are in force, and why.
+    pub auto: Arc<Auto>,
+    /// What became of the last reload.
+    pub steering: Arc<Steering>,
+    /// What origins charge.
+    pub prices: Arc<PriceBook>,
+    /// Where the gateway stands.
+    pub location: Option<Location>,
+    /// The ledger, if there is one.
+    pub ledger: Option<LedgerSettings>,
+    /// The file that the access log is in, where that is known.
+    pub access_log: Option<PathBuf>,
+    /// Whom the first listener believes about client addresses.
+    pub peer: Peer,
+    /// What policies may name.
+    pub deployment: Deployment,
+}
+
+/// The admin listener.
 pub struct Admin {
-    gateway: Arc<Gateway>,
-    register: Arc<Register>,
+    of: Arc<Sources>,
     hosts: Vec<String>,
+    dashboard: Arc<Dashboard>,
 }
 
 type Body = http_body_util::Full<bytes::Bytes>;
 
 impl Admin {
-    /// Shows `gateway` to whoever addresses it by an IP address, `localhost` or one of `hosts`. What operators decide is
-    /// entered in `register`.
-    pub fn new(gateway: Arc<Gateway>, register: Arc<Register>, hosts: &[String]) -> Self {
-        Admin { gateway, register, hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect() }
+    /// Shows `sources` to whoever addresses it by an IP address, `localhost` or one of `hosts`.
+    pub fn new(sources: Sources, hosts: &[String]) -> Self {
+        let of = Arc::new(sources);
+        let dashboard = Arc::new(Dashboard::new(of.clone()));
+        Admin { of, hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(), dashboard }
     }
 
     /// Accepts connections until `closed`, and answers requests until `stop`.
     pub async fn serve(self: Arc<Self>, socket: TcpListener, stop: CancellationToken, closed: CancellationToken) {
+        tokio::spawn(stop.clone().run_until_cancelled_owned(self.dashboard.clone().watch()));
         loop {
             let accepted = tokio::select! {
                 accepted = socket.accept() => accepted,
@@ -72,8 +110,12 @@ impl Admin {
             return respond(StatusCode::MISDIRECTED_REQUEST, detail.into());
         }
         let path = request.uri().path();
-        if path.strip_prefix(decisions::PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        if [decisions::PATH, decisions::PAGE_PATH].iter().any(|own| path.strip_prefix(own).is_some_and(is_below)) {
             return self.decisions(request).await;
+        }
+        if path.starts_with(dashboard::API) {
+            return self.dashboard.answer(request).await;
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".into());
@@ -84,7 +126,10 @@ impl Admin {
             "/metrics" => self.metrics(),
             "/healthz" => respond(StatusCode::OK, "ok\n".into()),
             "/readyz" => self.readiness(),
-            _ => respond(StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz and /decisions\n".into()),
+            _ => dashboard::asset(path).unwrap_or_else(|| {
+                let there = "there are the dashboard at /, and /metrics, /healthz, /readyz and /decisions\n";
+                respond(StatusCode::NOT_FOUND, there.into())
+            }),
         }
     }
 
@@ -105,12 +150,12 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<Body> {
-        let metrics = &self.gateway.metrics;
-        metrics.passes_live.set(count(self.gateway.gate.live_passes()));
-        let spent = count(self.gateway.gate.spent_challenges());
+        let metrics = &self.of.gateway.metrics;
+        metrics.passes_live.set(count(self.of.gateway.gate.live_passes()));
+        let spent = count(self.of.gateway.gate.spent_challenges());
         metrics.table_entries.with_label_values(&["spent_challenges"]).set(spent);
-        metrics.table_entries.with_label_values(&["passes"]).set(count(self.gateway.gate.live_passes()));
-        for (name, size) in self.gateway.ruling.load().limits.sizes() {
+        metrics.table_entries.with_label_values(&["passes"]).set(count(self.of.gateway.gate.live_passes()));
+        for (name, size) in self.of.gateway.ruling.load().limits.sizes() {
             metrics.table_entries.with_label_values(&[&format!("limit:{name}")]).set(count(size));
         }
         match metrics.encode() {
@@ -128,11 +173,11 @@ impl Admin {
     /// there were no gateway.
     fn readiness(&self) -> Response<Body> {
         let mut text = String::from("policy: loaded\n");
-        let mut ready = !self.gateway.leaving.load(Ordering::Relaxed);
+        let mut ready = !self.of.gateway.leaving.load(Ordering::Relaxed);
         if !ready {
             text.push_str("stopping: no new clients, please\n");
         }
-        for site in self.gateway.sites.iter() {
+        for site in self.of.gateway.sites.iter() {
             let mut any = false;
             for origin in &site.origins {
                 let reachable = origin.addresses.is_reachable();
@@ -159,6 +204,7 @@ fn respond(status: StatusCode, body: Vec<u8>) -> Response<Body> {
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     ];
     for (name, value) in fixed {

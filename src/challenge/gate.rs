@@ -102,6 +102,11 @@ impl Gate {
         self.settings.store(Arc::new(settings));
     }
 
+    /// What passes are worth.
+    pub fn pass_settings(&self) -> PassSettings {
+        self.settings.load().pass
+    }
+
     /// Issues a challenge. `id` must be random.
     pub fn issue(&self, site: &str, difficulty: u32, prefix: IpNet, id: [u8; 16], now: Timestamp) -> String {
         let puzzle = Puzzle { site: site.to_owned(), difficulty, issued: now, id, prefix, before: None };

@@ -7,17 +7,15 @@ use super::{decisions, examples, paint, word};
 use crate::clock::Timestamp;
 use crate::config::{Config, List, LoadedPolicy, load};
 use crate::document::{Diagnostics, unknown_word};
-use crate::facts::{Fact, HttpVersion, Identity};
+use crate::facts::{Fact, Identity};
 use crate::feeds::{cached, given};
 use crate::identity::Peer;
 use crate::network::{parse, unmapped};
 use crate::origin::{Origin, Signer};
-use crate::printable::printable;
 use crate::proxy::{Site, Sites};
-use crate::trial::{Addressed, Bench, Described, Dress, Given, country, to_json, to_text};
+use crate::trial::{Bench, Described, Dress, Dressed, Given, country, to_json, to_text};
 use crate::verdict::Mode;
 use clap::Args;
-use http::{HeaderName, HeaderValue, Uri};
 use serde_json::json;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -185,27 +183,11 @@ fn known_sites(sites: &Sites) -> Vec<String> {
 }
 
 fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, String> {
-    let (secure, host, target) = split(&arguments.url)?;
-    let mut headers = Vec::new();
-    let dressed = arguments.dress.map_or_else(Vec::new, |dress| dress.headers(secure));
-    let given = arguments.header.iter().map(|header| {
-        let named = header.split_once(':').filter(|(name, _)| name.parse::<HeaderName>().is_ok());
-        named.ok_or_else(|| format!("`{}` is not a header: expected `name: value`", printable(header)))
-    });
-    let agent = arguments.user_agent.iter().map(|agent| Ok(("User-Agent", agent.as_str())));
-    for header in dressed.into_iter().map(Ok).chain(agent).chain(given) {
-        let (name, value) = header?;
-        let value = HeaderValue::from_str(value.trim())
-            .map_err(|_| format!("`{}` cannot stand in a header", printable(value)))?;
-        match headers.iter_mut().find(|(known, _): &&mut (String, HeaderValue)| known.eq_ignore_ascii_case(name)) {
-            Some(place) => *place = (name.to_owned(), value),
-            None => headers.push((name.to_owned(), value)),
-        }
-    }
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        let host = HeaderValue::from_str(&host).map_err(|_| format!("`{}` is not a host", printable(&host)))?;
-        headers.insert(0, ("Host".to_owned(), host));
-    }
+    let dressed =
+        Dressed { dress: arguments.dress, user_agent: arguments.user_agent.as_deref(), headers: &arguments.header };
+    let address = unmapped(arguments.ip);
+    let now = arguments.time.unwrap_or_else(|| Timestamp::from(SystemTime::now()));
+    let request = Described::new(arguments.method.clone(), &arguments.url, address, &dressed, now)?;
     let tiers = &config.policy.challenge.tiers.0;
     let tier = |wanted: &String| match tiers.iter().find(|(name, _)| name == wanted) {
         Some((_, difficulty)) => Ok(*difficulty),
@@ -220,7 +202,6 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
             .ok_or_else(|| unknown_word("client", wanted, names().collect::<Vec<_>>().into_iter()))
     };
     let entry = arguments.client.as_ref().map(entry).transpose()?;
-    let address = unmapped(arguments.ip);
     let state = Given {
         strikes: arguments.strikes.map_or(Fact::Unknown, Fact::Present),
         suspicion: arguments.suspicion.map_or(Fact::Unknown, Fact::Present),
@@ -233,11 +214,6 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
         ..Given::default()
     };
     Ok(Described {
-        addressed: Addressed::Host,
-        method: arguments.method.clone(),
-        target,
-        address,
-        headers,
         identity: match (entry, pass) {
             (Some(entry), _) => entry.identity(),
             (None, Some(_)) => Identity::Pass,
@@ -245,23 +221,7 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
         },
         client_name: entry.map(|entry| entry.name.to_string()),
         pass,
-        secure,
-        version: HttpVersion::Http11,
-        now: arguments.time.unwrap_or_else(|| Timestamp::from(SystemTime::now())),
         state,
+        ..request
     })
-}
-
-/// Whether a URL is of https, its host with the port, and the target of a request for it.
-fn split(url: &str) -> Result<(bool, String, String), String> {
-    let wrong = || format!("`{}` is not a URL: expected `https://HOST/PATH` or `http://HOST/PATH`", printable(url));
-    let uri: Uri = url.parse().map_err(|_| wrong())?;
-    let secure = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        _ => return Err(wrong()),
-    };
-    let authority = uri.authority().ok_or_else(wrong)?.as_str();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    Ok((secure, host.to_owned(), uri.path_and_query().map_or("/", |target| target.as_str()).to_owned()))
 }

@@ -179,7 +179,7 @@ fn judge(basis: Basis) -> Result<Judge, String> {
 /// What a policy is judged by.
 fn judging(loaded: LoadedPolicy, geo: Geo) -> replay::Basis {
     let LoadedPolicy { policy, limits, challenge, strikes, networks, .. } = loaded;
-    replay::Basis { policy, limits, passes: challenge.pass, strikes, networks, geo }
+    replay::Basis { policy: policy.into(), limits, passes: challenge.pass, strikes, networks, geo }
 }
 
 /// Shows how far the reading has come, where a person looks, and only if it takes a while.

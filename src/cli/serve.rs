@@ -100,7 +100,7 @@ async fn until_stopped(
     }
     tracing::info!(?listening, "ready");
     if let Some(address) = server.admin {
-        tracing::info!(%address, "admin: /metrics, /healthz, /readyz, /decisions");
+        tracing::info!(%address, "admin: the dashboard at /, /metrics, /healthz, /readyz, /decisions");
     }
     notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
     if let Some(interval) = sd_notify::watchdog_enabled() {

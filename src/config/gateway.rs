@@ -84,6 +84,9 @@ crate::settings! {
         hosts: Vec<String> = Vec::new(),
         /// Operators who may decide here while the gateway runs, as by `windscreen block`. Nobody where absent.
         tokens: Vec<OperatorSettings> = Vec::new(),
+        /// The file that standard output, the access log, is written to: the dashboard tries policies on its end. They
+        /// cannot be tried where absent. Relative to the gateway file.
+        access_log: Option<PathBuf> = None,
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Config {
 
 impl Config {
     /// What this deployment brings that a policy may need.
-    pub(super) fn deployment(&self) -> Deployment {
+    pub fn deployment(&self) -> Deployment {
         deployment(&self.file)
     }
 }
@@ -134,6 +134,9 @@ pub fn admin_address(path: &Path, diagnostics: &mut Diagnostics) -> Result<Optio
 fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let mut file: GatewayFile = read_as(FileKind::Gateway, text, diagnostics)?;
     file.feeds.directory = file.feeds.directory.map(|path| directory.join(path));
+    if let Some(log) = file.admin.as_mut().and_then(|admin| admin.access_log.as_mut()) {
+        *log = directory.join(&*log);
+    }
     file.listeners.0.iter().for_each(|listener| listener.check(diagnostics));
     check_sites(&file, diagnostics);
     let mut authorities = BTreeMap::new();

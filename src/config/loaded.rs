@@ -4,7 +4,7 @@ use crate::challenge::ChallengeSettings;
 use crate::evidence::AutoSettings;
 use crate::limit::LimitSettings;
 use crate::network::Feed;
-use crate::policy::{NetworkId, Policy};
+use crate::policy::{NetworkId, Policy, UserAgentListSettings};
 use crate::report::DecisionSettings;
 use crate::surroundings::StrikeSettings;
 use crate::verdict::LimitId;
@@ -30,6 +30,8 @@ pub struct LoadedPolicy {
     pub decision: DecisionSettings,
     /// When rules of mode `auto` are enforced.
     pub auto: Option<AutoSettings>,
+    /// The lists of User-Agents, by name.
+    pub lists: Vec<(String, UserAgentListSettings)>,
     /// The networks that have a name.
     pub networks: Vec<(NetworkId, String)>,
     /// The feeds of the networks: which network, which of its feeds, and where it is.

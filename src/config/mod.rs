@@ -23,5 +23,5 @@ pub use gateway::{
 use load::read_file;
 pub use load::{Config, Files, admin_address, for_origin, load, load_noting};
 pub use loaded::LoadedPolicy;
-pub use policies::{check_policy, load_in_place, load_with_networks};
+pub use policies::{Known, check_policy, load_in_place, load_pasted, load_with_networks};
 pub use policy::{BUILT_IN, ImportedFile, PolicyFile, built_in, policy_schema};

@@ -2,6 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
+mod pasted;
+
+pub use pasted::{Known, load_pasted};
+
 use super::gateway::{Named, PolicyReference};
 use super::kind::{FileKind, read_as};
 use super::loaded::LoadedPolicy;
@@ -16,6 +20,7 @@ use crate::policy::{
     BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, Rule, RuleSettings,
     UserAgentListSettings,
 };
+use crate::verdict::Mode;
 use std::path::{Path, PathBuf};
 
 type NetworkEntries = Named<Spanned<Vec<Spanned<Blocks>>>>;
@@ -46,7 +51,86 @@ struct Loader<'l> {
     diagnostics: &'l mut Diagnostics,
 }
 
-impl Loader<'_> {
+impl<'l> Loader<'l> {
+    fn new(deployment: Option<Deployment>, files: &'l mut Files, diagnostics: &'l mut Diagnostics) -> Self {
+        let (parts, limits, feeds, defined, seen, open, overrides) = Default::default();
+        let (names, overrides_source) = (Names::new(deployment), None);
+        Loader { names, parts, limits, feeds, defined, seen, open, overrides, overrides_source, files, diagnostics }
+    }
+
+    /// The policy of `file`, whose mode `mode` overrides.
+    fn finish(mut self, source: &Source, file: PolicyFile, mode: Option<Mode>) -> Option<LoadedPolicy> {
+        self.imports(source, &file.import);
+        self.names(source, file.networks, file.lists, file.limits, false);
+        file.decision.check(self.diagnostics);
+        file.auto.iter().for_each(|auto| auto.check(self.diagnostics));
+        for (name, difficulty) in &file.challenge.tiers.0 {
+            self.names.add_tier(name, *difficulty);
+        }
+        for (name, blocks) in std::mem::take(&mut self.overrides) {
+            let known = self.defined.iter().filter(|known| known.0 == "network").map(|known| known.1.as_str());
+            let message = match Names::is_built_in(&name) {
+                true => format!("`{name}` is built in: it cannot be changed"),
+                false => format!("{} (of the policy)", unknown_word("network", &name, known)),
+            };
+            let overriding = self.overrides_source.as_ref().map_or("", |(name, _)| name.as_str());
+            let policy = self.diagnostics.enter(overriding);
+            self.diagnostics.error(blocks.position, message);
+            self.diagnostics.enter(policy);
+        }
+        self.parts.push(Part {
+            file: source.name.clone(),
+            classes: file.classes,
+            rules: file.rules,
+            thresholds: file.thresholds,
+        });
+        let fragments: Vec<Fragment<'_>> = self
+            .parts
+            .iter()
+            .map(|part| Fragment {
+                file: &part.file,
+                classes: &part.classes,
+                rules: &part.rules,
+                thresholds: &part.thresholds,
+            })
+            .collect();
+        let mode = mode.unwrap_or(file.mode);
+        let policy = Policy::compile(mode, &fragments, &file.default, &self.names, self.diagnostics);
+        let pass_limits = pass_limits_of(&file.challenge.limits, &self.limits, &self.names, self.diagnostics);
+        let wait_limits = match &file.challenge.wait {
+            Some(wait) => {
+                for tier in &wait.tiers {
+                    self.names.tier(&tier.value, tier.position, self.diagnostics);
+                }
+                pass_limits_of(&wait.limits, &self.limits, &self.names, self.diagnostics)
+            }
+            None => Some(Vec::new()),
+        };
+        if self.diagnostics.error_count() == 0 {
+            self.warn_of_unused();
+            policy.iter().for_each(|policy| self.warn_of_pacing(policy.rules()));
+        }
+        let (networks, lists) = (self.names.named_networks(), self.names.lists());
+        let Loader { mut limits, feeds, diagnostics, .. } = self;
+        (diagnostics.error_count() == 0).then_some(())?;
+        let counter = limits.len();
+        limits.push(solves(&file.challenge.harder));
+        Some(LoadedPolicy {
+            policy: policy?,
+            limits,
+            pass_limits: pass_limits?,
+            wait_limits: wait_limits?,
+            solves: counter,
+            challenge: file.challenge,
+            strikes: file.strikes,
+            decision: file.decision,
+            auto: file.auto,
+            lists,
+            networks,
+            feeds,
+        })
+    }
+
     fn imports(&mut self, source: &Source, imports: &[Spanned<String>]) {
         self.open.push((source.identity.clone(), source.name.clone()));
         for import in imports {
@@ -297,89 +381,11 @@ fn compile(
     diagnostics: &mut Diagnostics,
 ) -> Option<LoadedPolicy> {
     let outer = diagnostics.enter(source.name.clone());
-    let file: Option<PolicyFile> = read_as(FileKind::Policy, &source.text, diagnostics);
+    let file = read_as(FileKind::Policy, &source.text, diagnostics);
     let loaded = file.and_then(|file| {
-        let mut loader = Loader {
-            names: Names::new(deployment),
-            parts: Vec::new(),
-            limits: Vec::new(),
-            feeds: Vec::new(),
-            defined: Vec::new(),
-            seen: vec![source.identity.clone()],
-            open: Vec::new(),
-            overrides,
-            overrides_source,
-            files,
-            diagnostics,
-        };
-        loader.imports(source, &file.import);
-        loader.names(source, file.networks, file.lists, file.limits, false);
-        file.decision.check(loader.diagnostics);
-        file.auto.iter().for_each(|auto| auto.check(loader.diagnostics));
-        for (name, difficulty) in &file.challenge.tiers.0 {
-            loader.names.add_tier(name, *difficulty);
-        }
-        for (name, blocks) in std::mem::take(&mut loader.overrides) {
-            let known = loader.defined.iter().filter(|known| known.0 == "network").map(|known| known.1.as_str());
-            let message = match Names::is_built_in(&name) {
-                true => format!("`{name}` is built in: it cannot be changed"),
-                false => format!("{} (of the policy)", unknown_word("network", &name, known)),
-            };
-            let overriding = loader.overrides_source.as_ref().map_or("", |(name, _)| name.as_str());
-            let policy = loader.diagnostics.enter(overriding);
-            loader.diagnostics.error(blocks.position, message);
-            loader.diagnostics.enter(policy);
-        }
-        loader.parts.push(Part {
-            file: source.name.clone(),
-            classes: file.classes,
-            rules: file.rules,
-            thresholds: file.thresholds,
-        });
-        let fragments: Vec<Fragment<'_>> = loader
-            .parts
-            .iter()
-            .map(|part| Fragment {
-                file: &part.file,
-                classes: &part.classes,
-                rules: &part.rules,
-                thresholds: &part.thresholds,
-            })
-            .collect();
-        let mode = reference.mode.unwrap_or(file.mode);
-        let policy = Policy::compile(mode, &fragments, &file.default, &loader.names, loader.diagnostics);
-        let pass_limits = pass_limits_of(&file.challenge.limits, &loader.limits, &loader.names, loader.diagnostics);
-        let wait_limits = match &file.challenge.wait {
-            Some(wait) => {
-                for tier in &wait.tiers {
-                    loader.names.tier(&tier.value, tier.position, loader.diagnostics);
-                }
-                pass_limits_of(&wait.limits, &loader.limits, &loader.names, loader.diagnostics)
-            }
-            None => Some(Vec::new()),
-        };
-        if loader.diagnostics.error_count() == 0 {
-            loader.warn_of_unused();
-            policy.iter().for_each(|policy| loader.warn_of_pacing(policy.rules()));
-        }
-        let networks = loader.names.named_networks();
-        let Loader { mut limits, feeds, diagnostics, .. } = loader;
-        (diagnostics.error_count() == 0).then_some(())?;
-        let counter = limits.len();
-        limits.push(solves(&file.challenge.harder));
-        Some(LoadedPolicy {
-            policy: policy?,
-            limits,
-            pass_limits: pass_limits?,
-            wait_limits: wait_limits?,
-            solves: counter,
-            challenge: file.challenge,
-            strikes: file.strikes,
-            decision: file.decision,
-            auto: file.auto,
-            networks,
-            feeds,
-        })
+        let seen = vec![source.identity.clone()];
+        let loader = Loader::new(deployment, files, diagnostics);
+        Loader { overrides, overrides_source, seen, ..loader }.finish(source, file, reference.mode)
     });
     diagnostics.enter(outer);
     loaded

@@ -70,7 +70,7 @@ impl Demo {
                 "version: 1\n\
                  listeners:\n\
                  \x20 - {{address: '{listen}', trusted_proxies: [127.0.0.0/8, '::1']}}   # so that X-Forwarded-For plays the personas\n\
-                 admin: {{address: '{admin}'}}\n\
+                 admin: {{address: '{admin}', access_log: access.log}}\n\
                  policy: {{networks: networks.yaml, mode: enforce}}   # the built-in policy, switched on\n\
                  credentials:\n\
                  \x20 demo: {{key_file: {key}}}\n\
@@ -119,7 +119,9 @@ impl Demo {
              \x20 for i in $(seq 400); do {ask} {scraper} {logs}/{finished_run}index.html; done | sort | uniq -c\n\
              A crawler that says what it is: 403.\n\
              \x20 {ask} {stranger} -A 'GPTBot/1.2' {logs}/{finished_run}log\n\
-             Who took what:\n\
+             Who took what, and a policy workbench: the dashboard.\n\
+             \x20 http://{admin}/\n\
+             The same as metrics:\n\
              \x20 curl -s http://{admin}/metrics | grep -E 'windscreen_(requests|response_bytes)_total'\n",
             ci = from(CI),
             internal = from(INTERNAL),

@@ -2,6 +2,8 @@
 
 use super::Position;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,7 @@ pub struct Diagnostics {
     file: String,
     found: Vec<Diagnostic>,
     broken: Vec<String>,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl Diagnostics {
@@ -77,6 +80,16 @@ impl Diagnostics {
     /// Whether `name` is defined, but wrongly.
     pub fn is_broken(&self, name: &str) -> bool {
         self.broken.iter().any(|broken| broken == name)
+    }
+
+    /// Has what takes long be refused once `stop` is set: for texts of somebody who may wish to keep us busy.
+    pub fn give_up_on(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = Some(stop);
+    }
+
+    /// Whether to give up.
+    pub fn is_over(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// How many mistakes were found.

@@ -9,4 +9,4 @@ mod switch;
 
 pub use rates::{Rates, Sums};
 pub use settings::{AutoSettings, TriggerSettings};
-pub use switch::{Measured, Switch, Switched};
+pub use switch::{Condition, Measured, Switch, Switched};

@@ -35,7 +35,16 @@ pub struct Switch {
     on: Option<Timestamp>,
     /// When a condition held, or nearly, for the last time.
     held: Timestamp,
-    nearest: f64,
+    conditions: Vec<Condition>,
+}
+
+/// How near a condition was at the last look, and the numbers in words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// The part of its threshold that is reached, of the key that is furthest from it: 1 where it holds.
+    pub part: f64,
+    /// What was measured, and from what on it counts.
+    pub words: String,
 }
 
 impl Switch {
@@ -46,7 +55,12 @@ impl Switch {
 
     /// How near the nearest condition was at the last look: 1 where it held.
     pub fn nearest(&self) -> f64 {
-        self.nearest
+        self.conditions.iter().map(|condition| condition.part).fold(0.0, f64::max)
+    }
+
+    /// All conditions as they were at the last look, in their order.
+    pub fn conditions(&self) -> &[Condition] {
+        &self.conditions
     }
 
     /// Looks at the evidence; to be called every few seconds.
@@ -57,20 +71,20 @@ impl Switch {
         measured: Measured,
         now: Timestamp,
     ) -> Option<Switched> {
-        let parts = settings.any.0.iter().map(|condition| {
+        let conditions = settings.any.0.iter().map(|condition| {
             let sums = rates.sums(&settings.classes.0, condition.value.per, now);
             part(&condition.value, sums, measured)
         });
-        let (nearest, because) =
-            parts.fold((0.0, String::new()), |best: (f64, String), this| if this.0 > best.0 { this } else { best });
-        self.nearest = nearest;
+        self.conditions = conditions.collect();
+        let nearest = self.nearest();
         if nearest >= if self.on.is_some() { NEARLY } else { 1.0 } {
             self.held = now;
         }
         match self.on {
             None if nearest >= 1.0 => {
                 self.on = Some(now);
-                Some(Switched { on: true, because })
+                let because = self.conditions.iter().find(|condition| condition.part >= nearest);
+                Some(Switched { on: true, because: because.map_or_else(String::new, |it| it.words.clone()) })
             }
             Some(_) if now.since(self.held) >= settings.hold => {
                 self.on = None;
@@ -83,7 +97,7 @@ impl Switch {
 }
 
 /// How near a condition is: the part of its threshold that is reached, of the key that is furthest from it.
-fn part(condition: &TriggerSettings, sums: Sums, measured: Measured) -> (f64, String) {
+fn part(condition: &TriggerSettings, sums: Sums, measured: Measured) -> Condition {
     let per = condition.per;
     let span = crate::quantity::written(per);
     let mut keys: Vec<(f64, String)> = Vec::new();
@@ -119,7 +133,7 @@ fn part(condition: &TriggerSettings, sums: Sums, measured: Measured) -> (f64, St
     }
     let least = keys.iter().map(|(part, _)| *part).fold(f64::INFINITY, f64::min);
     let words: Vec<String> = keys.into_iter().map(|(_, words)| words).collect();
-    (if least.is_finite() { least } else { 0.0 }, words.join("; "))
+    Condition { part: if least.is_finite() { least } else { 0.0 }, words: words.join("; ") }
 }
 
 #[cfg(test)]

@@ -53,6 +53,13 @@ impl KeptAddresses {
         [("prefix", KeptAddresses::Prefix), ("hashed", KeptAddresses::Hashed), ("none", KeptAddresses::None)];
 }
 
+impl KeptAddresses {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
 impl Decode for KeptAddresses {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         choose(node, "way to keep addresses", &Self::WORDS, diagnostics)

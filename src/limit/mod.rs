@@ -323,6 +323,11 @@ impl Limits {
         }
     }
 
+    /// The settings of each limit, by its name, in the order of their ids.
+    pub fn settings(&self) -> Vec<(String, LimitSettings)> {
+        self.all.iter().map(|limit| (limit.name.to_string(), limit.settings.clone())).collect()
+    }
+
     /// The name and the number of keys of each limit.
     pub fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
         self.all.iter().map(|limit| (&*limit.name, limit.table.len()))

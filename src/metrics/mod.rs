@@ -7,12 +7,14 @@ mod connections;
 mod costs;
 mod origins;
 mod registrar;
+mod samples;
 mod zeros;
 
 pub use connections::ConnectionMetrics;
 pub use costs::CostMetrics;
 pub use origins::OriginMetrics;
 pub use registrar::Family;
+pub use samples::{Labels, Samples};
 
 use prometheus::{
     CounterVec, Encoder, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,

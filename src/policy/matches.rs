@@ -289,6 +289,9 @@ impl Compiler<'_> {
 
     fn when(&mut self, node: &Node) -> Option<Vec<Matcher>> {
         let text = String::decode(node, self.diagnostics)?;
+        if self.diagnostics.is_over() {
+            return self.fail(node.position, "it took too long to read the expressions before this one");
+        }
         match When::compile(&text) {
             Ok(when) if self.deciding_class && when.reads("class") => {
                 self.fail(node.position, "`class` cannot be read here: the class is what is being decided")

@@ -208,19 +208,24 @@ impl Policy {
     /// Before all rules stands what an operator has [decided](State::decided): a block ends the evaluation, and for whom
     /// protection is held back the policy is one in `observe`.
     pub fn decide(&self, facts: &Facts<'_>, state: &dyn State) -> Verdict {
-        let verdict = self.run(facts, state, &mut Blind);
-        self.settled(verdict, facts, state)
+        self.decide_as(self.mode, facts, state)
+    }
+
+    /// As [`decide`](Self::decide), as if the policy as a whole had this mode.
+    pub fn decide_as(&self, mode: Mode, facts: &Facts<'_>, state: &dyn State) -> Verdict {
+        let verdict = self.run(mode, facts, state, &mut Blind);
+        self.settled(mode, verdict, facts, state)
     }
 
     /// Decides one request and tells how.
     pub fn explain(&self, facts: &Facts<'_>, state: &dyn State) -> Explanation {
         let mut explainer = Explainer::default();
-        let verdict = self.run(facts, state, &mut explainer);
+        let verdict = self.run(self.mode, facts, state, &mut explainer);
         let Explainer { classes, signals, rules } = explainer;
-        Explanation { classes, signals, rules, verdict: self.settled(verdict, facts, state) }
+        Explanation { classes, signals, rules, verdict: self.settled(self.mode, verdict, facts, state) }
     }
 
-    fn run<W: Watch>(&self, facts: &Facts<'_>, state: &dyn State, watch: &mut W) -> Verdict {
+    fn run<W: Watch>(&self, mode: Mode, facts: &Facts<'_>, state: &dyn State, watch: &mut W) -> Verdict {
         let mut scratch = self.scratch.get();
         let table = self.networks.table();
         scratch.search(&self.atoms, facts, &table, &self.class_index, &self.rule_index);
@@ -228,7 +233,7 @@ impl Policy {
         let mut request = Request::new(facts, state, &self.atoms, &table, found, unknown);
         let decided = state.decided(&facts.client, facts.now);
         let is_blocked = decided.as_ref().is_some_and(|decision| decision.kind == Kind::Block);
-        request.held_back = decided.is_some() && !is_blocked;
+        request.mode = if decided.is_some() && !is_blocked { Mode::Observe } else { mode };
 
         let mut undecided = None;
         let mut next = classes.next(0);
@@ -354,8 +359,7 @@ impl Policy {
 
     /// Whether `rule` is in force. A rule that says `mode: enforce` itself is, whatever the policy says.
     fn enforces(&self, rule: &Rule, request: &Request<'_>) -> bool {
-        let mode = if request.held_back { Mode::Observe } else { self.mode };
-        match (mode, rule.mode) {
+        match (request.mode, rule.mode) {
             (_, Some(Mode::Enforce)) => true,
             (Mode::Observe, _) | (_, Some(Mode::Observe)) => false,
             (Mode::Enforce, None) => true,

@@ -107,6 +107,11 @@ impl Names {
         networks
     }
 
+    /// The lists of user agents.
+    pub fn lists(&self) -> Vec<(String, UserAgentListSettings)> {
+        self.lists.iter().map(|(name, list)| (name.clone(), list.clone())).collect()
+    }
+
     /// Whether a rule or class referred to the name.
     pub fn is_used(&self, what: &'static str, name: &str) -> bool {
         self.used.borrow().contains(&(what, name.to_owned()))

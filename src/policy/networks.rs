@@ -48,6 +48,12 @@ impl Networks {
         }
     }
 
+    /// Where the blocks of a network come from, with what feeds have brought.
+    pub fn parts(&self, network: NetworkId) -> NetworkParts {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.get(network).cloned().unwrap_or_default()
+    }
+
     /// The table now.
     pub fn table(&self) -> arc_swap::Guard<Arc<Table>> {
         self.table.load()
@@ -64,6 +70,11 @@ impl ToldApart {
         let mut networks: Vec<_> = networks.into_iter().map(|(id, name)| (id, Arc::<str>::from(name))).collect();
         networks.sort_by_key(|(_, name)| !priced.iter().any(|priced| **priced == **name));
         ToldApart(networks)
+    }
+
+    /// The networks with their names.
+    pub fn named(&self) -> impl Iterator<Item = (NetworkId, &Arc<str>)> {
+        self.0.iter().map(|(id, name)| (*id, name))
     }
 
     /// The name of the first network that `address` is in.

@@ -73,13 +73,19 @@ impl Builder {
             found.push(Found::Pattern(id));
         }
         let (mut filtered, mut unfiltered, mut unfiltered_ids) = (Vec::new(), Vec::new(), Vec::new());
+        let mut size = 0;
         let required: Vec<_> = self.regexes.iter().map(|(text, _)| required_literals(text, ascii)).collect();
         for ((expression, id), required) in self.regexes.into_iter().zip(rarest(&required)) {
             match required {
                 Some(required) => {
                     found.extend(required.iter().map(|_| Found::Try(filtered.len())));
                     literals.extend(required);
-                    filtered.push((compile_regex(&expression)?, id));
+                    let regex = compile_regex(&expression)?;
+                    size += regex.memory_usage();
+                    if size > NFA_LIMIT {
+                        return Err("the expressions are too large together, use fewer".into());
+                    }
+                    filtered.push((regex, id));
                 }
                 None => {
                     unfiltered.push(expression);

@@ -11,7 +11,7 @@ use super::when::Running;
 use crate::facts::{Fact, Facts, Truth};
 use crate::signal::Signals;
 use crate::state::State;
-use crate::verdict::Class;
+use crate::verdict::{Class, Mode};
 use std::cell::Cell;
 
 /// Memory for a decision, used again for the next one.
@@ -97,8 +97,8 @@ pub struct Request<'r> {
     pub class: Class,
     /// The weight so far.
     pub weight: i64,
-    /// Whether an operator has protection held back for the client.
-    pub held_back: bool,
+    /// The mode of the policy as a whole for this client: an operator may have protection held back.
+    pub mode: Mode,
     signals: Cell<Option<Signals>>,
     errors: Cell<u32>,
 }
@@ -122,7 +122,7 @@ impl<'r> Request<'r> {
             unknown,
             class: Class::Unknown,
             weight: 0,
-            held_back: false,
+            mode: Mode::Enforce,
             signals: Cell::new(None),
             errors: Cell::new(0),
         }

@@ -214,6 +214,10 @@ impl Compiler<'_> {
 impl Decode for RegexText {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let text = String::decode(node, diagnostics)?;
+        if diagnostics.is_over() {
+            diagnostics.error(node.position, "it took too long to read the expressions before this one");
+            return None;
+        }
         match compile_regex(&text) {
             Ok(_) => Some(RegexText(text)),
             Err(why) => {

@@ -9,7 +9,8 @@ use crate::identity::{Operators, Roster};
 use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::origin::{Seal, Whereabouts};
-use crate::policy::{Policy, ToldApart};
+use crate::policy::{Policy, ToldApart, UserAgentListSettings};
+use crate::report::DecisionSettings;
 use crate::state::Memory;
 use crate::traffic::Live;
 use crate::verdict::LimitId;
@@ -60,7 +61,7 @@ pub struct Gateway {
 /// A policy with the limits that it names.
 pub struct Ruling {
     /// What is decided.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// How much clients may take.
     pub limits: Arc<Limits>,
     /// The limits that every pass is charged to when it is bought.
@@ -75,4 +76,8 @@ pub struct Ruling {
     pub networks: ToldApart,
     /// When rules of mode `auto` are enforced.
     pub auto: Option<AutoSettings>,
+    /// When protection is said to be needed.
+    pub decision: DecisionSettings,
+    /// The lists of User-Agents, by name.
+    pub lists: Vec<(String, UserAgentListSettings)>,
 }

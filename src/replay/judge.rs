@@ -138,7 +138,7 @@ impl Ord for Transfer {
 /// What is judged by.
 pub struct Basis {
     /// The policy. It is enforced, whatever its mode.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Its limits, in the order of their ids.
     pub limits: Vec<(String, LimitSettings)>,
     /// What passes are worth.
@@ -153,7 +153,7 @@ pub struct Basis {
 
 /// Judges requests of the past.
 pub struct Judge {
-    policy: Policy,
+    policy: Arc<Policy>,
     limits: Limits,
     passes: Passes,
     memory: Surroundings,
@@ -171,8 +171,7 @@ impl Judge {
     /// # Errors
     /// When metrics cannot be set up: a mistake of ours.
     pub fn new(basis: Basis, priced: &[String], start: Timestamp) -> Result<Self, String> {
-        let Basis { mut policy, limits, passes, strikes, networks, geo } = basis;
-        policy.set_mode(Mode::Enforce);
+        let Basis { policy, limits, passes, strikes, networks, geo } = basis;
         let clock = Arc::new(ManualClock::new(start));
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
         let as_clock: Arc<dyn Clock> = clock.clone();
@@ -262,7 +261,7 @@ impl Judge {
             secure: past.secure,
             dialect: Fact::Unknown,
         };
-        let verdict = self.policy.decide(&facts, &self.memory);
+        let verdict = self.policy.decide_as(Mode::Enforce, &facts, &self.memory);
         if verdict.strikes > 0.0 {
             self.memory.strike(client.prefix, verdict.strikes, past.at);
         }

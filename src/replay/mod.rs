@@ -26,3 +26,4 @@ pub use reader::{Damaged, Example, Reader, Tally, Unparsable};
 pub use run::{Change, Changes, LeftOut, Plan, Replayed, Ruled, replay};
 pub use source::{Log, LogFile, SourceError, find, open, unpacked};
 pub use summary::Summary;
+pub use window::Bounds;

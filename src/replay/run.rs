@@ -18,6 +18,7 @@ use crate::traffic::{Billed, Books, Key};
 use crate::verdict::Done;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -49,13 +50,23 @@ pub struct Plan {
     pub places: Places,
     /// How long and how many records wait to be put in order.
     pub bounds: Bounds,
+    /// When this is set, what was not judged yet is left out.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Plan {
     /// A plan to read all of `logs`.
     pub fn new(logs: impl Iterator<Item = Log> + Send + 'static, places: Places) -> Self {
         let (logs, bounds) = (Box::new(logs), Bounds { span: SPAN, records: WINDOW });
-        Plan { logs, format: Format::Auto, since: Timestamp(0), until: Timestamp(u64::MAX), places, bounds }
+        Plan {
+            logs,
+            format: Format::Auto,
+            since: Timestamp(0),
+            until: Timestamp(u64::MAX),
+            places,
+            bounds,
+            stop: Arc::default(),
+        }
     }
 }
 
@@ -297,7 +308,7 @@ impl Sorter<'_> {
 
 /// Reads what `plan` names, and judges it. `other` is a second policy to compare with.
 pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> Replayed {
-    let Plan { logs, format, since, until, places, bounds } = plan;
+    let Plan { logs, format, since, until, places, bounds, stop } = plan;
     let readers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let (sender, receiver) = sync_channel::<Vec<(Timestamp, Option<u64>, Owned)>>(QUEUE);
     let (logs, turn, ids) = (Mutex::new(logs), RwLock::new(()), Ids::new(rand::random()));
@@ -332,6 +343,9 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
         drop(sender);
         let (mut path, mut hindsight, nobody) = (String::new(), Hindsight::default(), Arc::from(""));
         let mut enter = |at: Timestamp, owned: Owned| {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
             let span = replayed.span.get_or_insert((at, at));
             *span = (span.0.min(at), span.1.max(at));
             let past = owned.past(at);

@@ -34,6 +34,7 @@ pub use projected::projected;
 pub use rows::{
     Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
 };
+pub use sentences::answer as headline;
 pub use settings::{ConditionSettings, DecisionSettings, Growth, Monthly, Percent, ThresholdSettings};
 pub use stores::{Named, Removal, SecondStore, Showed, second_stores, second_stores_text};
 pub use text::text;

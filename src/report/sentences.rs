@@ -24,8 +24,8 @@ fn band(low: Money, high: Money) -> String {
     if low == high { low } else { format!("{low}-{}", high.replacen('$', "", 1)) }
 }
 
-/// The answer, with its numbers.
-pub(super) fn answer(report: &Report) -> String {
+/// The answer in a sentence or two, with its numbers.
+pub fn answer(report: &Report) -> String {
     let answer = &report.answer;
     let mut text = match answer.need {
         Need::NotEnoughData => format!(

@@ -4,15 +4,15 @@
 
 mod sites;
 mod sockets;
+mod tasks;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Sources};
 use crate::auto::Auto;
 use crate::challenge::{Gate, SigningKeys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, LoadedPolicy};
-use crate::cost::PriceBook;
 use crate::evidence::Rates;
-use crate::exchange::{Change, CounterId, Replicated, Total};
+use crate::exchange::Replicated;
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::limit::{DEFAULT_CAP, Limits};
@@ -23,7 +23,6 @@ use crate::policy::ToldApart;
 use crate::proxy::{Asker, Front, Gateway, Ruling, Sites};
 use crate::register::Register;
 use crate::reload::Steering;
-use crate::report::projected;
 use crate::shared_state::SharedState;
 use crate::surroundings::{Surroundings, SystemResolver};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -34,15 +33,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
+use tasks::{CurrentLimits, project, sweep};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-
-/// Tables are swept so often: limits one step at a time, the others every [`SWEEP_STEPS`].
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-const SWEEP_STEPS: u32 = 30;
-/// What traffic costs is told so often; of full books it takes a tenth of a second.
-const PROJECTION_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The wall clock.
 #[derive(Debug)]
@@ -133,6 +127,7 @@ impl Server {
         let guard = background.clone().drop_guard();
         let mut first_looks = JoinSet::new();
         let sites = Sites::new(sites::make(&config, &metrics, &background, &mut first_looks));
+        let deployment = config.deployment();
         let keys = config.pass_keys.unwrap_or_else(|| {
             tracing::warn!("no pass_keys are configured: passes end with this process and hold on no other replica");
             SigningKeys::new(rand::random(), [])
@@ -152,12 +147,16 @@ impl Server {
             feeds,
             networks,
             auto,
+            decision,
+            lists,
             ..
         } = config.policy;
+        let policy = Arc::new(policy);
         let limits = Arc::new(Limits::new(&limits, DEFAULT_CAP, keys.derive("limits"), &clock));
         let priced: Vec<String> = config.prices.networks().map(str::to_owned).collect();
         let (harder, networks) = (challenge.harder.clone(), ToldApart::new(networks, &priced));
-        let ruling = Ruling { policy, limits, pass_limits, wait_limits, solves, harder, networks, auto };
+        let ruling =
+            Ruling { policy, limits, pass_limits, wait_limits, solves, harder, networks, auto, decision, lists };
         let ledger_settings = config.file.ledger.as_ref().map(|settings| &settings.value);
         let books = Arc::new(Ledger::live(ledger_settings));
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
@@ -248,17 +247,31 @@ impl Server {
         if kept.is_some() {
             tokio::spawn(succeeded.clone().run_until_cancelled_owned(keeper.clone().run()));
         }
+        let prices = Arc::new(config.prices);
         let mut admin = None;
         if let (Some(settings), Some(Socket::Tcp(socket))) = (&config.file.admin, open.admin) {
             admin = socket.local_addr().ok();
-            let page = Arc::new(Admin::new(gateway.clone(), register, &settings.hosts));
+            let listener = config.file.listeners.0.first();
+            let sources = Sources {
+                gateway: gateway.clone(),
+                register,
+                surroundings: surroundings.clone(),
+                auto: auto.clone(),
+                steering: steering.clone(),
+                prices: prices.clone(),
+                location: config.file.location.clone(),
+                ledger: ledger_settings.cloned(),
+                access_log: settings.access_log.clone(),
+                peer: listener.map_or_else(Default::default, |listener| listener.peer()),
+                deployment,
+            };
+            let page = Arc::new(Admin::new(sources, &settings.hosts));
             tokio::spawn(page.serve(socket, background.clone(), succeeded.clone()));
         }
         for listener in listeners {
             connections.spawn(listener.serve(closing.clone(), connections.clone()));
         }
         tokio::spawn(background.clone().run_until_cancelled_owned(sweep(gateway.clone(), surroundings)));
-        let prices = Arc::new(config.prices);
         let projecting = project(gateway.clone(), auto.clone(), prices);
         tokio::spawn(background.clone().run_until_cancelled_owned(projecting));
         Ok(Server {
@@ -340,56 +353,5 @@ fn keep(keeper: &Keeper, ledger: Option<&Ledger>, succeeded: &CancellationToken)
     }
     if let Some(ledger) = ledger {
         ledger.save();
-    }
-}
-
-/// The limits in force: a reload replaces them.
-struct CurrentLimits(Arc<Gateway>);
-
-impl Replicated for CurrentLimits {
-    fn changes(&self, most: usize) -> Vec<(CounterId, Change)> {
-        self.0.ruling.load().limits.changes(most)
-    }
-
-    fn merge(&self, totals: &[(CounterId, Total)]) {
-        self.0.ruling.load().limits.merge(totals);
-    }
-
-    fn keep(&self) -> Vec<(CounterId, Change)> {
-        self.0.ruling.load().limits.keep()
-    }
-
-    fn restore(&self, kept: &[(CounterId, Change)]) {
-        self.0.ruling.load().limits.restore(kept);
-    }
-}
-
-async fn sweep(gateway: Arc<Gateway>, surroundings: Arc<Surroundings>) {
-    for step in 1u32.. {
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-        gateway.ruling.load().limits.sweep();
-        if !step.is_multiple_of(SWEEP_STEPS) {
-            continue;
-        }
-        gateway.watch_origins();
-        gateway.gate.sweep(gateway.clock.now());
-        gateway.books.settle(gateway.clock.now());
-        surroundings.sweep(gateway.clock.now());
-    }
-}
-
-/// Tells what the last day would cost over a month, again and again.
-async fn project(gateway: Arc<Gateway>, auto: Arc<Auto>, prices: Arc<PriceBook>) {
-    loop {
-        let (gateway, auto, prices) = (gateway.clone(), auto.clone(), prices.clone());
-        let projecting = tokio::task::spawn_blocking(move || {
-            let now = gateway.clock.now();
-            let months = gateway.books.look(now, |books| projected(books, now, &prices));
-            gateway.metrics.costs.project(gateway.sites.iter().map(|site| &site.name), &months);
-            auto.set_months(months);
-        });
-        // Whatever went wrong, the next one may go right.
-        let _ = projecting.await;
-        tokio::time::sleep(PROJECTION_INTERVAL).await;
     }
 }

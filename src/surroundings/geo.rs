@@ -9,6 +9,7 @@ use crate::facts::Fact;
 use maxminddb::{PathElement, Reader};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A database of the right type has what is wanted in one of so many records.
 const SAMPLE: usize = 1000;
@@ -32,10 +33,10 @@ crate::settings! {
 }
 
 /// The databases that are configured; by default none.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Geo {
-    country: Option<Reader<Vec<u8>>>,
-    asn: Option<Reader<Vec<u8>>>,
+    country: Option<Arc<Reader<Vec<u8>>>>,
+    asn: Option<Arc<Reader<Vec<u8>>>>,
 }
 
 impl Geo {
@@ -46,8 +47,8 @@ impl Geo {
     /// is wanted.
     pub fn open(settings: &GeoIpSettings) -> Result<Self, String> {
         Ok(Geo {
-            country: settings.country.as_deref().map(open_country).transpose()?,
-            asn: settings.asn.as_deref().map(open_asn).transpose()?,
+            country: settings.country.as_deref().map(open_country).transpose()?.map(Arc::new),
+            asn: settings.asn.as_deref().map(open_asn).transpose()?.map(Arc::new),
         })
     }
 

@@ -109,6 +109,16 @@ impl Surroundings {
         self.decisions.clone()
     }
 
+    /// How strikes are forgotten.
+    pub fn strike_settings(&self) -> StrikeSettings {
+        StrikeSettings { half_life: self.strikes.half_life() }
+    }
+
+    /// The databases of places.
+    pub fn geo(&self) -> Geo {
+        Geo::clone(&self.geo.load())
+    }
+
     /// Replaces the databases of places.
     pub fn set_geo(&self, geo: Geo) {
         self.geo.store(Arc::new(geo));

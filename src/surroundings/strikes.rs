@@ -87,7 +87,7 @@ impl Strikes {
         self.half_life_millis.store(millis, Ordering::Relaxed);
     }
 
-    fn half_life(&self) -> Duration {
+    pub(super) fn half_life(&self) -> Duration {
         Duration::from_millis(self.half_life_millis.load(Ordering::Relaxed))
     }
 

@@ -212,6 +212,7 @@ impl RequestSettings {
         });
         let state = Given {
             decisions: None,
+            evidence: Fact::Unknown,
             strikes: Fact::Present(self.strikes),
             suspicion: Fact::Present(self.suspicion),
             load,

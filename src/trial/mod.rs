@@ -6,6 +6,7 @@
 
 mod cases;
 mod coverage;
+mod describe;
 mod dress;
 mod expected;
 mod json;
@@ -15,6 +16,7 @@ mod text;
 
 pub use cases::{Case, CasesFile, country};
 pub use coverage::{Coverage, Gap};
+pub use describe::Dressed;
 pub use dress::Dress;
 pub use expected::{ExpectedSettings, Mismatch};
 pub use json::outcome as to_json;

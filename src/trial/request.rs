@@ -107,13 +107,16 @@ pub struct Given {
     pub fetched: Option<Vec<String>>,
     /// What operators have decided; nothing where it is absent.
     pub decisions: Option<Arc<Decisions>>,
+    /// Since when rules of mode `auto` are enforced, where somebody collects evidence.
+    pub evidence: Fact<Timestamp>,
 }
 
 impl Default for Given {
     fn default() -> Self {
         let (strikes, suspicion, load) = (Fact::Unknown, Fact::Unknown, Fact::Unknown);
-        let (country, asn) = (Fact::Unknown, Fact::Unknown);
-        Given { strikes, suspicion, load, country, asn, host_names: None, listed: None, fetched: None, decisions: None }
+        let (country, asn, evidence) = (Fact::Unknown, Fact::Unknown, Fact::Unknown);
+        let (host_names, listed, fetched, decisions) = Default::default();
+        Given { strikes, suspicion, load, country, asn, host_names, listed, fetched, decisions, evidence }
     }
 }
 
@@ -137,6 +140,10 @@ impl State for Given {
 
     fn load(&self) -> Fact<[f64; 3]> {
         self.load
+    }
+
+    fn evidence(&self) -> Fact<Timestamp> {
+        self.evidence
     }
 
     fn country(&self, _: IpAddr) -> Fact<[u8; 2]> {

@@ -35,8 +35,8 @@ const RANKS: [&[&str]; 7] = [
         "shared_state",
         "surroundings",
     ],
-    &["admin", "client", "config", "demo", "importer", "replay", "trial"],
-    &["auto", "cli", "reload", "server"],
+    &["client", "config", "demo", "importer", "replay", "trial"],
+    &["admin", "auto", "cli", "reload", "server"],
 ];
 
 /// Within these ranks siblings may import one another: the vocabulary is one, so are the books (traffic is priced by

@@ -38,6 +38,7 @@ mod nothing_is_smuggled;
 mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;
 mod operators_decide_at_runtime;
+mod operators_see_what_happens;
 mod ordered_origins_are_asked_for_what_they_have;
 mod origins_fail_over_and_fail_honestly;
 mod other_proxies_ask;

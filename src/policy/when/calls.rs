@@ -10,7 +10,10 @@ use crate::facts::Identity;
 use crate::signal::Signal;
 use crate::verdict::Class;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
-use regex::Regex;
+use regex::RegexBuilder;
+
+/// A pattern may take so much memory when it is compiled.
+const PATTERN_LIMIT: usize = 2 << 20;
 
 impl Checker<'_> {
     /// Checks a call. Comes with what the call is to be replaced by.
@@ -79,7 +82,7 @@ impl Checker<'_> {
         let Some(text) = constant(&pattern) else {
             return self.refuse(pattern.id, "`matches` takes a pattern that is written out: 'text', not a variable");
         };
-        let regex = match Regex::new(&text) {
+        let regex = match RegexBuilder::new(&text).size_limit(PATTERN_LIMIT).build() {
             Ok(regex) => regex,
             Err(error) => {
                 let error = error.to_string();

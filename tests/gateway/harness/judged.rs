@@ -65,7 +65,7 @@ pub fn judge() -> Judge {
         loaded.policy.networks.set_feed(id, 0, blocks(prefixes));
     }
     let LoadedPolicy { policy, limits, challenge, strikes, networks, .. } = loaded;
-    let basis = Basis { policy, limits, passes: challenge.pass, strikes, networks, geo: Geo::default() };
+    let basis = Basis { policy: policy.into(), limits, passes: challenge.pass, strikes, networks, geo: Geo::default() };
     Judge::new(basis, &[], Timestamp(0)).unwrap()
 }
 
