@@ -229,6 +229,8 @@ pub struct Facts<'a> {
     pub version: Fact<HttpVersion>,
     /// Whether the client's side speaks TLS. Browsers send fetch metadata on secure origins only.
     pub secure: Fact<bool>,
+    /// The JA4 fingerprint of the client's TLS. Where TLS ended before us, or there was none, nobody knows it.
+    pub ja4: Fact<&'a str>,
     /// How the client wants to be answered.
     pub dialect: Fact<Dialect>,
 }

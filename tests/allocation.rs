@@ -125,6 +125,7 @@ fn decide(policy: &Policy, request: &Request) -> usize {
         headers: &request.headers,
         version: Fact::Present(HttpVersion::Http11),
         secure: Fact::Present(true),
+        ja4: Fact::Unknown,
         dialect: Fact::Present(Dialect::Page),
     };
     policy.decide(&facts, &Blank).charges.len()

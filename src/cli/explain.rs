@@ -13,7 +13,7 @@ use crate::identity::Peer;
 use crate::network::{parse, unmapped};
 use crate::origin::{Origin, Signer};
 use crate::proxy::{Site, Sites};
-use crate::trial::{Bench, Described, Dress, Dressed, Given, country, to_json, to_text};
+use crate::trial::{Bench, Described, Dress, Dressed, Given, country, fingerprint, to_json, to_text};
 use crate::verdict::Mode;
 use clap::Args;
 use serde_json::json;
@@ -61,6 +61,9 @@ pub(super) struct ExplainArguments {
     /// As if its address were in this autonomous system; else as the database says.
     #[arg(long, value_name = "N")]
     asn: Option<u32>,
+    /// As if its TLS had this JA4 fingerprint; else unknown.
+    #[arg(long, value_name = "JA4", value_parser = fingerprint)]
+    ja4: Option<String>,
     /// As if the policy had this mode: observe, enforce or auto.
     #[arg(long, value_parser = |text: &str| word(text, &Mode::WORDS))]
     mode: Option<Mode>,
@@ -221,6 +224,7 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
         },
         client_name: entry.map(|entry| entry.name.to_string()),
         pass,
+        ja4: arguments.ja4.clone().map_or(Fact::Unknown, Fact::Present),
         state,
         ..request
     })

@@ -23,6 +23,7 @@ pub use socket::{Inherited, Socket};
 pub use tls::{Certificate, CertificateCell, CertificateSettings, Certificates, Fault, TlsSettings};
 
 use crate::identity::Peer;
+use crate::ja4::ja4;
 use crate::metrics::Metrics;
 use crate::network::unmapped;
 use crate::proxy::{Connection, Front};
@@ -44,7 +45,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport::{Raw, Transport};
+use transport::{Heard, Raw, Transport};
 use wire::Wire;
 
 /// Idle connections to origins that are kept for reuse; fewer than clients at once costs a handshake each.
@@ -215,16 +216,21 @@ impl Door {
         if !self.peer.relays(peer.ip()) {
             place.belongs_to(unmapped(peer.ip())).map_err(|full| full.word())?;
         }
-        let (transport, shared) = match &self.tls {
-            None => (Transport::Plain(raw), false),
+        let (transport, connection) = match &self.tls {
+            None => (Transport::Plain(raw), Connection::new(secure, false)),
             Some(acceptor) => {
-                let stream = acceptor.accept(raw).await.map_err(|_| "tls")?;
-                let shared = stream.get_ref().1.alpn_protocol() == Some(H2);
-                (Transport::Tls(Box::new(stream)), shared)
+                let mut stream = acceptor.accept(Heard::new(raw)).await.map_err(|_| "tls")?;
+                let (heard, session) = stream.get_mut();
+                let first = heard.first();
+                let mut connection = Connection::new(secure, session.alpn_protocol() == Some(H2));
+                // That of a proxy says nothing of its clients.
+                if !self.peer.relays(peer.ip()) {
+                    connection.ja4 = ja4(&first);
+                }
+                (Transport::Tls(Box::new(stream)), connection)
             }
         };
         let _ = digest.peer_addr.set(Some(peer.into()));
-        let connection = Connection::new(secure, shared);
         let wire = Wire::new(transport, digest, connection, &self.settings, closing.clone(), &self.metrics);
         Ok((wire.map_err(|_| "error")?, place))
     }

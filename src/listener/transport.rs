@@ -1,5 +1,6 @@
 //! What bytes travel by: TCP or a unix socket, with or without TLS.
 
+use crate::ja4::LONGEST_HELLO;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
@@ -23,14 +24,71 @@ pub enum Transport {
     /// As it is.
     Plain(Raw),
     /// After a handshake.
-    Tls(Box<TlsStream<Raw>>),
+    Tls(Box<TlsStream<Heard>>),
+}
+
+/// A connection whose first bytes are kept, so that somebody else can look at them, too.
+#[derive(Debug)]
+pub struct Heard {
+    raw: Raw,
+    first: Option<Vec<u8>>,
+}
+
+impl Heard {
+    /// A connection of which nothing was heard so far.
+    pub fn new(raw: Raw) -> Self {
+        Heard { raw, first: Some(Vec::new()) }
+    }
+
+    /// What came first, at most [`LONGEST_HELLO`] bytes. No more is kept from here on.
+    pub fn first(&mut self) -> Vec<u8> {
+        self.first.take().unwrap_or_default()
+    }
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.raw).poll_read(context, into);
+        if let Some(first) = &mut self.first {
+            let came = &into.filled()[before..];
+            first.extend_from_slice(&came[..came.len().min(LONGEST_HELLO - first.len())]);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.raw).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.raw).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.raw.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.raw).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.raw).poll_shutdown(context)
+    }
 }
 
 impl Transport {
     pub(super) fn descriptor(&self) -> RawFd {
         match self {
             Transport::Plain(raw) => raw.as_raw_fd(),
-            Transport::Tls(stream) => stream.get_ref().0.as_raw_fd(),
+            Transport::Tls(stream) => stream.get_ref().0.raw.as_raw_fd(),
         }
     }
 }

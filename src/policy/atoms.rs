@@ -26,6 +26,8 @@ pub enum Source {
     UserAgent,
     /// The host that is addressed.
     Host,
+    /// The JA4 fingerprint of the client's TLS.
+    Ja4,
     /// The value of a header.
     Header(String),
     /// The value of a query parameter, decoded as a form.
@@ -39,6 +41,7 @@ impl Source {
             Source::Path => Fact::Present(facts.path),
             Source::UserAgent => facts.user_agent,
             Source::Host => facts.host,
+            Source::Ja4 => facts.ja4,
             Source::Header(name) => facts.headers.header(name),
             Source::Query(name) => return parameter(facts.query, name),
         };

@@ -26,7 +26,7 @@ pub enum Matcher {
 }
 
 /// The keys of a match.
-pub const MATCHES: [&str; 26] = [
+pub const MATCHES: [&str; 27] = [
     "all",
     "any",
     "not",
@@ -37,6 +37,7 @@ pub const MATCHES: [&str; 26] = [
     "query",
     "header",
     "user_agent",
+    "ja4",
     "verified",
     "network",
     "prefix",
@@ -128,6 +129,7 @@ impl Compiler<'_> {
             "query" => self.values(value, "query", "query parameters", Source::Query),
             "header" => self.values(value, "header", "header names", Source::Header),
             "user_agent" => self.each(value, Self::user_agent),
+            "ja4" => self.each(value, Self::ja4),
             "verified" => {
                 self.names.crawlers(self.atoms);
                 let verified = Matcher::Atom(self.atoms.atom("verified: true".into(), |_, _| Test::Verified));

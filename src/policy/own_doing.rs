@@ -99,6 +99,7 @@ mod tests {
             headers: sent,
             version: Fact::Present(HttpVersion::Http11),
             secure: Fact::Present(secure),
+            ja4: Fact::Unknown,
             dialect: Fact::Present(dialect),
         }
     }

@@ -10,6 +10,7 @@ use super::settings::{
 use super::window::Window;
 use crate::document::{Decode, HEADER_NAME, Schemas, either, list, pattern, text, text_like, words};
 use crate::facts::Identity;
+use crate::ja4::EXAMPLE;
 use crate::network::Cidr;
 use crate::signal::Signal;
 use crate::verdict::Class;
@@ -78,6 +79,16 @@ fn key_schema(key: &str, schemas: &mut Schemas) -> Value {
         "user_agent" => (
             "The User-Agent: exactly this text, or a mapping of which any part is enough.",
             list(either(UserAgentSettings::schema(schemas), text()), 0),
+        ),
+        "ja4" => (
+            "The JA4 fingerprint of the client's TLS, or its beginning with a star.",
+            list(
+                pattern(
+                    r"^(t[0-9a-z]{2}[di][0-9]{4}[0-9A-Za-z]{2}(_[0-9a-f]{12}){2}|t?[0-9a-zA-Z_]{0,35}\*)$",
+                    &[EXAMPLE, "t13d1516h2_*"],
+                ),
+                0,
+            ),
         ),
         "verified" => {
             ("Whether the User-Agent names a listed crawler, and the address is that crawler's.", bool::schema(schemas))

@@ -5,6 +5,7 @@ use super::matches::{Compiler, Matcher};
 use super::patterns::compile_regex;
 use super::settings::{ExpressionSettings, PathSettings, RegexText, UserAgentSettings};
 use crate::document::{Decode, Diagnostics, Kind, Node, Position, Schemas, Spanned, text};
+use crate::ja4::{EXAMPLE, may_begin};
 use crate::path::CanonicalPath;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -59,6 +60,31 @@ impl Compiler<'_> {
         Some(vec![Matcher::Atom(self.atoms.atom(format!("host: {text}"), |atoms, id| {
             let (source, patterns) = atoms.patterns(Source::Host);
             patterns.regex(&format!(r"[^.]\.{}$", regex_syntax::escape(domain)), id);
+            Test::Found(source)
+        }))])
+    }
+
+    /// A fingerprint, or its beginning with a star.
+    pub(super) fn ja4(&mut self, node: &Node) -> Option<Vec<Matcher>> {
+        let text = String::decode(node, self.diagnostics)?;
+        let start = text.strip_suffix('*');
+        let known = match start {
+            Some(start) => may_begin(start),
+            None => text.len() == EXAMPLE.len() && may_begin(&text),
+        };
+        if !known {
+            let message = format!(
+                "`{}` is no JA4 fingerprint of a client over TCP: write one such as `{EXAMPLE}`, or its beginning with a \
+                 star such as `{}*`",
+                text.escape_debug(),
+                &EXAMPLE[..11]
+            );
+            return self.fail(node.position, message);
+        }
+        let Some(start) = start else { return Some(vec![self.exact("ja4", Source::Ja4, &text)]) };
+        Some(vec![Matcher::Atom(self.atoms.atom(format!("ja4: {text}"), |atoms, id| {
+            let (source, patterns) = atoms.patterns(Source::Ja4);
+            patterns.prefix(start, id);
             Test::Found(source)
         }))])
     }

@@ -1,6 +1,7 @@
 //! The books: what a request came to, in metrics, in the books of traffic and as one line of the access log.
 
 use super::Front;
+use super::connection::fingerprint;
 use super::context::Context;
 use super::entry::would;
 use crate::facts::header_text;
@@ -154,6 +155,7 @@ impl Front {
             error = error.map(|error| error.etype().as_str()),
             seconds = elapsed.as_secs_f64(),
             first_byte_seconds = context.first_byte.map(|first| first.as_secs_f64()),
+            ja4 = fingerprint(context.busy.as_ref().map(|busy| &**busy.connection())).present(),
             user_agent = header(USER_AGENT),
             referer = header(REFERER).map(|referer| referer.split('?').next().unwrap_or_default()),
         );

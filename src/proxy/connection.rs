@@ -1,6 +1,7 @@
 //! What a request may know of the connection that it came by, and tell it in turn.
 
 use super::context::Stopwatch;
+use crate::facts::Fact;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -24,6 +25,8 @@ pub enum Phase {
 pub struct Connection {
     /// Whether the client's side of it speaks TLS.
     pub secure: bool,
+    /// The JA4 fingerprint of the client's TLS, where it is the client that speaks it here.
+    pub ja4: Option<String>,
     /// Whether several requests share it at a time (HTTP/2): then it is never waited for as a whole.
     shared: bool,
     phase: AtomicU8,
@@ -53,7 +56,7 @@ impl Connection {
     /// A connection whose first request has not begun.
     pub fn new(secure: bool, shared: bool) -> Self {
         let phase = AtomicU8::new(Phase::Idle as u8);
-        Connection { secure, shared, phase, since: Stopwatch::start(), pace: Mutex::default() }
+        Connection { secure, ja4: None, shared, phase, since: Stopwatch::start(), pace: Mutex::default() }
     }
 
     fn pace(&self) -> (MutexGuard<'_, Pace>, Duration) {
@@ -137,9 +140,15 @@ impl Busy {
     }
 
     /// The connection.
-    pub fn connection(&self) -> &Connection {
+    pub fn connection(&self) -> &Arc<Connection> {
         &self.0
     }
+}
+
+/// The JA4 fingerprint of the TLS that the client speaks on `connection`.
+pub fn fingerprint(connection: Option<&Connection>) -> Fact<&str> {
+    // Where it does not speak TLS here, it may do so to somebody in between.
+    connection.and_then(|connection| connection.ja4.as_deref()).map_or(Fact::Unknown, Fact::Present)
 }
 
 impl Drop for Busy {

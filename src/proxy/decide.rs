@@ -1,6 +1,7 @@
 //! The stages in order: identity, policy, then limits or the challenge.
 
 use super::caller::{forwarded_query, proves};
+use super::connection::fingerprint;
 use super::context::{Caller, Context};
 use super::draw::Draw;
 use super::intake::{self, Intake, RequestLine};
@@ -225,6 +226,7 @@ impl Front {
         let relayed = self.peer.relays(socket);
         let live = Live::new(request, relayed);
         let ruling = self.gateway.ruling.load();
+        let connection = context.busy.as_ref().map(|busy| busy.connection().clone());
         loop {
             let identity = proven.unwrap_or(if pass.is_some() { Identity::Pass } else { Identity::None });
             let caller = Caller { identity, ..caller };
@@ -243,6 +245,7 @@ impl Front {
                 headers: &live,
                 version: if relayed { Fact::Unknown } else { Fact::Present(version(request.version)) },
                 secure: Fact::Present(caller.secure),
+                ja4: fingerprint(connection.as_deref()),
                 dialect: Fact::Present(caller.dialect),
             };
             let verdict = ruling.policy.decide(&facts, &*self.gateway.memory);

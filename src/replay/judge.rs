@@ -69,6 +69,8 @@ pub struct Past<'a> {
     pub version: Fact<HttpVersion>,
     /// Whether it came over TLS.
     pub secure: Fact<bool>,
+    /// The JA4 fingerprint of the client's TLS.
+    pub ja4: Fact<&'a str>,
     /// What was done with it then.
     pub done: Done,
     /// The status of the answer.
@@ -259,6 +261,7 @@ impl Judge {
             headers: &logged,
             version: past.version,
             secure: past.secure,
+            ja4: past.ja4,
             dialect: Fact::Unknown,
         };
         let verdict = self.policy.decide_as(Mode::Enforce, &facts, &self.memory);

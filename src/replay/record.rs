@@ -93,6 +93,8 @@ pub struct Record<'a> {
     pub identity: Fact<Identity>,
     /// The name of the client's entry in the gateway file.
     pub client_name: Fact<Cow<'a, str>>,
+    /// The JA4 fingerprint of the client's TLS.
+    pub ja4: Fact<Cow<'a, str>>,
     /// The AWS region that the request came from. Absent is from anywhere else.
     pub source_region: Fact<&'a str>,
 }
@@ -125,6 +127,7 @@ impl<'a> Record<'a> {
             signature: Fact::Unknown,
             identity: Fact::Unknown,
             client_name: Fact::Unknown,
+            ja4: Fact::Unknown,
             source_region: Fact::Unknown,
         }
     }

@@ -6,6 +6,7 @@ use super::request::{Addressed, Described, Given};
 use crate::clock::Timestamp;
 use crate::document::{Diagnostics, Kind, Node, NonEmpty, Required, Spanned, Version, unknown_word};
 use crate::facts::{Fact, HttpVersion, Identity};
+use crate::ja4::{EXAMPLE, may_begin};
 use crate::network::unmapped;
 use crate::policy::Policy;
 use crate::verdict::Mode;
@@ -74,6 +75,8 @@ crate::settings! {
         pass: Option<Spanned<Required>> = None,
         /// Whether the client's side speaks TLS.
         secure: bool = true,
+        /// The JA4 fingerprint of its TLS; unknown where absent.
+        ja4: Option<Spanned<String>> = None,
         /// The version of HTTP: `1.0`, `1.1` or `2`.
         version: HttpVersion = HttpVersion::Http11,
         /// The strikes on the record of the prefix.
@@ -210,6 +213,13 @@ impl RequestSettings {
                 Fact::Unknown
             }
         });
+        let ja4 = self.ja4.map_or(Fact::Unknown, |Spanned { position, value }| match fingerprint(&value) {
+            Ok(fingerprint) => Fact::Present(fingerprint),
+            Err(message) => {
+                fail(position, message);
+                Fact::Unknown
+            }
+        });
         let state = Given {
             decisions: None,
             evidence: Fact::Unknown,
@@ -233,6 +243,7 @@ impl RequestSettings {
             client_name: self.client.map(|client| client.value.0),
             pass,
             secure: self.secure,
+            ja4,
             version: self.version,
             now: self.time,
             state,
@@ -270,5 +281,16 @@ pub fn country(text: &str) -> Result<[u8; 2], String> {
     match text.as_bytes() {
         [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Ok([*a, *b]),
         _ => Err(format!("expected a country such as `BR`, found `{text}`")),
+    }
+}
+
+/// Reads a JA4 fingerprint.
+///
+/// # Errors
+/// Says what was expected.
+pub fn fingerprint(text: &str) -> Result<String, String> {
+    match text.len() == EXAMPLE.len() && may_begin(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected a JA4 fingerprint such as `{EXAMPLE}`, found `{}`", text.escape_debug())),
     }
 }

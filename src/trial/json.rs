@@ -25,6 +25,7 @@ pub fn outcome(request: &Described, outcome: &Outcome) -> Value {
             "pass": request.pass,
             "dialect": outcome.dialect.word(),
             "secure": outcome.secure,
+            "ja4": request.ja4.as_str().present(),
             "time": request.now.to_string(),
         },
         "mode": outcome.mode.word(),

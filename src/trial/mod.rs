@@ -14,7 +14,7 @@ mod request;
 mod run;
 mod text;
 
-pub use cases::{Case, CasesFile, country};
+pub use cases::{Case, CasesFile, country, fingerprint};
 pub use coverage::{Coverage, Gap};
 pub use describe::Dressed;
 pub use dress::Dress;

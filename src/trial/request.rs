@@ -39,6 +39,8 @@ pub struct Described {
     pub pass: Option<u32>,
     /// Whether the client's side speaks TLS.
     pub secure: bool,
+    /// The JA4 fingerprint of its TLS.
+    pub ja4: Fact<String>,
     /// The version of HTTP.
     pub version: HttpVersion,
     /// When it comes.

@@ -177,6 +177,7 @@ impl Bench<'_> {
             headers: &sent,
             version: if relayed { Fact::Unknown } else { Fact::Present(request.version) },
             secure: Fact::Present(secure),
+            ja4: if relayed { Fact::Unknown } else { request.ja4.as_str() },
             dialect: Fact::Present(outcome.dialect),
         };
         let explanation = self.policy.explain(&facts, &request.state);

@@ -3,7 +3,7 @@
 use super::request::Described;
 use super::run::{Answer, Outcome};
 use crate::decisions::Kind;
-use crate::facts::Truth;
+use crate::facts::{Fact, Truth};
 use crate::policy::{ExplainedClass, Explanation, Fate, Reason};
 use crate::printable::printable;
 use crate::signal::{Signal, Signals};
@@ -100,6 +100,9 @@ pub fn outcome(request: &Described, outcome: &Outcome, all: bool, paint: Paint) 
         identity += &format!(" of {}", printable(name));
     }
     lines.line("identity", &request.pass.map_or(identity.clone(), |pass| format!("{identity} of difficulty {pass}")));
+    if let Fact::Present(fingerprint) = &request.ja4 {
+        lines.line("ja4", fingerprint);
+    }
     lines.line("dialect", outcome.dialect.word());
     lines.line("time", &request.now.to_string());
     if let Some(explanation) = &outcome.explanation {

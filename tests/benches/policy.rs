@@ -165,6 +165,7 @@ fn main() {
                     headers,
                     version: Fact::Present(HttpVersion::Http11),
                     secure: Fact::Present(true),
+                    ja4: Fact::Unknown,
                     dialect: Fact::Present(Dialect::Plain),
                 };
                 let time = measure(&loaded.policy, &facts);

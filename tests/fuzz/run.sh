@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 seconds="${FUZZ_SECONDS:-600}"
-[ $# -gt 0 ] || set -- policy_file gateway_file when feed request anubis access_log signature token
+[ $# -gt 0 ] || set -- policy_file gateway_file when feed request anubis access_log signature token hello
 
 # The same versions as the gateway's, so that what is built already serves here, too.
 cp Cargo.lock tests/fuzz/Cargo.lock

@@ -77,6 +77,7 @@ fn answer(policy: &Policy, request: &Request) -> &'static str {
         headers: &headers,
         version: Fact::Present(HttpVersion::Http11),
         secure: Fact::Present(true),
+        ja4: Fact::Unknown,
         dialect: Fact::Unknown,
     };
     policy.decide(&facts, &Blank).action.word()

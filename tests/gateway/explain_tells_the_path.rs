@@ -152,7 +152,7 @@ fn a_bad_configuration_is_told_as_check_tells_it() {
 #[test]
 fn what_cannot_be_meant_exits_with_2() {
     let (ip, url) = (["--ip", "192.0.2.1"], "https://logs.example.org/a");
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["GET", "/a"], "`/a` is not a URL: expected `https://HOST/PATH` or `http://HOST/PATH`"),
         (&["GET", "ftp://logs.example.org/a"], "`ftp://logs.example.org/a` is not a URL"),
         (&["-H", "accept", "GET", url], "`accept` is not a header: expected `name: value`"),
@@ -160,6 +160,10 @@ fn what_cannot_be_meant_exits_with_2() {
         (&["--pass=hardest", "GET", url], "unknown tier `hardest`, expected one of: default, hard"),
         (&["--dress", "crul", "GET", url], "unknown word `crul`, did you mean `curl`?"),
         (&["--country", "br", "GET", url], "expected a country such as `BR`, found `br`"),
+        (
+            &["--ja4", "771,4865", "GET", url],
+            "expected a JA4 fingerprint such as `t13d1516h2_8daaf6152771_e5627efa2ab1`",
+        ),
         (&["--time", "noon", "GET", url], "expected a moment such as `2026-11-01T00:00:00Z`, found `noon`"),
         (&["--strikes", "nan", "GET", url], "expected a number that is not below 0"),
         (&["--strikes=-1", "GET", url], "expected a number that is not below 0"),
@@ -172,6 +176,35 @@ fn what_cannot_be_meant_exits_with_2() {
             Program::run("tests/config/explain", &[start, &ip, arguments].concat());
         assert_eq!((status, stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_fingerprint_is_pretended() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "gateway.yaml",
+        "version: 1\nlisteners: [{address: '[::]:8080'}]\npolicy: {file: policy.yaml}\n\
+         sites: {logs: {origins: {name: store, url: 'http://127.0.0.1:9000/logs', credentials: anonymous}}}\n",
+    );
+    write(
+        "policy.yaml",
+        "version: 1\nmode: enforce\nrules: [{name: scraper, match: {ja4: 't13d1516h2_*'}, action: deny}]\n\
+         default: {action: allow}\n",
+    );
+    let fingerprint = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+    let other = "t13d1517h2_8daaf6152771_e5627efa2ab1";
+    for (pretended, action, undecided) in
+        [(Some(fingerprint), "deny", false), (Some(other), "allow", false), (None, "allow", true)]
+    {
+        let mut arguments = vec!["explain", "-c", "gateway.yaml", "--json", "--ip", "192.0.2.1"];
+        arguments.extend(pretended.iter().flat_map(|pretended| ["--ja4", pretended]));
+        arguments.extend(["GET", "https://logs.example.org/a"]);
+        let json = Program::run(folder.path().to_str().unwrap(), &arguments).stdout;
+        let found: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&found["action"], &found["request"]["ja4"]), (&json!(action), &json!(pretended)), "{json}");
+        assert_eq!(found["decision"]["undecided"], undecided, "{pretended:?}");
     }
 }
 

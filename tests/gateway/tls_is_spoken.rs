@@ -69,6 +69,36 @@ async fn a_name_gets_its_certificate_and_what_was_asked_for() {
     assert_eq!(text(&answer), "object");
 }
 
+/// Refuses those whose TLS is old, and in another way those of whom that is not known.
+const BY_FINGERPRINT: &str = "version: 1\nmode: enforce\nrules:\n\
+    \x20 - {name: old, match: {ja4: 't12d*'}, action: deny, status: 410}\n\
+    \x20 - {name: known, match: {when: \"ja4.startsWith('t13d') && size(ja4) == 36\"}, action: deny, status: 404}\n\
+    \x20 - {name: unknown, match: {ja4: 't13*'}, action: deny, mode: enforce}\n\
+    default: {action: allow}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_known_by_its_hello_where_tls_ends_here() {
+    let directory = tempfile::TempDir::new().unwrap();
+    certify(directory.path(), "logs", &["logs.test"]);
+    let listener = "tls: {certificates: {certificate: '{directory}/logs.pem', key: '{directory}/logs.key'}}";
+    let listener = listener.replace("{directory}", directory.path().to_str().unwrap());
+    let world = Setup::new().policy(BY_FINGERPRINT).listener(&listener).start().await;
+    let ca = directory.path().join("logs.ca");
+    let status = async |arguments: &[&str]| {
+        let arguments = [&["-o", "/dev/null", "-w", "%{http_code}"], arguments].concat();
+        text(&curl(&world, &ca, "logs.test", &arguments).await)
+    };
+    // 127.0.0.2 is nobody's proxy.
+    assert_eq!(status(&["--interface", "127.0.0.2", "--tls-max", "1.2"]).await, "410");
+    assert_eq!(status(&["--interface", "127.0.0.2", "--tlsv1.3"]).await, "404");
+    assert_eq!(status(&["--interface", "127.0.0.2", "--tlsv1.3", "--http1.1"]).await, "404");
+    // What a proxy says first is not what its clients said.
+    assert_eq!(status(&[]).await, "503");
+    let plain = Setup::new().policy(BY_FINGERPRINT).start().await;
+    assert_eq!(plain.admin().get("/healthz").await.status, 200);
+    assert_eq!(plain.client("192.0.2.40").get("/logs/a").await.status, 503);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn old_versions_and_weak_ciphers_are_not_spoken() {
     let (world, _directory) = world(TLS).await;

@@ -15,12 +15,13 @@ use cel::context::VariableResolver;
 use std::borrow::Cow;
 
 /// The variables of the language, with their types.
-pub(super) const VARIABLES: [(&str, Kind); 22] = [
+pub(super) const VARIABLES: [(&str, Kind); 23] = [
     ("site", Kind::Text),
     ("host", Kind::Text),
     ("method", Kind::Text),
     ("path", Kind::Text),
     ("user_agent", Kind::Text),
+    ("ja4", Kind::Text),
     ("address", Kind::Text),
     ("prefix", Kind::Text),
     ("identity", Kind::Text),
@@ -70,6 +71,7 @@ impl<'a> Bindings<'a> {
             "method" => self.text(name, Fact::Present(facts.method.into())),
             "path" => self.text(name, Fact::Present(facts.path.into())),
             "user_agent" => self.text(name, facts.user_agent.map(Cow::Borrowed)),
+            "ja4" => self.text(name, facts.ja4.map(Cow::Borrowed)),
             "identity" => self.text(name, Fact::Present(facts.identity.word().into())),
             "client" => self.text(name, facts.client_name.map(Cow::Borrowed)),
             "class" => self.text(name, Fact::Present(running.class.word().into())),

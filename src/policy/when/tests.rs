@@ -77,6 +77,7 @@ fn facts(headers: &dyn Headers) -> Facts<'_> {
         headers,
         version: Fact::Unknown,
         secure: Fact::Unknown,
+        ja4: Fact::Present("t13d1516h2_8daaf6152771_e5627efa2ab1"),
         dialect: Fact::Unknown,
     }
 }
@@ -105,6 +106,7 @@ fn an_expression_holds_for_a_request_or_not() {
         ("site == 'logs' && host.endsWith('.example.org') && method == 'GET'", true),
         ("path.startsWith('/pr/') && !path.contains('secret')", true),
         ("path.matches('^/pr/[0-9]+/') && matches(path, 'HTML') == false", true),
+        ("ja4.startsWith('t13d') && size(ja4) == 36", true),
         ("user_agent.matches('(?i)mozilla' + '/' + regexSafe('5.0'))", true),
         ("user_agent.lowerAscii().startsWith('mozilla') && 'A'.upperAscii() == 'A' && ' a '.trim() == 'a'", true),
         ("address == '192.0.2.7' && prefix == '192.0.2.0/24'", true),
@@ -163,8 +165,10 @@ fn an_unknown_fact_decides_nothing_but_stands_in_the_way_of_nothing_else() {
     let headers = Given::new(&[("referer", "x")], false);
     let mut facts = facts(&headers);
     (facts.user_agent, facts.query, facts.host) = (Fact::Unknown, Fact::Unknown, Fact::Unknown);
+    facts.ja4 = Fact::Unknown;
     for (text, expected) in [
         ("user_agent == ''", Undecided),
+        ("ja4 == ''", Undecided),
         ("!(user_agent == '')", Undecided),
         ("user_agent == '' && method == 'HEAD'", False),
         ("method == 'HEAD' && user_agent == ''", False),

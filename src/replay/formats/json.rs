@@ -73,6 +73,8 @@ struct Line<'a> {
     user_agent: Option<Text<'a>>,
     #[serde(borrow)]
     referer: Option<Text<'a>>,
+    #[serde(borrow)]
+    ja4: Option<Text<'a>>,
 }
 
 /// Reads one line.
@@ -108,6 +110,8 @@ pub fn parse(line: &str) -> Parsed<'_> {
         referer: fact(line.referer),
         user_agent: fact(line.user_agent),
         client_name: if identity.is_some() { fact(line.client_name) } else { Fact::Unknown },
+        // Where there is none, nobody knew it then either.
+        ja4: line.ja4.map_or(Fact::Unknown, |text| Fact::Present(text.0)),
         identity: identity.map_or(Fact::Unknown, |(_, identity)| Fact::Present(identity)),
         ..Record::new(Timestamp(ended.0.saturating_sub(millis.unwrap_or(0))), method.0, target(path.0, &code))
     }))

@@ -60,6 +60,7 @@ pub fn parse(line: &str, ended: bool) -> Parsed<'_> {
         tells_query: true,
         identity: Fact::Unknown,
         client_name: Fact::Unknown,
+        ja4: Fact::Unknown,
         address,
         requester: said(requester).filter(|name| *name != "Anonymous").into(),
         request_id: said(id).map(Cow::Borrowed),

@@ -456,6 +456,8 @@ fn the_gateways_own_log_is_read_and_messages_are_passed_over() {
     let by_a_client = line.replace(r#""identity":"pass""#, r#""identity":"signature","client_name":"ci""#);
     let signed = read(Format::Json, &by_a_client);
     assert_eq!((signed.identity, signed.client_name), (Fact::Present(Identity::Signature), present("ci")));
+    let over_tls = line.replace('{', r#"{"ja4":"t13d1516h2_8daaf6152771_e5627efa2ab1","#);
+    assert_eq!(read(Format::Json, &over_tls).ja4, present("t13d1516h2_8daaf6152771_e5627efa2ab1"));
     // What is known of a request that broke off before it was read.
     let least = r#"{"timestamp":"2026-11-01T00:00:02Z","request_id":"0f3a","site":"none","method":"GET","path":"/%zz","status":400,"bytes":0,"class":"unknown","action":"refuse","mode":"enforce","origin_bytes":0,"seconds":0.0}"#;
     let record = read(Format::Json, least);

@@ -73,6 +73,7 @@ pub fn decide_all(policy: &Policy, requests: &[Request<'_>]) {
             headers: request,
             version: Fact::Present(HttpVersion::Http11),
             secure: Fact::Present(true),
+            ja4: Fact::Unknown,
             dialect: Fact::Present(Dialect::Page),
         };
         // What was read on the way, and failed there, depends on the way.

@@ -12,10 +12,11 @@ use windscreen::document::{Diagnostics, Position, read};
 use windscreen::identity::signature::{AccessKey, Sent, Signed};
 use windscreen::identity::{BearerProof, Bearers, KeyCell, KeySet, OidcSettings, TokenHash};
 use windscreen::importer::anubis;
+use windscreen::ja4::{EXAMPLE, ja4, may_begin};
 use windscreen::network::{Blocks, parse, parse_list};
 use windscreen::replay::{Format, Reader};
 
-pub const TARGETS: [(&str, fn(&str)); 9] = [
+pub const TARGETS: [(&str, fn(&str)); 10] = [
     ("policy_file", policy_file),
     ("gateway_file", gateway_file),
     ("when", when),
@@ -25,6 +26,7 @@ pub const TARGETS: [(&str, fn(&str)); 9] = [
     ("access_log", access_log),
     ("signature", signature),
     ("token", token),
+    ("hello", hello),
 ];
 
 /// A file with this text, in a folder of this process alone.
@@ -169,4 +171,10 @@ fn signature(text: &str) {
     if let Ok(signed) = Signed::read(sent, |_| true) {
         assert!(signed.verify(&key, Timestamp(1_369_353_600_000)).is_err());
     }
+}
+
+/// What a TLS client says first, in base 16 or as it is, has a fingerprint of the known form, or none.
+fn hello(text: &str) {
+    let bytes = hex::decode(text.trim()).unwrap_or_else(|_| text.as_bytes().to_vec());
+    assert!(ja4(&bytes).is_none_or(|found| found.len() == EXAMPLE.len() && may_begin(&found)));
 }

@@ -88,6 +88,7 @@ fn past<'a>(event: &'a Event, target: &'a str) -> Past<'a> {
         referer: event.referer.as_deref().into(),
         version: Fact::Unknown,
         secure: Fact::Present(event.is_tls),
+        ja4: Fact::Unknown,
         done: Done::Allow,
         status: event.status,
         bytes: event.bytes,

@@ -175,6 +175,10 @@ impl Running<'_> {
             "method" => Some(word == request.method),
             "identity" => Some(word == request.identity.word()),
             "client" => test(request.client_name, |name| name == word),
+            "ja4" => test(request.ja4, |found| match word.strip_suffix('*') {
+                Some(start) => found.starts_with(start),
+                None => found == word,
+            }),
             "class" => Some(word == self.class),
             "dnsbl" => test(request.state.listed, |listed| listed),
             "when" => self.when(word),
@@ -254,6 +258,8 @@ impl Running<'_> {
             "country == 'BR' || identity == 'pass'" => {
                 any([self.word("country", "BR"), self.word("identity", "pass")].into_iter())
             }
+            // What is absent is an empty text.
+            "ja4.startsWith('t13d17')" => test(request.ja4, |found| found.starts_with("t13d17")),
             "size(segments(path)) > 2" => Some(request.path[1..].split('/').count() > 2),
             "weight > 3" => Some(self.weight > 3),
             "class == 'tool'" => Some(self.class == "tool"),

@@ -78,7 +78,7 @@ pub const MOMENTS: [u64; 3] = [1_795_221_000, 1_795_435_200, 1_795_215_600];
 
 pub const CLASSES: [&str; 6] = ["ci", "human", "declared-bot", "tool", "suspect", "unknown"];
 /// Expressions; the last ones may not stand in the classes section.
-pub const EXPRESSIONS: [&str; 9] = [
+pub const EXPRESSIONS: [&str; 10] = [
     "path.startsWith('/a')",
     "user_agent.contains('curl')",
     "'x-a' in headers",
@@ -86,6 +86,7 @@ pub const EXPRESSIONS: [&str; 9] = [
     "strikes >= 2.0",
     "country == 'BR' || identity == 'pass'",
     "size(segments(path)) > 2",
+    "ja4.startsWith('t13d17')",
     "weight > 3",
     "class == 'tool'",
 ];
@@ -156,7 +157,7 @@ fn bounds() -> impl Strategy<Value = Bounds> {
 }
 
 fn leaf(in_classes: bool) -> impl Strategy<Value = Key> {
-    let expressions = if in_classes { &EXPRESSIONS[..8] } else { &EXPRESSIONS };
+    let expressions = if in_classes { &EXPRESSIONS[..9] } else { &EXPRESSIONS };
     let values = |key, of: &'static [(&'static str, &'static str, &'static str)]| {
         let distinct = move |mut values: Vec<(&'static str, _, _)>| {
             values.dedup_by_key(|(name, ..)| *name);
@@ -185,6 +186,7 @@ fn leaf(in_classes: bool) -> impl Strategy<Value = Key> {
         (1u32..3, subsequence(&["no-user-agent", "no-accept-language", "http-1.0"][..], 2..=3))
             .prop_map(|(least, words)| Key::Signals(least, words))
             .boxed(),
+        words("ja4", &["t13d1516h2_8daaf6152771_e5627efa2ab1", "t13d1*", "t*", "t12d*"]),
         words("country", &["BR", "CN"]),
         words("asn", &["64500", "64501"]),
         (0..TIMES.len()).prop_map(Key::Time).boxed(),

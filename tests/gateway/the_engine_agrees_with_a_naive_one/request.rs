@@ -14,6 +14,13 @@ use windscreen::verdict::Dialect;
 pub const BROWSER: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
 
+/// Of two browsers and a tool.
+const FINGERPRINTS: [&str; 3] = [
+    "t13d1516h2_8daaf6152771_e5627efa2ab1",
+    "t13d1715h2_5b57614c22b0_3d5424432f57",
+    "t12i040500_aaaaaaaaaaaa_bbbbbbbbbbbb",
+];
+
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Which of [`MOMENTS`].
@@ -30,6 +37,7 @@ pub struct Request {
     pub user_agent: Fact<&'static str>,
     pub headers: Sent,
     pub version: Fact<HttpVersion>,
+    pub ja4: Fact<&'static str>,
     pub dialect: Fact<Dialect>,
     pub state: Remembered,
 }
@@ -110,6 +118,7 @@ impl Request {
             headers: &self.headers,
             version: self.version,
             secure: Fact::Present(false),
+            ja4: self.ja4,
             dialect: self.dialect,
         }
     }
@@ -191,9 +200,10 @@ pub fn request() -> impl Strategy<Value = Request> {
     let how = (
         fact(&[HttpVersion::Http10, HttpVersion::Http11]),
         fact(&[Dialect::Page, Dialect::Fetch, Dialect::S3, Dialect::Plain]),
+        fact(&FINGERPRINTS),
     );
     (0..MOMENTS.len(), where_to, client, who, sent(), how, remembered()).prop_map(
-        |(moment, (site, host, method, path, query), client, who, headers, (version, dialect), state)| {
+        |(moment, (site, host, method, path, query), client, who, headers, (version, dialect, ja4), state)| {
             let (user_agent, identity, client_name, pass) = who;
             Request {
                 moment,
@@ -209,6 +219,7 @@ pub fn request() -> impl Strategy<Value = Request> {
                 user_agent,
                 headers,
                 version,
+                ja4,
                 dialect,
                 state,
             }

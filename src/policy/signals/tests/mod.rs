@@ -68,6 +68,7 @@ fn facts<'a>(sent: &'a Sent<'_>, version: HttpVersion, secure: bool) -> Facts<'a
         headers: sent,
         version: if sent.logged { Fact::Unknown } else { Fact::Present(version) },
         secure: if sent.logged { Fact::Unknown } else { Fact::Present(secure) },
+        ja4: Fact::Unknown,
         dialect: Fact::Unknown,
     }
 }
