@@ -131,16 +131,19 @@ pub enum Identity {
     Pass,
     /// By a signature that anybody can make: the access key is published.
     PublicKey,
+    /// By a certificate, in the TLS handshake.
+    Certificate,
 }
 
 impl Identity {
     /// The words of the policy language, with what they mean.
-    pub const WORDS: [(&'static str, Identity); 5] = [
+    pub const WORDS: [(&'static str, Identity); 6] = [
         ("none", Identity::None),
         ("signature", Identity::Signature),
         ("token", Identity::Token),
         ("pass", Identity::Pass),
         ("public-key", Identity::PublicKey),
+        ("certificate", Identity::Certificate),
     ];
 
     /// The word for it.

@@ -13,7 +13,7 @@ use crate::document::Diagnostics;
 use crate::feeds::{self, FeedsSettings};
 use crate::identity::Roster;
 use crate::issuers::Issuers;
-use crate::listener::{Address, Certificate, CertificateCell, Certificates};
+use crate::listener::{Address, Certificate, CertificateCell, Certificates, ClientAuthorities};
 use crate::network::{Feed, IpNet};
 use crate::policy::NetworkId;
 use crate::policy::ToldApart;
@@ -84,8 +84,13 @@ impl Steering {
         self.gateway.accept(clients.with_keys(|source| self.issuers.keys(source)));
     }
 
-    /// Has the listener at `address` use these certificates, from the next handshake on.
-    pub fn certify(&self, address: &Address, certificates: Vec<(String, Certificate)>) -> Arc<CertificateCell> {
+    /// Has the listener at `address` use these certificates, and believe those of `clients`, from the next handshake on.
+    pub fn certify(
+        &self,
+        address: &Address,
+        certificates: Vec<(String, Certificate)>,
+        clients: Option<ClientAuthorities>,
+    ) -> Arc<CertificateCell> {
         let mut cells = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
         let cell = cells.entry(address.clone()).or_default().clone();
         for (name, certificate) in &certificates {
@@ -93,7 +98,7 @@ impl Steering {
             expires.set(certificate.expires);
         }
         let certificates: Vec<Certificate> = certificates.into_iter().map(|(_, certificate)| certificate).collect();
-        cell.set(Certificates::new(&certificates));
+        cell.set(Certificates::new(&certificates), clients);
         cell
     }
 
@@ -196,8 +201,9 @@ impl Steering {
                 if let Some(keys) = config.pass_keys {
                     self.gateway.gate.set_keys(keys);
                 }
-                for (listener, certificates) in config.file.listeners.0.iter().zip(config.certificates) {
-                    self.certify(&listener.address, certificates);
+                let shown = config.certificates.into_iter().zip(config.client_authorities);
+                for (listener, (certificates, clients)) in config.file.listeners.0.iter().zip(shown) {
+                    self.certify(&listener.address, certificates, clients);
                 }
                 self.gateway.page.store(Arc::new(config.page));
                 self.gateway.robots.store(config.robots.map(Arc::new));

@@ -2,7 +2,10 @@
 
 use super::load::{Files, read_file};
 use crate::document::{Diagnostics, Spanned};
-use crate::listener::{Certificate, CertificateSettings, Fault, TlsSettings};
+use crate::listener::{
+    Certificate, CertificateSettings, ClientAuthorities, ClientCertificateSettings, Fault, TlsSettings,
+    check_revocation_list,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::path::{Path, PathBuf};
@@ -29,6 +32,31 @@ pub(super) fn read_certificates(
         }
     }
     all
+}
+
+/// Reads whose certificates of clients a listener believes. Mistakes go to `diagnostics`.
+pub(super) fn read_client_authorities(
+    settings: &ClientCertificateSettings,
+    directory: &Path,
+    files: &mut Files,
+    diagnostics: &mut Diagnostics,
+) -> Option<ClientAuthorities> {
+    let authorities = &settings.authorities;
+    let mut fail = |named: &Spanned<PathBuf>, message: String| diagnostics.error(named.position, message);
+    let pem = read_authorities(&directory.join(&authorities.value), files);
+    let pem = pem.map_err(|message| fail(authorities, message)).ok();
+    let lists = settings.revocation_lists.iter().map(|list| {
+        let pem = read_file(&directory.join(&list.value), files).map(String::into_bytes);
+        let named = |why| format!("`{}`: {why}", list.value.display());
+        let read = pem.and_then(|pem| check_revocation_list(&pem).map(|()| pem).map_err(named));
+        read.map_err(|message| fail(list, message)).ok()
+    });
+    // All mistakes are told at once.
+    let lists: Vec<_> = lists.collect();
+    let (pem, lists) = (pem?, lists.into_iter().collect::<Option<Vec<_>>>()?);
+    ClientAuthorities::read(&pem, &lists, settings.require)
+        .map_err(|why| fail(authorities, format!("`{}`: {why}", authorities.value.display())))
+        .ok()
 }
 
 /// Reads certificates of authorities, as PEM.

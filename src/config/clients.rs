@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::document::{Diagnostics, Spanned, check_name, unknown_word};
 use crate::identity::signature::AccessKey;
 use crate::identity::{BearerProof, Entry, Proof, Roster};
+use crate::listener::ListenerSettings;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
@@ -73,23 +74,27 @@ fn proof(
         only_keys("region", diagnostics);
     }
     let region = client.region.as_ref().map(|region| region.0.as_str());
-    match (&client.key_file, &client.token, &client.oidc) {
-        (Some(file), None, None) => {
+    match (&client.key_file, &client.token, &client.oidc, &client.certificate) {
+        (Some(file), None, None, None) => {
             let key = read_file(&directory.join(&file.value), files).and_then(|text| {
                 let form = || format!("`{}` does not hold one line `ACCESS SECRET [TOKEN]`", file.value.display());
                 AccessKey::parse(&text, region).ok_or_else(form)
             });
             key.map(Proof::Key).map_err(|message| diagnostics.error(file.position, message)).ok()
         }
-        (None, Some(token), None) => Some(Proof::Bearer(BearerProof::Token(token.value))),
-        (None, None, Some(oidc)) => {
+        (None, Some(token), None, None) => Some(Proof::Bearer(BearerProof::Token(token.value))),
+        (None, None, Some(oidc), None) => {
             oidc.value.check(oidc.position, diagnostics);
             Some(Proof::Bearer(BearerProof::Oidc(oidc.value.clone())))
+        }
+        (None, None, None, Some(certificate)) => {
+            certificate.value.name(certificate.position, diagnostics).map(Proof::Certificate)
         }
         _ => {
             // What could not be read looks as if it were absent.
             if !is_faulty {
-                let message = "expected one of `key_file`, `token` and `oidc`: by what the client proves itself";
+                let message =
+                    "expected one of `key_file`, `token`, `oidc` and `certificate`: by what the client proves itself";
                 diagnostics.error(client.name.position, message);
             }
             None
@@ -107,6 +112,11 @@ fn check(client: &ClientSettings, file: &GatewayFile, now: Timestamp, diagnostic
     }
     for path in client.paths.iter().filter(|path| !path.value.starts_with('/')) {
         diagnostics.error(path.position, format!("a path begins with `/`, did you mean `/{}`?", path.value));
+    }
+    let asks = |listener: &ListenerSettings| listener.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some());
+    if let Some(certificate) = client.certificate.as_ref().filter(|_| !file.listeners.0.iter().any(asks)) {
+        let message = "nobody can show one: no listener has `tls: {client_certificates: {authorities: FILE}}`";
+        diagnostics.warn(certificate.position, message);
     }
     if let Some(expires) = &client.expires {
         if client.not_before.is_some_and(|from| from.0 >= expires.value.0) {

@@ -10,7 +10,7 @@ use crate::document::{
     names, words,
 };
 use crate::feeds::FeedsSettings;
-use crate::identity::{OidcSettings, TokenHash};
+use crate::identity::{CertificateNameSettings, OidcSettings, TokenHash};
 use crate::keeper::KeeperSettings;
 use crate::ledger::LedgerSettings;
 use crate::listener::{ConnectionSettings, ListenerSettings};
@@ -154,6 +154,8 @@ crate::settings! {
         token: Option<Spanned<TokenHash>> = None,
         /// What the tokens must say that an issuer such as GitHub Actions signs for it.
         oidc: Option<Spanned<OidcSettings>> = None,
+        /// The name in the certificate that it shows to a listener with `client_certificates`.
+        certificate: Option<Spanned<CertificateNameSettings>> = None,
         /// The sites that it may ask.
         sites: NonEmpty<Spanned<String>>,
         /// How paths begin, below the site, that it may ask for: `/ci/` is all in that folder, `/fedora-` all names that

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
-use super::certificates::{read_authorities, read_certificates};
+use super::certificates::{read_authorities, read_certificates, read_client_authorities};
 use super::clients::read_clients;
 use super::gateway::GatewayFile;
 use super::kind::{FileKind, read_as};
@@ -16,7 +16,7 @@ use crate::cost::PriceBook;
 use crate::document::{Diagnostics, Spanned, unknown_word};
 use crate::identity::{Operators, Roster};
 use crate::keeper::KeeperSettings;
-use crate::listener::Certificate;
+use crate::listener::{Certificate, ClientAuthorities};
 use crate::metrics::NO_SITE;
 use crate::origin::OriginSettings;
 use crate::path::CanonicalPath;
@@ -49,6 +49,8 @@ pub struct Config {
     pub pass_keys: Option<SigningKeys>,
     /// The certificates of each listener, with their paths in the gateway file.
     pub certificates: Vec<Vec<(String, Certificate)>>,
+    /// Whose certificates of clients each listener believes.
+    pub client_authorities: Vec<Option<ClientAuthorities>>,
     /// The challenge page.
     pub page: Page,
     /// What `/robots.txt` says; `None` where that is a site's business.
@@ -190,6 +192,9 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         tls.unwrap_or_default()
     });
     let certificates = certificates.collect();
+    let asked = file.listeners.0.iter().map(|listener| listener.tls.as_ref()?.client_certificates.as_ref());
+    let client_authorities =
+        asked.map(|asked| read_client_authorities(asked?, directory, files, diagnostics)).collect();
     let robots = read_robots(&file.robots, directory, files, diagnostics);
     let page = read_page(&file.page, directory, files, diagnostics);
     let clients = read_clients(&file, directory, files, diagnostics);
@@ -204,6 +209,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
         authorities,
         pass_keys,
         certificates,
+        client_authorities,
         page,
         robots,
         clients,

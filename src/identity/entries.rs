@@ -1,6 +1,7 @@
 //! The clients whose proofs are accepted, and what each of them opens.
 
 use super::bearer::{BearerProof, Bearers};
+use super::certificate::{CertificateName, ShownCertificate};
 use super::oidc::{KeyCell, KeySource};
 use super::rejection::Rejection;
 use super::signature::{AccessKey, Fault, Sent, Signed};
@@ -17,6 +18,8 @@ pub enum Proof {
     Key(AccessKey),
     /// Tokens.
     Bearer(BearerProof),
+    /// Certificates with this name.
+    Certificate(CertificateName),
 }
 
 /// One client.
@@ -45,6 +48,7 @@ impl Entry {
             Proof::Key(_) if self.public => Identity::PublicKey,
             Proof::Key(_) => Identity::Signature,
             Proof::Bearer(_) => Identity::Token,
+            Proof::Certificate(_) => Identity::Certificate,
         }
     }
 
@@ -70,6 +74,8 @@ pub struct Roster {
     entries: Vec<Arc<Entry>>,
     by_key: HashMap<String, Arc<Entry>>,
     bearers: Bearers,
+    /// Numbers of entries, in the order of the file.
+    by_certificate: HashMap<CertificateName, Vec<usize>>,
 }
 
 impl Roster {
@@ -77,13 +83,15 @@ impl Roster {
     pub fn new(entries: Vec<Entry>) -> Self {
         let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
         let (mut by_key, mut proofs) = (HashMap::new(), Vec::new());
+        let mut by_certificate: HashMap<_, Vec<usize>> = HashMap::new();
         for (number, entry) in entries.iter().enumerate() {
             match &entry.proof {
                 Proof::Key(key) => drop(by_key.entry(key.id().to_owned()).or_insert_with(|| entry.clone())),
                 Proof::Bearer(proof) => proofs.push((number, proof.clone())),
+                Proof::Certificate(name) => by_certificate.entry(name.clone()).or_default().push(number),
             }
         }
-        Roster { entries, by_key, bearers: Bearers::new(proofs) }
+        Roster { entries, by_key, bearers: Bearers::new(proofs), by_certificate }
     }
 
     /// The same with the cells in which the keys of issuers are kept. `keys` is asked once for each issuer.
@@ -130,6 +138,24 @@ impl Roster {
         };
         entry(self.bearers.verify(token, now, accepts)?).cloned()
     }
+
+    /// Whose certificate this is, who may ask for `path` of `site`: of several whom it names, the first one. Nobody's is no
+    /// fault: it was shown to the listener, whatever is asked for by the connection.
+    pub fn holder(
+        &self,
+        certificate: &ShownCertificate,
+        site: &str,
+        path: &CanonicalPath,
+        now: Timestamp,
+    ) -> Option<Arc<Entry>> {
+        if now >= certificate.expires {
+            return None;
+        }
+        let numbers = certificate.names.iter().filter_map(|name| self.by_certificate.get(name)).flatten();
+        let accepts = |entry: &Entry| entry.is_valid(now) && entry.may_ask(site, path);
+        let known = numbers.filter(|number| self.entries.get(**number).is_some_and(|entry| accepts(entry)));
+        known.min().and_then(|number| self.entries.get(*number)).cloned()
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +197,42 @@ mod tests {
         }
         assert_eq!(entry.identity(), Identity::Signature);
         assert_eq!(Entry { public: true, ..entry }.identity(), Identity::PublicKey);
+    }
+
+    #[test]
+    fn a_certificate_is_its_holders_where_and_when_that_one_may_ask() {
+        let by = |name: &str, certificate: CertificateName, paths: &[&str]| Entry {
+            proof: Proof::Certificate(certificate),
+            ..entry(name, "A", paths)
+        };
+        let (dns, common) = (CertificateName::Dns("ci.test".into()), CertificateName::CommonName("ci.test".into()));
+        let roster = Roster::new(vec![
+            by("folder", dns.clone(), &["/ci/"]),
+            by("common", common.clone(), &[]),
+            by("all", dns.clone(), &[]),
+        ]);
+        let other = CertificateName::Uri("ci.test".into());
+        // names, site, path, time, whose
+        type Case<'a> = (&'a [&'a CertificateName], &'a str, &'a str, u64, Option<&'a str>);
+        let cases: [Case<'_>; 9] = [
+            (&[&dns], "images", "/ci/a", 1500, Some("folder")),
+            (&[&dns], "images", "/a", 1500, Some("all")),
+            (&[&common], "images", "/ci/a", 1500, Some("common")),
+            (&[&dns, &common], "images", "/a", 1500, Some("common")),
+            (&[&dns], "logs", "/a", 1500, None),
+            (&[&other], "images", "/a", 1500, None),
+            (&[], "images", "/a", 1500, None),
+            (&[&dns], "images", "/a", 999, None),
+            // The certificate ends before the entry does.
+            (&[&dns], "images", "/a", 1900, None),
+        ];
+        for (names, site, path, now, expected) in cases {
+            let names = names.iter().map(|name| (*name).clone()).collect();
+            let shown = ShownCertificate { names, expires: Timestamp(1900) };
+            let found = roster.holder(&shown, site, &CanonicalPath::parse(path).unwrap(), Timestamp(now));
+            assert_eq!(found.as_ref().map(|entry| &*entry.name), expected, "{shown:?} {site} {path} {now}");
+            assert!(found.is_none_or(|entry| entry.identity() == Identity::Certificate));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Identity: who is asking, and in which dialect to answer.
 
 mod bearer;
+mod certificate;
 mod client;
 mod credentials;
 mod dialect;
@@ -12,6 +13,7 @@ pub mod signature;
 mod token;
 
 pub use bearer::{BearerProof, Bearers, bearer};
+pub use certificate::{CertificateName, CertificateNameSettings, ShownCertificate};
 pub use client::{Peer, client};
 pub use credentials::{Claim, claim};
 pub use dialect::dialect;

@@ -7,6 +7,7 @@
 
 mod address;
 mod caps;
+mod client_certificates;
 mod handover;
 mod proxy_protocol;
 mod settings;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use address::Address;
 pub use caps::Caps;
+pub use client_certificates::{ClientAuthorities, ClientCertificateSettings, check_revocation_list};
 pub use handover::{Predecessor, Successor};
 pub use settings::{ConnectionSettings, ListenerSettings};
 pub use socket::{Inherited, Socket};
@@ -39,10 +41,9 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
-use tls::H2;
+use tls::{H2, Handshakes};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::{Heard, Raw, Transport};
@@ -68,7 +69,7 @@ pub struct Listener {
 /// What every connection of a listener passes.
 struct Door {
     app: Arc<HttpProxy<Front>>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Handshakes>,
     /// Whom the listener believes. Their connections are not counted by address.
     peer: Peer,
     /// Whether these say who the client is by the PROXY protocol.
@@ -127,10 +128,10 @@ impl Listener {
             .max_concurrent_reset_streams(RESET_STREAMS)
             .max_pending_accept_reset_streams(RESET_STREAMS);
         app.h2_options = Some(h2);
-        let tls = settings.tls.as_ref().map(|tls| tls::server_config(tls, certificates)).transpose()?;
+        let tls = settings.tls.as_ref().map(|tls| Handshakes::new(tls, certificates)).transpose()?;
         let door = Door {
             app: Arc::new(app),
-            tls: tls.map(|config| TlsAcceptor::from(Arc::new(config))),
+            tls,
             peer: settings.peer(),
             hears_first: settings.proxy_protocol.value,
             settings: connections.clone(),
@@ -218,14 +219,17 @@ impl Door {
         }
         let (transport, connection) = match &self.tls {
             None => (Transport::Plain(raw), Connection::new(secure, false)),
-            Some(acceptor) => {
+            Some(handshakes) => {
+                let acceptor = handshakes.acceptor().map_err(|_| "error")?;
                 let mut stream = acceptor.accept(Heard::new(raw)).await.map_err(|_| "tls")?;
                 let (heard, session) = stream.get_mut();
                 let first = heard.first();
                 let mut connection = Connection::new(secure, session.alpn_protocol() == Some(H2));
-                // That of a proxy says nothing of its clients.
+                // What a proxy says and shows tells nothing of its clients.
                 if !self.peer.relays(peer.ip()) {
                     connection.ja4 = ja4(&first);
+                    let certificate = session.peer_certificates().and_then(<[_]>::first);
+                    connection.certificate = certificate.and_then(client_certificates::shown);
                 }
                 (Transport::Tls(Box::new(stream)), connection)
             }

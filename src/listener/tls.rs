@@ -1,7 +1,8 @@
 //! TLS: certificates by the name that a client asks for, replaced while connections go on.
 
+use super::client_certificates::{ClientAuthorities, ClientCertificateSettings};
 use crate::document::{Decode, Diagnostics, Node, NonEmpty, Schemas, Spanned, choose, words};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::crypto::ring::{Ticketer, default_provider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -14,6 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
 
 crate::settings! {
@@ -21,6 +23,8 @@ crate::settings! {
     pub struct TlsSettings {
         /// Certificates. A client gets the one for the name that it asks for, or else the first.
         certificates: NonEmpty<CertificateSettings>,
+        /// Whether clients are asked for certificates. They are not where absent.
+        client_certificates: Option<ClientCertificateSettings> = None,
         /// The oldest version that is spoken: `1.2` or `1.3`.
         min_version: TlsVersion = TlsVersion::Tls12,
         /// Whether HTTP/2 is spoken with clients that know it.
@@ -147,17 +151,20 @@ impl Certificates {
 
 /// What handshakes read, and a reload replaces.
 #[derive(Default)]
-pub struct CertificateCell(ArcSwap<Certificates>);
+pub struct CertificateCell {
+    own: ArcSwap<Certificates>,
+    clients: ArcSwapOption<ClientAuthorities>,
+}
 
 impl CertificateCell {
-    /// A cell that holds `certificates`.
-    pub fn new(certificates: Certificates) -> Arc<Self> {
-        Arc::new(CertificateCell(ArcSwap::from_pointee(certificates)))
-    }
-
-    /// Uses other certificates from the next handshake on.
-    pub fn set(&self, certificates: Certificates) {
-        self.0.store(Arc::new(certificates));
+    /// Uses other certificates, and believes others of clients, from the next handshake on.
+    pub fn set(&self, own: Certificates, clients: Option<ClientAuthorities>) {
+        self.own.store(Arc::new(own));
+        let digest = |clients: &ClientAuthorities| clients.digest;
+        // Where they are the same, sessions go on.
+        if self.clients.load().as_deref().map(digest) != clients.as_ref().map(digest) {
+            self.clients.store(clients.map(Arc::new));
+        }
     }
 }
 
@@ -169,23 +176,58 @@ impl fmt::Debug for CertificateCell {
 
 impl ResolvesServerCert for CertificateCell {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let certificates = self.0.load();
+        let certificates = self.own.load();
         hello.server_name().and_then(|name| certificates.find(name)).or(certificates.first.as_ref()).cloned()
     }
 }
 
 /// How a listener shakes hands.
-///
-/// # Errors
-/// When the system gives no random numbers.
-pub fn server_config(
+pub(super) struct Handshakes {
+    settings: TlsSettings,
+    cell: Arc<CertificateCell>,
+    /// What they are done with, and which authorities it was made for.
+    made: ArcSwap<(Option<Arc<ClientAuthorities>>, Arc<ServerConfig>)>,
+}
+
+impl Handshakes {
+    /// Shakes hands as `settings` say, with what `cell` holds.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn new(settings: &TlsSettings, cell: Arc<CertificateCell>) -> Result<Self, rustls::Error> {
+        let clients = cell.clients.load_full();
+        let config = server_config(settings, &cell, clients.as_deref())?;
+        Ok(Handshakes { settings: settings.clone(), cell, made: ArcSwap::from_pointee((clients, Arc::new(config))) })
+    }
+
+    /// For the next handshake. Whom other authorities vouched for cannot go on with a session: nobody would look at the
+    /// certificate again.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn acceptor(&self) -> Result<TlsAcceptor, rustls::Error> {
+        let (made, clients) = (self.made.load(), self.cell.clients.load_full());
+        if clients.as_ref().map(Arc::as_ptr) == made.0.as_ref().map(Arc::as_ptr) {
+            return Ok(TlsAcceptor::from(made.1.clone()));
+        }
+        let config = Arc::new(server_config(&self.settings, &self.cell, clients.as_deref())?);
+        self.made.store(Arc::new((clients, config.clone())));
+        Ok(TlsAcceptor::from(config))
+    }
+}
+
+fn server_config(
     settings: &TlsSettings,
-    certificates: Arc<CertificateCell>,
+    cell: &Arc<CertificateCell>,
+    clients: Option<&ClientAuthorities>,
 ) -> Result<ServerConfig, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(settings.min_version.and_later())?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(settings.min_version.and_later())?;
+    let config = match clients {
+        Some(clients) => config.with_client_cert_verifier(clients.verifier.clone()),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(cell.clone());
     let http2 = settings.http2.then(|| H2.to_vec());
     config.alpn_protocols = http2.into_iter().chain([b"http/1.1".to_vec()]).collect();
     // Tickets need no memory here.

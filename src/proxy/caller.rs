@@ -1,4 +1,5 @@
-//! Who signed a request: the signature is verified, and what is wrong with one is said as S3 says it.
+//! Who asks: signatures and tokens are verified, and what is wrong with them is said as S3 says it. Certificates were
+//! verified before.
 
 use super::context::Context;
 use super::refusal::Refusal;
@@ -27,7 +28,7 @@ pub fn proves(headers: &HeaderMap, query: &str) -> bool {
 /// When a parameter asks for something else than the object.
 pub fn forwarded_query(query: &str, proven: Option<Identity>) -> Result<String, QueryError> {
     match proven {
-        Some(Identity::Signature | Identity::Token) => allowed_query(query, true),
+        Some(Identity::Signature | Identity::Token | Identity::Certificate) => allowed_query(query, true),
         Some(Identity::PublicKey) => {
             let is_ours = |pair: &&str| !pair.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
             allowed_query(&query.split('&').filter(is_ours).collect::<Vec<_>>().join("&"), false)
@@ -49,7 +50,8 @@ impl Gateway {
 }
 
 impl Front {
-    /// Who has proved to be the client that asks for `path` of `site`; nobody where the request does not claim it.
+    /// Who has proved to be the client that asks for `path` of `site`; nobody where neither the request nor its connection
+    /// does.
     ///
     /// # Errors
     /// The refusal of a proof that does not hold. Such a request is never treated as anonymous.
@@ -63,7 +65,7 @@ impl Front {
     ) -> Result<Option<Arc<Entry>>, Refusal> {
         let headers = &session.req_header().headers;
         match claim(headers, query) {
-            Claim::None => Ok(None),
+            Claim::None => Ok(self.certified(site, path, context)),
             Claim::Signature => self.verified(session, site, path, context.now).map(Some).map_err(|fault| {
                 context.reason = Some(fault.word());
                 Refusal::signature(fault)
@@ -73,6 +75,12 @@ impl Front {
                 Refusal::token(rejection)
             }),
         }
+    }
+
+    /// Whose certificate the connection was begun with. What the request itself claims goes before it.
+    fn certified(&self, site: &str, path: &CanonicalPath, context: &Context) -> Option<Arc<Entry>> {
+        let certificate = context.busy.as_ref()?.connection().certificate.as_ref()?;
+        self.gateway.clients.load().holder(certificate, site, path, context.now)
     }
 
     fn token_holder(

@@ -2,6 +2,7 @@
 
 use super::context::Stopwatch;
 use crate::facts::Fact;
+use crate::identity::ShownCertificate;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -27,6 +28,8 @@ pub struct Connection {
     pub secure: bool,
     /// The JA4 fingerprint of the client's TLS, where it is the client that speaks it here.
     pub ja4: Option<String>,
+    /// The certificate that the client showed, verified.
+    pub certificate: Option<ShownCertificate>,
     /// Whether several requests share it at a time (HTTP/2): then it is never waited for as a whole.
     shared: bool,
     phase: AtomicU8,
@@ -56,7 +59,7 @@ impl Connection {
     /// A connection whose first request has not begun.
     pub fn new(secure: bool, shared: bool) -> Self {
         let phase = AtomicU8::new(Phase::Idle as u8);
-        Connection { secure, ja4: None, shared, phase, since: Stopwatch::start(), pace: Mutex::default() }
+        Connection { secure, ja4: None, certificate: None, shared, phase, since: Stopwatch::start(), pace: Mutex::default() }
     }
 
     fn pace(&self) -> (MutexGuard<'_, Pace>, Duration) {

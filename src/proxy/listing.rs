@@ -42,7 +42,7 @@ impl Front {
         };
         let region = match &entry.proof {
             Proof::Key(key) => key.region(),
-            Proof::Bearer(_) => None,
+            Proof::Bearer(_) | Proof::Certificate(_) => None,
         };
         let region = region.unwrap_or(&origin.region);
         let xml = "application/xml";

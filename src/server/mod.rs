@@ -220,11 +220,12 @@ impl Server {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         let descriptors = open.descriptors()?;
-        for ((settings, certificates), socket) in
-            config.file.listeners.0.iter().zip(config.certificates).zip(open.listeners)
+        let shown = config.certificates.into_iter().zip(config.client_authorities);
+        for ((settings, (certificates, clients)), socket) in
+            config.file.listeners.0.iter().zip(shown).zip(open.listeners)
         {
             addresses.extend(socket.address());
-            let certificates = steering.certify(&settings.address, certificates);
+            let certificates = steering.certify(&settings.address, certificates, clients);
             let hsts = settings.tls.as_ref().and_then(|tls| tls.hsts);
             let front = Front::new(gateway.clone(), settings.peer(), settings.check.value, hsts);
             let listener = Listener::new(socket, front, settings, certificates, wanted, caps.clone(), &metrics);

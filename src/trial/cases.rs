@@ -66,8 +66,8 @@ crate::settings! {
         user_agent: Option<Spanned<String>> = None,
         /// Headers in their order; `false` removes one of the dress.
         headers: Option<Node> = None,
-        /// How the client proved itself: `none`, `signature`, `public-key`, `token` or `pass`; `signature` where `client`
-        /// is given.
+        /// How the client proved itself: `none`, `signature`, `public-key`, `token`, `certificate` or `pass`; `signature`
+        /// where `client` is given.
         identity: Option<Spanned<Identity>> = None,
         /// The name of the client, as an entry of the gateway file would give it.
         client: Option<Spanned<Required>> = None,
@@ -173,7 +173,10 @@ impl RequestSettings {
             (None, pass) => pass.map_or(Identity::None, |_| Identity::Pass),
         };
         if let Some(client) = self.client.as_ref().filter(|_| matches!(identity, Identity::None | Identity::Pass)) {
-            fail(client.position, "a `client` has proved itself by `signature`, `public-key` or `token`".into());
+            fail(
+                client.position,
+                "a `client` has proved itself by `signature`, `public-key`, `token` or `certificate`".into(),
+            );
         }
         let load = match &self.load {
             None => Fact::Unknown,

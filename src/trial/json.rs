@@ -3,6 +3,7 @@
 use super::request::Described;
 use super::run::{Answer, Outcome};
 use super::text::{truth_word, unknown_signals};
+use crate::facts::Identity;
 use crate::policy::{ExplainedClass, ExplainedRule, Explanation, Reason};
 use crate::signal::Signal;
 use serde_json::{Value, json};
@@ -20,8 +21,8 @@ pub fn outcome(request: &Described, outcome: &Outcome) -> Value {
             "address": outcome.client.address,
             "prefix": outcome.client.prefix,
             "trusted": outcome.client.trusted,
-            "identity": request.identity.word(),
-            "client": request.client_name,
+            "identity": if outcome.stranger { Identity::None } else { request.identity }.word(),
+            "client": request.client_name.as_ref().filter(|_| !outcome.stranger),
             "pass": request.pass,
             "dialect": outcome.dialect.word(),
             "secure": outcome.secure,

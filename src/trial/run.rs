@@ -91,6 +91,8 @@ pub struct Outcome {
     pub client: Client,
     /// Whether its side speaks TLS.
     pub secure: bool,
+    /// Whether the certificate that it shows opens nothing there: then it is a stranger's.
+    pub stranger: bool,
     /// How it is answered.
     pub dialect: Dialect,
     /// The mode of the policy as a whole.
@@ -144,6 +146,7 @@ impl Bench<'_> {
             client,
             secure,
             dialect: dialect(request.method.as_str(), &headers, query),
+            stranger: false,
             mode: self.policy.mode(),
             explanation: None,
             action: "refuse",
@@ -161,6 +164,10 @@ impl Bench<'_> {
         };
 
         let relayed = self.peer.relays(request.address);
+        let (identity, client_name) = match outcome.stranger {
+            true => (Identity::None, None),
+            false => (request.identity, request.client_name.as_deref()),
+        };
         let sent = Sent { request, map: &headers, relayed };
         let facts = Facts {
             now: request.now,
@@ -170,8 +177,8 @@ impl Bench<'_> {
             path: target.path.as_str(),
             query: Fact::Present(query),
             client,
-            identity: request.identity,
-            client_name: request.client_name.as_deref().into(),
+            identity,
+            client_name: client_name.into(),
             pass: request.pass,
             user_agent: crate::facts::Headers::header(&sent, "user-agent"),
             headers: &sent,
@@ -185,7 +192,7 @@ impl Bench<'_> {
             client,
             site: &target.site.name,
             pass: request.pass.map(|_| [0; 16]),
-            identity: request.client_name.as_deref(),
+            identity: client_name,
             shared: request.identity == Identity::PublicKey,
             asn: request.state.asn(client.address).present(),
         };
@@ -226,7 +233,7 @@ impl Bench<'_> {
                     dialect => speak(&Refusal::pass_needed(way), dialect, REQUEST_ID),
                 }
             }
-            Action::Allow | Action::Redirect if target.path.key().is_empty() && !is_listing(request, &target) => {
+            Action::Allow | Action::Redirect if target.path.key().is_empty() && !is_listing(identity, &target) => {
                 (outcome.action, outcome.reason) = ("refuse", Some("listing"));
                 speak(&Refusal::listing(), outcome.dialect, REQUEST_ID)
             }
@@ -305,22 +312,25 @@ impl Bench<'_> {
             return Err(refuse(Some("method"), Refusal::method_not_allowed(ALLOWED_METHODS)));
         }
         if let Some(entry) = self.clients.entries().find(|entry| Some(&*entry.name) == request.client_name.as_deref()) {
+            // Who shows a certificate that opens nothing here is a stranger.
+            let is_shown = request.identity == Identity::Certificate;
             let fault = match entry.is_valid(request.now) {
                 false => Some(Fault::KeyTime),
                 true => Some(Fault::Scope).filter(|_| !entry.may_ask(&site.name, &path)),
             };
-            if let Some(fault) = fault {
+            outcome.stranger = is_shown && fault.is_some();
+            if let Some(fault) = fault.filter(|_| !is_shown) {
                 return Err(refuse(Some(fault.word()), Refusal::signature(fault)));
             }
         }
-        let verified = matches!(request.identity, Identity::Signature | Identity::PublicKey | Identity::Token);
         let signs = matches!(request.identity, Identity::Signature | Identity::PublicKey);
         if claim(headers, &query) == Claim::Signature && !signs {
             return Err(refuse(Some("unknown-key"), Refusal::signature(Fault::UnknownKey)));
         }
         let target = Target { site, path };
-        if !is_listing(request, &target) {
-            forwarded_query(&query, verified.then_some(request.identity))
+        let identity = if outcome.stranger { Identity::None } else { request.identity };
+        if !is_listing(identity, &target) {
+            forwarded_query(&query, Some(identity))
                 .map_err(|error| refuse(Some("query"), Refusal::bad_request(&error.to_string())))?;
         }
         Ok(target)
@@ -343,10 +353,10 @@ impl Bench<'_> {
 }
 
 /// Whether the request is about what a bucket holds, and may be. Which parameters it has is not looked at.
-fn is_listing(request: &Described, target: &Target) -> bool {
+fn is_listing(identity: Identity, target: &Target) -> bool {
     target.path.key().is_empty()
         && target.site.lists
-        && matches!(request.identity, Identity::Signature | Identity::Token)
+        && matches!(identity, Identity::Signature | Identity::Token | Identity::Certificate)
 }
 
 /// The way to the first origin. Where no origin is known, neither is the location.

@@ -96,7 +96,9 @@ pub fn outcome(request: &Described, outcome: &Outcome, all: bool, paint: Paint) 
     let distrust = if client.trusted { "" } else { "; a forwarding header from no listed proxy: in no network" };
     lines.line("client", &format!("{}, prefix {}{distrust}", client.address, client.prefix));
     let mut identity = request.identity.word().to_owned();
-    if let Some(name) = &request.client_name {
+    if outcome.stranger {
+        identity = "none: what the certificate opens is not this".to_owned();
+    } else if let Some(name) = &request.client_name {
         identity += &format!(" of {}", printable(name));
     }
     lines.line("identity", &request.pass.map_or(identity.clone(), |pass| format!("{identity} of difficulty {pass}")));

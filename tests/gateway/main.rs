@@ -19,6 +19,7 @@ mod browsers_of_both_kinds_pass;
 mod browsers_pass_and_read;
 mod budgets_survive_a_restart;
 mod bytes_and_transfers_are_bounded;
+mod certificates_prove_who_they_are;
 mod challenges_are_bound_and_spent;
 mod clients_may_move;
 mod connections_are_bounded;

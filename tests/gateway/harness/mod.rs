@@ -14,6 +14,7 @@ pub mod program;
 pub mod scripted;
 pub mod serving;
 pub mod signing;
+pub mod tls;
 pub mod valkey;
 
 pub use client::{Answer, Client};

@@ -180,7 +180,7 @@ fn leaf(in_classes: bool) -> impl Strategy<Value = Key> {
         any::<bool>().prop_map(Key::Verified).boxed(),
         words("network", &["fixed", "fed", "unfed", "private", "loopback"]),
         words("prefix", &["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"]),
-        words("identity", &["none", "signature", "token", "pass", "public-key"]),
+        words("identity", &["none", "signature", "token", "pass", "public-key", "certificate"]),
         words("client", &["ci", "ci-next"]),
         class,
         (1u32..3, subsequence(&["no-user-agent", "no-accept-language", "http-1.0"][..], 2..=3))
