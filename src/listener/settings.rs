@@ -50,6 +50,9 @@ crate::settings! {
         /// Bytes per second below which a client that does not read what it asked for is cut off, when it has kept us waiting
         /// for 30 s.
         slowest: Bytes = SLOWEST,
+        /// How long a client may take for a piece of an object, of 64 KiB at most, while its connection carries other requests
+        /// (HTTP/2). Then the stream is reset.
+        stream_timeout: Duration = STREAM,
         /// Requests that a connection may carry one after another (HTTP/1).
         requests: NonZeroU32 = REQUESTS,
         /// Requests that a connection may carry at a time (HTTP/2).
@@ -63,6 +66,8 @@ const MOST_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(75);
+/// With 100 streams at a time it is enough on a line of 20 KiB/s.
+const STREAM: Duration = Duration::from_secs(300);
 const SLOWEST: Bytes = Bytes(4096);
 const REQUESTS: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
 const STREAMS: NonZeroU32 = NonZeroU32::new(100).unwrap();
@@ -76,6 +81,7 @@ impl Default for ConnectionSettings {
             header_timeout: HEADERS,
             idle_timeout: IDLE,
             slowest: SLOWEST,
+            stream_timeout: STREAM,
             requests: REQUESTS,
             streams: STREAMS,
         }

@@ -6,7 +6,7 @@
 use super::settings::ConnectionSettings;
 use super::transport::Transport;
 use crate::metrics::Metrics;
-use crate::proxy::{Connection, Phase};
+use crate::proxy::{Connection, Phase, Sharing};
 use async_trait::async_trait;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -242,6 +242,9 @@ impl Guarded {
 
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.connection.sharing.as_ref().is_some_and(Sharing::is_abused) {
+            return Poll::Ready(Err(self.give_up("resets")));
+        }
         let before = into.filled().len();
         let due = self.due();
         let read = Pin::new(&mut self.transport).poll_read(context, into);
@@ -410,7 +413,8 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let digest = SocketDigest::from_raw_fd(ours.as_raw_fd());
         let metrics = Metrics::new().unwrap();
-        let (transport, connection) = (Transport::Plain(Raw::Unix(ours)), Connection::new(false, shared));
+        let sharing = shared.then(|| Sharing::new(1, LONG));
+        let (transport, connection) = (Transport::Plain(Raw::Unix(ours)), Connection::new(false, sharing));
         let settings = ConnectionSettings {
             idle_timeout: 2 * SOON,
             header_timeout: SOON,

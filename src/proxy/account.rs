@@ -1,7 +1,7 @@
 //! The books: what a request came to, in metrics, in the books of traffic and as one line of the access log.
 
 use super::Front;
-use super::connection::fingerprint;
+use super::connection::{Busy, fingerprint};
 use super::context::Context;
 use super::entry::would;
 use crate::facts::header_text;
@@ -11,9 +11,9 @@ use crate::signal::Signals;
 use crate::state::Fetch;
 use crate::verdict::{Class, Done};
 use http::header::{REFERER, USER_AGENT};
-use pingora::Error;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorSource};
 
 /// Client-sent text longer than this is cut in the access log.
 const MAX_LOGGED: usize = 512;
@@ -47,6 +47,9 @@ impl Front {
     }
 
     pub(super) fn account(&self, session: &Session, error: Option<&Error>, context: &mut Context) {
+        if let Some(sharing) = context.busy.as_ref().and_then(|busy| busy.connection().sharing.as_ref()) {
+            sharing.ended(error.is_some_and(|error| error.esource() == &ErrorSource::Downstream));
+        }
         let metrics = &self.gateway.metrics;
         let sent = session.body_bytes_sent() as u64;
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
@@ -155,7 +158,7 @@ impl Front {
             error = error.map(|error| error.etype().as_str()),
             seconds = elapsed.as_secs_f64(),
             first_byte_seconds = context.first_byte.map(|first| first.as_secs_f64()),
-            ja4 = fingerprint(context.busy.as_ref().map(|busy| &**busy.connection())).present(),
+            ja4 = fingerprint(context.busy.as_ref().map(Busy::connection)).present(),
             user_agent = header(USER_AGENT),
             referer = header(REFERER).map(|referer| referer.split('?').next().unwrap_or_default()),
         );

@@ -1,6 +1,7 @@
 //! What a request may know of the connection that it came by, and tell it in turn.
 
 use super::context::Stopwatch;
+use super::sharing::Sharing;
 use crate::facts::Fact;
 use crate::identity::ShownCertificate;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -30,8 +31,8 @@ pub struct Connection {
     pub ja4: Option<String>,
     /// The certificate that the client showed, verified.
     pub certificate: Option<ShownCertificate>,
-    /// Whether several requests share it at a time (HTTP/2): then it is never waited for as a whole.
-    shared: bool,
+    /// Where several requests share it at a time (HTTP/2): then it is never waited for as a whole.
+    pub sharing: Option<Sharing>,
     phase: AtomicU8,
     /// Since when it is there; its other times count from then.
     since: Stopwatch,
@@ -57,9 +58,10 @@ const PIECE: f64 = 1024.0;
 
 impl Connection {
     /// A connection whose first request has not begun.
-    pub fn new(secure: bool, shared: bool) -> Self {
+    pub fn new(secure: bool, sharing: Option<Sharing>) -> Self {
         let phase = AtomicU8::new(Phase::Idle as u8);
-        Connection { secure, ja4: None, certificate: None, shared, phase, since: Stopwatch::start(), pace: Mutex::default() }
+        let (since, pace) = (Stopwatch::start(), Mutex::default());
+        Connection { secure, ja4: None, certificate: None, sharing, phase, since, pace }
     }
 
     fn pace(&self) -> (MutexGuard<'_, Pace>, Duration) {
@@ -125,7 +127,7 @@ impl Connection {
 
     /// Whether several requests share it at a time.
     pub fn is_shared(&self) -> bool {
-        self.shared
+        self.sharing.is_some()
     }
 }
 
@@ -139,12 +141,18 @@ impl Busy {
         let digest = session.digest()?.proxy_digest.as_ref()?;
         let connection = connection_of(digest)?.clone();
         connection.set_phase(Phase::Request);
+        connection.sharing.iter().for_each(Sharing::begun);
         Some(Busy(connection))
     }
 
     /// The connection.
-    pub fn connection(&self) -> &Arc<Connection> {
+    pub fn connection(&self) -> &Connection {
         &self.0
+    }
+
+    /// The connection, for as long as it is asked about.
+    pub fn held(&self) -> Arc<Connection> {
+        self.0.clone()
     }
 }
 
@@ -156,8 +164,9 @@ pub fn fingerprint(connection: Option<&Connection>) -> Fact<&str> {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if !self.0.shared {
-            self.0.set_phase(Phase::Idle);
+        match &self.0.sharing {
+            Some(sharing) => sharing.over(),
+            None => self.0.set_phase(Phase::Idle),
         }
     }
 }
@@ -173,7 +182,7 @@ mod tests {
     #[test]
     #[allow(clippy::disallowed_methods, reason = "it waits as the connection does")]
     fn what_is_spread_is_written_evenly_and_then_freely() {
-        let connection = Connection::new(false, false);
+        let connection = Connection::new(false, None);
         assert_eq!(connection.writable(), Ok(usize::MAX));
         let whole = Duration::from_millis(400);
         for part in 1..=4u32 {
@@ -205,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_slow_rate_has_small_pieces() {
-        let connection = Connection::new(false, false);
+        let connection = Connection::new(false, None);
         connection.spread(640 * 1024, Duration::from_secs(10));
         let piece = connection.writable().unwrap();
         assert!((15_000..18_000).contains(&piece), "a quarter of a second's: {piece}");

@@ -1,7 +1,7 @@
 //! The stages in order: identity, policy, then limits or the challenge.
 
 use super::caller::{forwarded_query, proves};
-use super::connection::fingerprint;
+use super::connection::{Busy, fingerprint};
 use super::context::{Caller, Context};
 use super::draw::Draw;
 use super::intake::{self, Intake, RequestLine};
@@ -226,7 +226,7 @@ impl Front {
         let relayed = self.peer.relays(socket);
         let live = Live::new(request, relayed);
         let ruling = self.gateway.ruling.load();
-        let connection = context.busy.as_ref().map(|busy| busy.connection().clone());
+        let connection = context.busy.as_ref().map(Busy::held);
         loop {
             let identity = proven.unwrap_or(if pass.is_some() { Identity::Pass } else { Identity::None });
             let caller = Caller { identity, ..caller };

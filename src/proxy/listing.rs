@@ -1,7 +1,7 @@
 //! Listings: the origin is asked, and the client is shown what it could have.
 
 use super::Front;
-use super::connection::fingerprint;
+use super::connection::{Busy, fingerprint};
 use super::context::{Context, Stopwatch};
 use super::decide::{Live, version};
 use super::refusal::{Refusal, Reply, speak};
@@ -134,7 +134,7 @@ impl Front {
                 headers: &live,
                 version,
                 secure: Fact::Present(caller.secure),
-                ja4: fingerprint(context.busy.as_ref().map(|busy| &**busy.connection())),
+                ja4: fingerprint(context.busy.as_ref().map(Busy::connection)),
                 dialect: Fact::Present(caller.dialect),
             };
             let verdict = ruling.policy.decide(&facts, &*self.gateway.memory);

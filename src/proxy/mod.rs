@@ -23,6 +23,7 @@ mod listing;
 mod redirect;
 mod refusal;
 mod route;
+mod sharing;
 mod site;
 mod upstream;
 mod verify;
@@ -35,6 +36,7 @@ pub use connection::{Connection, Phase};
 pub use decide::{ALLOWED_METHODS, OWN};
 pub use gateway::{Gateway, Ruling};
 pub use refusal::{Refusal, Reply, Way, ask, lead, speak};
+pub use sharing::Sharing;
 pub use site::{Compare, NoSite, Site, Sites, authorities};
 pub use upstream::peer_at;
 
@@ -157,10 +159,11 @@ impl ProxyHttp for Front {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         // A client that closes its sending side still wants the answer.
         session.set_abort_on_close(false);
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_read_timeout(Some(READ_TIMEOUT));
         session.set_total_drain_timeout(Some(READ_TIMEOUT));
         context.busy = Busy::with(session);
+        let sharing = context.busy.as_ref().and_then(|busy| busy.connection().sharing.as_ref());
+        session.set_write_timeout(Some(sharing.map_or(WRITE_TIMEOUT, |sharing| sharing.patience)));
         name_host(session.req_header_mut())?;
         if self.gateway.leaving.load(Ordering::Relaxed) {
             session.set_keepalive(None);

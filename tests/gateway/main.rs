@@ -29,6 +29,7 @@ mod doctor_says_what_to_do;
 mod explain_tells_the_path;
 mod fetch_solves_resumes_and_verifies;
 mod guides_run_as_written;
+mod http2_is_bounded;
 mod keys_and_tokens_are_made;
 mod keys_are_rotated_without_a_restart;
 mod keys_of_issuers_are_kept_fresh;

@@ -4,6 +4,7 @@ pub mod answering;
 pub mod browser;
 pub mod client;
 pub mod firefox;
+pub mod http2;
 pub mod issuer;
 pub mod judged;
 pub mod markdown;
