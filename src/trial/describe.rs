@@ -3,7 +3,7 @@
 use super::dress::Dress;
 use super::request::{Addressed, Described, Given};
 use crate::clock::Timestamp;
-use crate::facts::{HttpVersion, Identity};
+use crate::facts::{Fact, HttpVersion, Identity};
 use crate::printable::printable;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use std::net::IpAddr;
@@ -42,6 +42,7 @@ impl Described {
             client_name: None,
             pass: None,
             secure,
+            ja4: Fact::Unknown,
             version: HttpVersion::Http11,
             now,
             state: Given::default(),
