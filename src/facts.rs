@@ -8,7 +8,7 @@ use crate::verdict::Dialect;
 use std::net::IpAddr;
 
 /// One thing that may or may not be known. A log does not record most headers: they are unknown there, not absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fact<T> {
     /// Known, with this value.
     Present(T),

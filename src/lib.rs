@@ -13,6 +13,7 @@ pub mod document;
 pub mod evidence;
 pub mod exchange;
 pub mod facts;
+pub mod hashing;
 pub mod ja4;
 pub mod network;
 pub mod path;

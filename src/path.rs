@@ -3,6 +3,7 @@
 //! The path that policy judges must be the path that the origin gets. So a target is decoded once, here; whatever could
 //! be read in two ways by two programs is refused, and what is signed is encoded anew from the decoded form.
 
+use memchr::{memchr, memchr_iter};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 
@@ -55,14 +56,15 @@ impl CanonicalPath {
         if raw.len() > MAX_BYTES * 3 {
             return Err(PathError::TooLong);
         }
-        let mut rest = raw.as_bytes();
-        while let Some(at) = rest.iter().position(|b| *b == b'%') {
-            match rest.get(at + 1..at + 3) {
-                Some([a, b]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest = &rest[at + 3..],
+        let bytes = raw.as_bytes();
+        for at in memchr_iter(b'%', bytes) {
+            // The digits behind it are no `%`.
+            match bytes.get(at + 1..at + 3) {
+                Some([a, b]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {}
                 _ => return Err(PathError::BadEncoding),
             }
         }
-        if raw.contains('#') {
+        if memchr(b'#', bytes).is_some() {
             return Err(PathError::BadCharacter);
         }
         let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| PathError::NotUtf8)?;
@@ -79,24 +81,32 @@ impl CanonicalPath {
         if decoded.len() > MAX_BYTES {
             return Err(PathError::TooLong);
         }
-        if decoded.chars().any(|c| c.is_control() || c == '\\') {
+        // Without a branch for each byte.
+        let (bad, ascii) = below.bytes().fold((false, true), |(bad, ascii), byte| {
+            (bad | byte.is_ascii_control() | (byte == b'\\'), ascii & byte.is_ascii())
+        });
+        if bad || (!ascii && below.chars().any(char::is_control)) {
             return Err(PathError::BadCharacter);
         }
-        let segments = below.split('/');
-        let last = segments.clone().count() - 1;
-        for (index, segment) in segments.enumerate() {
-            match segment {
-                "" if index != last => return Err(PathError::EmptySegment),
+        let mut rest = below;
+        while let Some(end) = memchr(b'/', rest.as_bytes()) {
+            match &rest[..end] {
+                "" => return Err(PathError::EmptySegment),
                 "." | ".." => return Err(PathError::DotSegment),
-                _ => {}
+                _ => rest = &rest[end + 1..],
             }
         }
-        Ok(())
+        if matches!(rest, "." | "..") { Err(PathError::DotSegment) } else { Ok(()) }
     }
 
     /// The decoded path: what policy matches, `/` first.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The decoded path as a text of its own.
+    pub fn into_string(self) -> String {
+        self.0
     }
 
     /// The object key: the decoded path without its first `/`.

@@ -37,16 +37,19 @@ pub(super) struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.slot || self.waits {
-            self.limit.table.at(self.key, |_, entry| {
-                entry.transfers = entry.transfers.saturating_sub(self.slot.into());
-                entry.waiting = entry.waiting.saturating_sub(self.waits.into());
-                self.used(entry, u64::MAX);
-            });
+            self.limit.table.at(self.key, |_, entry| self.release(entry));
         }
     }
 }
 
 impl Held {
+    /// Gives back what is held.
+    fn release(&self, entry: &mut Entry) {
+        entry.transfers = entry.transfers.saturating_sub(self.slot.into());
+        entry.waiting = entry.waiting.saturating_sub(self.waits.into());
+        self.used(entry, u64::MAX);
+    }
+
     /// So many of the bytes that were reserved, or all that are left, need not be any more.
     fn used(&self, entry: &mut Entry, bytes: u64) {
         let left = self.reserved.load(Ordering::Relaxed);
@@ -202,6 +205,25 @@ impl Meter {
             wait = wait.max(if crowded { slowest } else { Duration::from_nanos(owed) });
         }
         wait.min(slowest)
+    }
+
+    /// The response is over, and all `bytes` of its body were sent: as [`sent`](Self::sent) and then the end of the
+    /// response, in one step.
+    pub fn ended(mut self, bytes: u64) {
+        for mut held in self.held.drain(..) {
+            let limit = &held.limit;
+            if limit.bytes.is_some() || held.slot || held.waits {
+                let now = limit.now();
+                limit.table.at(held.key, |_, entry| {
+                    if let Some(bucket) = &limit.bytes {
+                        bucket.take(&mut entry.bytes, bytes, now);
+                        entry.added_bytes = entry.added_bytes.saturating_add(bytes);
+                    }
+                    held.release(entry);
+                });
+            }
+            (held.slot, held.waits) = (false, false);
+        }
     }
 
     /// Takes back what the request was charged: it will be decided anew.

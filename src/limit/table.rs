@@ -172,8 +172,9 @@ impl Table {
         act: impl FnOnce(u128, &mut Entry) -> R,
     ) -> R {
         let mut shard = self.shard(key);
-        if shard.entries.contains_key(&key) {
-            return self.on(&mut shard, key, None, act);
+        let Shard { entries, news, .. } = &mut *shard;
+        if let Some(entry) = entries.get_mut(&key) {
+            return self.run(key, entry, news, act);
         }
         let share = around.share();
         if !self.remains(&mut shard, now, |shard| self.is_full(shard, 0) || self.is_beyond(share)) {
@@ -205,18 +206,29 @@ impl Table {
     }
 
     fn on<R>(&self, shard: &mut Shard, key: u128, share: Option<u16>, act: impl FnOnce(u128, &mut Entry) -> R) -> R {
-        let entry = shard.entries.entry(key).or_insert_with(|| {
+        let Shard { entries, news, .. } = shard;
+        let entry = entries.entry(key).or_insert_with(|| {
             if let Some(share) = share {
                 self.shares[usize::from(share)].fetch_add(1, Ordering::Relaxed);
             }
             Entry { share, ..Entry::default() }
         });
+        self.run(key, entry, news, act)
+    }
+
+    fn run<R>(
+        &self,
+        key: u128,
+        entry: &mut Entry,
+        news: &mut Vec<u128>,
+        act: impl FnOnce(u128, &mut Entry) -> R,
+    ) -> R {
         let had_news = entry.has_news();
         let outcome = act(key, entry);
         if !self.sharing.load(Ordering::Relaxed) {
             (entry.added_requests, entry.added_bytes) = (0, 0);
         } else if !had_news && entry.has_news() {
-            shard.news.push(key);
+            news.push(key);
             self.news.fetch_add(1, Ordering::Relaxed);
         }
         outcome

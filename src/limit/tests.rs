@@ -90,6 +90,32 @@ proptest! {
         }
     }
 
+    /// The model sends and then ends.
+    #[test]
+    fn a_response_that_is_over_counts_as_one_that_was_sent_and_ended(
+        bodies in prop::collection::vec((0u64..500_000, 0u64..3000, any::<bool>()), 1..60),
+    ) {
+        let limit = LimitSettings { transfers: NonZeroU32::new(2), ..bytes(1_000_000, 10 * SECOND) };
+        let both = [(), ()].map(|()| bench(&[limit.clone(), requests(5, 20), transfers(1)], 100));
+        for (size, wait, has_body) in bodies {
+            let manner = Manner { has_body, ..PLAIN };
+            let admitted = both.each_ref().map(|bench| {
+                bench.clock.advance(Duration::from_millis(wait));
+                bench.limits.admit(&[(&[0, 1, 2], true)], &someone(), manner)
+            });
+            match admitted {
+                [Ok(one), Ok(other)] => {
+                    one.meter.sent(size, Duration::ZERO);
+                    other.meter.ended(size);
+                }
+                [one, other] => prop_assert_eq!(one.err(), other.err()),
+            }
+        }
+        let quota = both.map(|bench| bench.limits.admit(&[(&[0, 1, 2], true)], &someone(), PLAIN).map(|a| a.meter.quota()));
+        let [one, other] = quota;
+        prop_assert_eq!(one, other);
+    }
+
     /// The model is a bucket of bytes that fills evenly.
     #[test]
     fn bytes_are_held_back_until_the_bucket_has_them(

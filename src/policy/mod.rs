@@ -7,6 +7,7 @@
 //! request finds the atoms that hold (`atoms`, `patterns`, `networks`), these point to the rules that may (`index`), and
 //! only those are evaluated, in their order (`request`).
 
+mod agents;
 mod atoms;
 mod compile;
 mod index;
@@ -229,8 +230,9 @@ impl Policy {
         let mut scratch = self.scratch.get();
         let table = self.networks.table();
         scratch.search(&self.atoms, facts, &table, &self.class_index, &self.rule_index);
-        let Scratch { found, unknown, classes, rules, .. } = &mut *scratch;
-        let mut request = Request::new(facts, state, &self.atoms, &table, found, unknown);
+        let Scratch { found, unknown, classes, rules, agents, agent, .. } = &mut *scratch;
+        let agent = agent.map(|place| agents.at(place));
+        let mut request = Request::new(facts, state, &self.atoms, &table, found, unknown, agent);
         let decided = state.decided(&facts.client, facts.now);
         let is_blocked = decided.as_ref().is_some_and(|decision| decision.kind == Kind::Block);
         request.mode = if decided.is_some() && !is_blocked { Mode::Observe } else { mode };

@@ -1,12 +1,13 @@
 //! One request while it is being decided: which atoms hold for it.
 
-use super::atoms::{AtomId, Atoms, Test};
+use super::agents::{Agent, Agents};
+use super::atoms::{AtomId, Atoms, Source, Test};
 use super::index::{Index, Marks};
 use super::matches::Matcher;
 use super::networks::Table;
 use super::own_doing::is_own_doing;
 use super::patterns::PatternScratch;
-use super::signals::signals;
+use super::signals::{Browser, signals};
 use super::when::Running;
 use crate::facts::{Fact, Facts, Truth};
 use crate::signal::Signals;
@@ -25,6 +26,10 @@ pub struct Scratch {
     pub classes: Marks,
     /// Rules that may hold.
     pub rules: Marks,
+    /// What is known of User-Agents.
+    pub agents: Agents,
+    /// Where among them that of the request is.
+    pub agent: Option<usize>,
     patterns: Vec<PatternScratch>,
 }
 
@@ -36,13 +41,15 @@ impl Scratch {
             unknown: Marks::new(atoms.sources.len()),
             classes: Marks::new(classes),
             rules: Marks::new(rules),
+            agents: Agents::new(),
+            agent: None,
             patterns: atoms.scratch(),
         }
     }
 
     /// Finds the atoms that hold for `facts`, and with them the classes and rules that may.
     pub fn search(&mut self, atoms: &Atoms, facts: &Facts<'_>, table: &Table, classes: &Index, rules: &Index) {
-        let Scratch { found, unknown, classes: class_marks, rules: rule_marks, patterns } = self;
+        let Scratch { found, unknown, classes: class_marks, rules: rule_marks, agents, agent, patterns } = self;
         for marks in [&mut *found, unknown, class_marks, rule_marks] {
             marks.clear();
         }
@@ -60,7 +67,19 @@ impl Scratch {
             let holds = table.networks(facts.client.address).iter().copied();
             holds.filter_map(|network| atoms.of_network(network)).for_each(&mut mark);
         }
+        let by_agent = atoms.sources.iter().position(|(source, _)| *source == Source::UserAgent);
+        *agent = facts.user_agent.present().and_then(|text| {
+            agents.place(text, |report| {
+                if let Some(number) = by_agent {
+                    atoms.sources[number].1.find(text, &mut patterns[number], report);
+                }
+            })
+        });
         for (number, (source, texts)) in atoms.sources.iter().enumerate() {
+            if let Some(place) = agent.filter(|_| by_agent == Some(number)) {
+                agents.at(place).found().iter().copied().for_each(&mut mark);
+                continue;
+            }
             match source.text(facts) {
                 Fact::Present(text) => texts.find(&text, &mut patterns[number], &mut mark),
                 Fact::Absent => {}
@@ -93,6 +112,8 @@ pub struct Request<'r> {
     table: &'r Table,
     found: &'r Marks,
     unknown: &'r Marks,
+    /// What is known of its User-Agent.
+    agent: Option<&'r Agent>,
     /// The client's class, as far as it is known.
     pub class: Class,
     /// The weight so far.
@@ -112,6 +133,7 @@ impl<'r> Request<'r> {
         table: &'r Table,
         found: &'r Marks,
         unknown: &'r Marks,
+        agent: Option<&'r Agent>,
     ) -> Self {
         Request {
             facts,
@@ -120,6 +142,7 @@ impl<'r> Request<'r> {
             table,
             found,
             unknown,
+            agent,
             class: Class::Unknown,
             weight: 0,
             mode: Mode::Enforce,
@@ -221,10 +244,19 @@ impl<'r> Request<'r> {
     /// The signals of the request, read when they are first asked for.
     pub fn signals(&self) -> Signals {
         self.signals.get().unwrap_or_else(|| {
-            let read = signals(self.facts, self.state);
+            let read = signals(self.facts, self.claim(), self.state);
             self.signals.set(Some(read));
             read
         })
+    }
+
+    /// The browser that the client claims to be.
+    fn claim(&self) -> Fact<Browser> {
+        match self.facts.user_agent {
+            Fact::Present(text) => self.agent.map_or_else(|| Browser::claimed(text), Agent::browser).into(),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown => Fact::Unknown,
+        }
     }
 
     /// The signals, if something has asked for them.

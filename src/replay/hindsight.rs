@@ -6,6 +6,7 @@
 
 use super::judge::Judge;
 use crate::clock::Timestamp;
+use crate::hashing::{IsHash, quick_hash};
 use crate::network::IpNet;
 use crate::traffic::{Entry, Key};
 use crate::verdict::Class;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 /// A client that did nothing for so long has gone.
 const IDLE: Duration = Duration::from_secs(1800);
-/// Entries that wait at most: some 250 bytes each.
+/// Entries that wait at most: some 300 bytes each.
 const CAP: usize = 200_000;
 
 /// An entry that owns its texts.
@@ -27,11 +28,11 @@ struct Waiting {
     path: Box<str>,
 }
 
-/// A client: its prefix and its User-Agent.
-type Who = (IpNet, Arc<str>);
-
-#[derive(Debug, Default)]
+/// A client, its prefix and its User-Agent, with what it did.
+#[derive(Debug)]
 struct Session {
+    prefix: IpNet,
+    user_agent: Arc<str>,
     last: Timestamp,
     entries: Vec<Waiting>,
 }
@@ -39,9 +40,10 @@ struct Session {
 /// Entries that wait to be entered.
 #[derive(Debug, Default)]
 pub struct Hindsight {
-    sessions: HashMap<Who, Session>,
+    /// Clients are told apart by a hash.
+    sessions: HashMap<u64, Session, IsHash>,
     /// Sessions by when they may have ended. One that went on stands here once more.
-    ends: VecDeque<(Timestamp, Who)>,
+    ends: VecDeque<(Timestamp, u64)>,
     waiting: usize,
 }
 
@@ -59,27 +61,28 @@ impl Hindsight {
         {
             let Some((last, who)) = self.ends.pop_front() else { break };
             if self.sessions.get(&who).is_some_and(|session| session.last <= last || self.waiting >= CAP) {
-                self.settle(&who, now, judge, enter);
+                self.settle(who, now, judge, enter);
             }
         }
         if !may_change(entry.key.class) {
             enter(entry);
             return;
         }
-        let who = (entry.prefix, user_agent.clone());
-        self.ends.push_back((now, who.clone()));
-        let session = self.sessions.entry(who).or_default();
+        let who = quick_hash(&(entry.prefix, user_agent));
+        self.ends.push_back((now, who));
+        let new = || Session { prefix: entry.prefix, user_agent: user_agent.clone(), last: now, entries: Vec::new() };
+        let session = self.sessions.entry(who).or_insert_with(new);
         session.last = session.last.max(now);
         session.entries.push(Waiting { at: now, key: entry.key, bytes: entry.bytes, path: entry.path.into() });
         self.waiting += 1;
     }
 
-    fn settle(&mut self, who: &Who, now: Timestamp, judge: &Judge, enter: &mut impl FnMut(Entry<'_>)) {
-        let Some(session) = self.sessions.remove(who) else { return };
-        self.waiting -= session.entries.len();
-        let (prefix, user_agent) = (who.0, &*who.1);
+    fn settle(&mut self, who: u64, now: Timestamp, judge: &Judge, enter: &mut impl FnMut(Entry<'_>)) {
+        let Some(Session { prefix, user_agent, entries, .. }) = self.sessions.remove(&who) else { return };
+        self.waiting -= entries.len();
+        let user_agent = &*user_agent;
         let suspicious = judge.is_suspicious(prefix, user_agent, now);
-        for Waiting { at, mut key, bytes, path } in session.entries {
+        for Waiting { at, mut key, bytes, path } in entries {
             if suspicious {
                 key.class = Class::Suspect;
             }
@@ -89,9 +92,8 @@ impl Hindsight {
 
     /// Enters all that waits.
     pub fn finish(&mut self, now: Timestamp, judge: &Judge, enter: &mut impl FnMut(Entry<'_>)) {
-        let all: Vec<_> = self.sessions.keys().cloned().collect();
-        for who in all {
-            self.settle(&who, now, judge, enter);
+        while let Some((_, who)) = self.ends.pop_front() {
+            self.settle(who, now, judge, enter);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::passes::Passes;
 use crate::challenge::PassSettings;
 use crate::clock::{Clock, ManualClock, Throttle, Timestamp};
 use crate::facts::{Client, Fact, Facts, Headers, HttpVersion, Identity};
+use crate::hashing::quick_hash;
 use crate::limit::{LimitSettings, Limits, Manner, Meter, Subject};
 use crate::metrics::Metrics;
 use crate::network::IpNet;
@@ -17,11 +18,9 @@ use crate::state::{Fetch, Memory, State};
 use crate::surroundings::{Geo, StrikeSettings, Surroundings};
 use crate::traffic::{Billed, Entry, Key, Would};
 use crate::verdict::{Action, Class, Done, Mode, Verdict};
-use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -285,8 +284,7 @@ impl Judge {
         entry.key.class = verdict.class;
         entry.key.rule = verdict.rule;
         entry.key.undecided = verdict.undecided;
-        path.clear();
-        path.push_str(canonical.as_str());
+        *path = canonical.into_string();
         entry.path = path;
         entry
     }
@@ -348,8 +346,10 @@ impl Judge {
             Ok(admission) => {
                 let meter = admission.meter;
                 // Who served them did not slow them down.
-                _ = meter.sent(past.bytes, Duration::ZERO);
-                if !past.took.is_zero() && self.transfers.len() < MOST_TRANSFERS {
+                if past.took.is_zero() || self.transfers.len() >= MOST_TRANSFERS {
+                    meter.ended(past.bytes);
+                } else {
+                    _ = meter.sent(past.bytes, Duration::ZERO);
                     self.transfers.push(Reverse(Transfer(past.at + past.took, meter)));
                 }
                 None
@@ -360,9 +360,7 @@ impl Judge {
 
 /// What stands for the holder of a pass.
 fn holder(address: IpAddr, user_agent: &str) -> u64 {
-    let mut hasher = SipHasher13::new();
-    (address, user_agent).hash(&mut hasher);
-    hasher.finish()
+    quick_hash(&(address, user_agent))
 }
 
 /// The path that the Referer names, where it is of the same host. A log without hosts tells that only where both are in

@@ -4,6 +4,7 @@
 
 use crate::challenge::PassSettings;
 use crate::clock::Timestamp;
+use crate::hashing::IsHash;
 use std::collections::HashMap;
 
 /// Clients that are remembered. Beyond, expired passes go first, and then all: their clients solve once more.
@@ -24,12 +25,12 @@ struct Pass {
 #[derive(Debug)]
 pub(super) struct Passes {
     settings: PassSettings,
-    held: HashMap<u64, Pass>,
+    held: HashMap<u64, Pass, IsHash>,
 }
 
 impl Passes {
     pub(super) fn new(settings: PassSettings) -> Self {
-        Passes { settings, held: HashMap::new() }
+        Passes { settings, held: HashMap::default() }
     }
 
     fn budget(&self, pass: &Pass) -> (u64, u64) {

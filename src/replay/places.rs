@@ -4,10 +4,10 @@ use super::record::Record;
 use crate::facts::Fact;
 use crate::origin::OriginSettings;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The site of records that say neither bucket nor host.
-const ANY: &str = "site";
+static ANY: LazyLock<Arc<str>> = LazyLock::new(|| "site".into());
 /// What words in the name of a bucket say of it, where no configuration does: the sites of the built-in policy.
 const GUESSES: [(&str, &str); 4] = [("logs", "logs"), ("log", "logs"), ("images", "images"), ("image", "images")];
 
@@ -132,7 +132,7 @@ impl Places {
         match self.sites.first_key_value() {
             // There is but one site that it can be.
             Some((_, only)) if self.sites.len() == 1 => place(only),
-            _ => Place { site: ANY.into(), source: ANY.into(), prefix: 0 },
+            _ => Place { site: ANY.clone(), source: ANY.clone(), prefix: 0 },
         }
     }
 

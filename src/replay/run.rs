@@ -13,10 +13,13 @@ use super::window::{Bounds, Ids, Window};
 use crate::clock::Timestamp;
 use crate::cost::is_billed;
 use crate::facts::{Fact, HttpVersion, Identity};
+use crate::hashing::{IsHash, Quick};
 use crate::network::IpNet;
 use crate::traffic::{Billed, Books, Key};
 use crate::verdict::Done;
+use memchr::memchr;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -27,11 +30,11 @@ use std::time::Duration;
 const BATCH: usize = 2048;
 /// Batches that wait for the judge.
 const QUEUE: usize = 8;
-/// Texts of which a reader keeps one copy.
+/// Kinds of records of which a reader keeps one copy.
 const INTERNED: usize = 20_000;
 /// How long records wait for those before them: S3 delivers some of them hours late, and files are read side by side.
 const SPAN: Duration = Duration::from_secs(6 * 3600);
-/// Records that wait to be put in order at most: some 400 bytes each.
+/// Records that wait to be put in order at most: some 250 bytes each.
 const WINDOW: usize = 250_000;
 /// The User-Agent that the gateway sends to origins begins so.
 const OURS: &str = "windscreen/";
@@ -149,75 +152,108 @@ pub struct Replayed {
     pub places: Places,
 }
 
-/// A record that owns its texts.
-#[derive(Debug)]
-struct Owned {
-    took: Duration,
-    address: IpAddr,
-    site: Arc<str>,
-    source: Arc<str>,
-    method: Arc<str>,
-    /// Path and query.
-    target: Box<str>,
-    path: usize,
+/// What many records have in common.
+#[derive(Debug, PartialEq, Hash)]
+struct Kind<T> {
+    site: T,
+    source: T,
+    method: T,
     tells_query: bool,
-    host: Fact<Arc<str>>,
+    host: Fact<T>,
     identity: Identity,
-    client_name: Fact<Arc<str>>,
-    user_agent: Fact<Arc<str>>,
-    referer: Fact<Box<str>>,
+    client_name: Fact<T>,
+    user_agent: Fact<T>,
     version: Fact<HttpVersion>,
     secure: Fact<bool>,
-    ja4: Fact<Arc<str>>,
-    status: u16,
-    bytes: u64,
-    billed: Billed,
-    region: Arc<str>,
+    ja4: Fact<T>,
+    region: T,
 }
 
-impl Owned {
-    fn past(&self, at: Timestamp) -> Past<'_> {
-        let (path, query) = self.target.split_at(self.path);
-        Past {
-            at,
-            took: self.took,
-            address: self.address,
-            site: self.site.clone(),
-            source: self.source.clone(),
-            method: &self.method,
-            path,
-            query: if self.tells_query { Fact::Present(query.trim_start_matches('?')) } else { Fact::Unknown },
-            host: self.host.as_str(),
+impl<T: AsRef<str>> Kind<T> {
+    /// The same, with what `change` makes of its texts.
+    fn map<'a, U>(&'a self, change: impl Fn(&'a str) -> U) -> Kind<U> {
+        Kind {
+            site: change(self.site.as_ref()),
+            source: change(self.source.as_ref()),
+            method: change(self.method.as_ref()),
+            tells_query: self.tells_query,
+            host: self.host.as_str().map(&change),
             identity: self.identity,
-            client_name: self.client_name.as_str(),
-            user_agent: self.user_agent.as_str(),
-            referer: self.referer.as_str(),
+            client_name: self.client_name.as_str().map(&change),
+            user_agent: self.user_agent.as_str().map(&change),
             version: self.version,
             secure: self.secure,
-            ja4: self.ja4.as_str(),
-            done: Done::Allow,
-            status: self.status,
-            bytes: self.bytes,
-            billed: self.billed,
-            region: self.region.clone(),
+            ja4: self.ja4.as_str().map(&change),
+            region: change(self.region.as_ref()),
         }
     }
 }
 
-/// One copy of texts that come often.
-#[derive(Debug, Default)]
-struct Interner(HashMap<Box<str>, Arc<str>>);
+/// A record that owns its texts.
+#[derive(Debug)]
+struct Owned {
+    kind: Arc<Kind<Arc<str>>>,
+    took: Duration,
+    address: IpAddr,
+    /// Path, query and Referer, one after the other.
+    texts: Box<str>,
+    path: u32,
+    target: u32,
+    referer: Fact<()>,
+    status: u16,
+    bytes: u64,
+    billed: Billed,
+}
 
-impl Interner {
-    fn get(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
+impl Owned {
+    fn past(&self, at: Timestamp) -> Past<'_> {
+        let (target, referer) = self.texts.split_at(self.target as usize);
+        let (path, query) = target.split_at(self.path as usize);
+        let kind = &*self.kind;
+        Past {
+            at,
+            took: self.took,
+            address: self.address,
+            site: kind.site.clone(),
+            source: kind.source.clone(),
+            method: &kind.method,
+            path,
+            query: if kind.tells_query { Fact::Present(query.trim_start_matches('?')) } else { Fact::Unknown },
+            host: kind.host.as_str(),
+            identity: kind.identity,
+            client_name: kind.client_name.as_str(),
+            user_agent: kind.user_agent.as_str(),
+            referer: self.referer.map(|()| referer),
+            version: kind.version,
+            secure: kind.secure,
+            ja4: kind.ja4.as_str(),
+            done: Done::Allow,
+            status: self.status,
+            bytes: self.bytes,
+            billed: self.billed,
+            region: kind.region.clone(),
+        }
+    }
+}
+
+/// One copy of each kind of records.
+#[derive(Debug, Default)]
+struct Kinds {
+    keys: Quick,
+    known: HashMap<u64, Arc<Kind<Arc<str>>>, IsHash>,
+}
+
+impl Kinds {
+    fn get(&mut self, kind: &Kind<&str>) -> Arc<Kind<Arc<str>>> {
+        let hash = self.keys.hash_one(kind);
+        if let Some(known) = self.known.get(&hash).filter(|known| known.map(|text| text) == *kind) {
             return known.clone();
         }
-        if self.0.len() >= INTERNED {
-            self.0.clear();
+        if self.known.len() >= INTERNED {
+            self.known.clear();
         }
-        let shared: Arc<str> = text.into();
-        self.0.insert(text.into(), shared.clone());
+        let shared = Arc::new(kind.map(Arc::from));
+        self.known.insert(hash, shared.clone());
         shared
     }
 }
@@ -228,7 +264,7 @@ struct Sorter<'p> {
     until: Timestamp,
     places: Places,
     ids: &'p Ids,
-    texts: Interner,
+    kinds: Kinds,
     left_out: LeftOut,
     batch: Vec<(Timestamp, Option<u64>, Owned)>,
     out: SyncSender<Vec<(Timestamp, Option<u64>, Owned)>>,
@@ -265,37 +301,43 @@ impl Sorter<'_> {
         };
         let client_name = match record.client_name.as_str() {
             Fact::Unknown if identity == Identity::None => Fact::Absent,
-            known => known.map(|name| self.texts.get(name)),
+            known => known,
         };
         let status = record.status.unwrap_or(0);
-        let target: Box<str> = record.target.get(place.prefix..).unwrap_or("/").into();
+        let target = record.target.get(place.prefix..).unwrap_or("/");
+        let path = memchr(b'?', target.as_bytes()).unwrap_or(target.len());
+        let referer = record.referer.as_str();
         let billed = match record.operation {
             _ if !is_billed(status, signed) => Billed::Nothing,
             Operation::List => Billed::List,
             _ => Billed::Get,
         };
-        let texts = &mut self.texts;
-        let owned = Owned {
-            took: Duration::from_millis(record.millis.unwrap_or(0)),
-            address,
-            site: place.site,
-            source: place.source,
-            method: texts.get(&record.method),
-            path: target.find('?').unwrap_or(target.len()),
-            target,
+        let kind = Kind {
+            site: &*place.site,
+            source: &*place.source,
+            method: &*record.method,
             tells_query: record.tells_query,
-            host: record.host.map(|host| texts.get(host)),
+            host: record.host,
             identity,
             client_name,
-            user_agent: user_agent.map(|agent| texts.get(agent)),
-            referer: record.referer.as_str().map(Box::from),
+            user_agent,
             version: record.version,
             secure: record.secure,
-            ja4: record.ja4.as_str().map(|text| texts.get(text)),
+            ja4: record.ja4.as_str(),
+            region: record.source_region.present().unwrap_or_default(),
+        };
+        let owned = Owned {
+            kind: self.kinds.get(&kind),
+            took: Duration::from_millis(record.millis.unwrap_or(0)),
+            address,
+            texts: [target, referer.present().unwrap_or_default()].concat().into(),
+            // A line is not as long.
+            path: u32::try_from(path).unwrap_or(0),
+            target: u32::try_from(target.len()).unwrap_or(0),
+            referer: referer.map(|_| ()),
             status,
             bytes: record.bytes,
             billed,
-            region: texts.get(record.source_region.present().unwrap_or_default()),
         };
         self.batch.push((record.time, self.ids.of(record), owned));
         if self.batch.len() >= BATCH {
@@ -325,8 +367,8 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
             let (logs, turn, read) = (&logs, &turn, &read);
             scope.spawn(move || {
                 let mut reader = Reader::new(format);
-                let (texts, left_out, batch) = (Interner::default(), LeftOut::default(), Vec::new());
-                let mut sorter = Sorter { since, until, places, ids, texts, left_out, batch, out };
+                let (kinds, left_out, batch) = (Kinds::default(), LeftOut::default(), Vec::new());
+                let mut sorter = Sorter { since, until, places, ids, kinds, left_out, batch, out };
                 loop {
                     let next = logs.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(Log { name, alone, input }) = next else { break };
@@ -365,7 +407,7 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
                     change.example.get_or_insert(entry.prefix);
                 }
             }
-            let user_agent = match &owned.user_agent {
+            let user_agent = match &owned.kind.user_agent {
                 Fact::Present(user_agent) => user_agent,
                 _ => &nobody,
             };

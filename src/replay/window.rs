@@ -5,9 +5,10 @@
 
 use super::record::{Operation, Record};
 use crate::clock::Timestamp;
+use crate::hashing::IsHash;
 use siphasher::sip::SipHasher13;
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// How much waits.
@@ -30,8 +31,10 @@ impl Default for Bounds {
 #[derive(Debug)]
 pub struct Window<T> {
     bounds: Bounds,
-    /// By the second: many records share one, and most come in order within it.
-    seconds: BTreeMap<u64, Vec<(Timestamp, T)>>,
+    /// What came in the order of seconds, as nearly all does.
+    ordered: VecDeque<(Timestamp, T)>,
+    /// What came when later seconds had begun, by its second.
+    belated: BTreeMap<u64, Vec<(Timestamp, T)>>,
     held: usize,
     newest: Timestamp,
     /// The latest time of what went out in order.
@@ -46,7 +49,8 @@ impl<T> Window<T> {
     pub fn new(bounds: Bounds) -> Self {
         Window {
             bounds,
-            seconds: BTreeMap::new(),
+            ordered: VecDeque::new(),
+            belated: BTreeMap::new(),
             held: 0,
             newest: Timestamp(0),
             given: Timestamp(0),
@@ -67,32 +71,58 @@ impl<T> Window<T> {
             out(at, record);
             return;
         }
-        self.seconds.entry(at.seconds()).or_default().push((at, record));
+        match self.ordered.back() {
+            Some((last, _)) if at.seconds() < last.seconds() => {
+                self.belated.entry(at.seconds()).or_default().push((at, record));
+            }
+            _ => self.ordered.push_back((at, record)),
+        }
         self.held += 1;
         self.newest = self.newest.max(at);
-        while let Some(first) = self.seconds.first_entry() {
-            let end = Timestamp(first.key().saturating_mul(1000).saturating_add(999));
+        while let Some(first) = self.first() {
+            let end = Timestamp(first.saturating_mul(1000).saturating_add(999));
             if end + self.bounds.span >= self.newest && self.held <= self.bounds.records {
                 break;
             }
-            let records = first.remove();
-            self.give(records, &mut out);
+            self.give(first, &mut out);
         }
     }
 
     /// Gives to `out` all that still waits.
     pub fn finish(&mut self, mut out: impl FnMut(Timestamp, T)) {
-        while let Some((_, records)) = self.seconds.pop_first() {
-            self.give(records, &mut out);
+        while let Some(first) = self.first() {
+            self.give(first, &mut out);
         }
     }
 
-    fn give(&mut self, mut records: Vec<(Timestamp, T)>, out: &mut impl FnMut(Timestamp, T)) {
-        self.held -= records.len();
-        records.sort_by_key(|(at, _)| *at);
-        self.given = records.last().map_or(self.given, |(at, _)| *at);
-        for (at, record) in records {
+    /// The first second of which something waits.
+    fn first(&self) -> Option<u64> {
+        let ordered = self.ordered.front().map(|(at, _)| at.seconds());
+        let belated = self.belated.first_key_value().map(|(second, _)| *second);
+        ordered.into_iter().chain(belated).min()
+    }
+
+    /// Gives all of `second`, the first one.
+    fn give(&mut self, second: u64, out: &mut impl FnMut(Timestamp, T)) {
+        // No more comes in order of a second of which something came belated.
+        let belated = match self.belated.first_entry() {
+            Some(first) if *first.key() == second => first.remove(),
+            _ => Vec::new(),
+        };
+        let count = self.ordered.iter().take_while(|(at, _)| at.seconds() == second).count();
+        self.held -= count + belated.len();
+        let in_order = belated.is_empty() && self.ordered.range(..count).is_sorted_by_key(|(at, _)| *at);
+        let ordered = self.ordered.drain(..count);
+        let mut give = |(at, record)| {
+            self.given = at;
             out(at, record);
+        };
+        if in_order {
+            ordered.for_each(give);
+        } else {
+            let mut records: Vec<_> = ordered.chain(belated).collect();
+            records.sort_by_key(|(at, _)| *at);
+            records.into_iter().for_each(&mut give);
         }
     }
 
@@ -114,26 +144,7 @@ impl<T> Window<T> {
 }
 
 /// Ids that are hashes by a secret key already.
-#[derive(Debug, Default)]
-struct Unhashed(u64);
-
-impl Hasher for Unhashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
-
-type Set = HashSet<u64, BuildHasherDefault<Unhashed>>;
+type Set = HashSet<u64, IsHash>;
 
 /// The ids that came last: between once and twice as many as the cap.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::facts::Fact;
 use crate::network::IpNet;
 use crate::state::Fetch;
-use crate::traffic::{Behaviour, Suspicion};
+use crate::traffic::Behaviour;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use tokio::sync::mpsc;
 
@@ -80,14 +80,14 @@ impl Behaviours {
         }
     }
 
-    /// How suspicious a client is. Unknown in the moment in which a note is taken: no request waits.
-    pub(super) fn suspicion(&self, prefix: IpNet, user_agent: &str, now: Timestamp) -> Fact<Suspicion> {
+    /// How suspicious a client is, from 0 to 1. Unknown in the moment in which a note is taken: no request waits.
+    pub(super) fn suspicion(&self, prefix: IpNet, user_agent: &str, now: Timestamp) -> Fact<f64> {
         let known = match self.known.try_lock() {
             Ok(known) => known,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Fact::Unknown,
         };
-        Fact::Present(known.suspicion(prefix, cut(user_agent), now))
+        Fact::Present(known.score(prefix, cut(user_agent), now))
     }
 
     /// How many clients are remembered.

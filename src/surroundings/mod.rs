@@ -191,7 +191,7 @@ impl State for Surroundings {
     }
 
     fn suspicion(&self, prefix: IpNet, user_agent: &str, now: Timestamp) -> Fact<f64> {
-        self.behaviours.suspicion(prefix, user_agent, now).map(|suspicion| suspicion.score)
+        self.behaviours.suspicion(prefix, user_agent, now)
     }
 
     fn load(&self) -> Fact<[f64; 3]> {

@@ -4,9 +4,10 @@ use super::distinct::{Distinct, prefix_hash};
 use super::heavy::Heavy;
 use super::stores::{Finding, Shown, Stores};
 use crate::clock::Timestamp;
+use crate::hashing::QuickMap;
 use crate::network::IpNet;
 use crate::verdict::{Class, Done};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Milliseconds in an hour.
@@ -194,7 +195,7 @@ pub struct Entry<'a> {
 #[derive(Debug, Clone)]
 pub struct Hour {
     /// The sums.
-    pub cells: HashMap<Key, Cell>,
+    pub cells: QuickMap<Key, Cell>,
     /// Prefixes that took most.
     pub takers: Heavy<Taker>,
     /// User-Agents that took most.
@@ -210,7 +211,7 @@ pub struct Hour {
 impl Default for Hour {
     fn default() -> Self {
         Hour {
-            cells: HashMap::new(),
+            cells: QuickMap::default(),
             takers: Heavy::new(TOP),
             agents: Heavy::new(TOP),
             paths: Heavy::new(TOP),

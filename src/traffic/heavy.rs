@@ -4,7 +4,7 @@
 //! Streams, ICDT 2005): a full table gives the place of its lightest entry to whoever is new, with that entry's weight as
 //! the newcomer's possible error. Whoever has more than total / places is always among them.
 
-use super::hash;
+use crate::hashing::{IsHash, quick_hash};
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -33,7 +33,7 @@ pub fn weight(requests: u64, bytes: u64) -> u64 {
 /// The heaviest of many keys, in bounded memory. Keys are told apart by a hash of 64 bits.
 #[derive(Debug, Clone)]
 pub struct Heavy<K> {
-    places: HashMap<u64, usize>,
+    places: HashMap<u64, usize, IsHash>,
     // Beside one another, so that looking for the lightest reads one piece of memory.
     weights: Vec<u64>,
     rest: Vec<(u64, K, Taken)>,
@@ -43,13 +43,13 @@ pub struct Heavy<K> {
 impl<K: Hash + Clone> Heavy<K> {
     /// Keeps `cap` keys, at least one.
     pub fn new(cap: usize) -> Self {
-        Heavy { places: HashMap::new(), weights: Vec::new(), rest: Vec::new(), cap: cap.max(1) }
+        Heavy { places: HashMap::default(), weights: Vec::new(), rest: Vec::new(), cap: cap.max(1) }
     }
 
     /// Adds one request with its bytes to the key that hashes as `seen` does. `make` is called where the key is new.
     pub fn add<S: Hash + ?Sized>(&mut self, seen: &S, bytes: u64, make: impl FnOnce() -> K) {
         let taken = Taken { weight: weight(1, bytes), error: 0, requests: 1, bytes };
-        self.put(hash(seen), &taken, make);
+        self.put(quick_hash(seen), &taken, make);
     }
 
     fn put(&mut self, hash: u64, taken: &Taken, make: impl FnOnce() -> K) {
@@ -65,8 +65,9 @@ impl<K: Hash + Clone> Heavy<K> {
             self.weights.push(taken.weight);
             self.rest.push((hash, make(), *taken));
         } else {
-            let lightest = self.weights.iter().enumerate().min_by_key(|(_, weight)| **weight);
-            let Some((place, least)) = lightest.map(|(place, least)| (place, *least)) else { return };
+            // Two loops that do one thing each are quicker than one that does both.
+            let Some(least) = self.weights.iter().copied().min() else { return };
+            let Some(place) = self.weights.iter().position(|weight| *weight == least) else { return };
             let newcomer = Taken { error: least.saturating_add(taken.error), ..*taken };
             let (old, ..) = std::mem::replace(&mut self.rest[place], (hash, make(), newcomer));
             self.places.remove(&old);
@@ -83,7 +84,7 @@ impl<K: Hash + Clone> Heavy<K> {
     /// Adds what [`top`](Self::top) gave.
     pub fn restore(&mut self, kept: impl IntoIterator<Item = (K, Taken)>) {
         for (key, taken) in kept {
-            self.put(hash(&key), &taken, || key);
+            self.put(quick_hash(&key), &taken, || key);
         }
     }
 

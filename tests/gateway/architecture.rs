@@ -11,6 +11,7 @@ const RANKS: [&[&str]; 7] = [
         "document",
         "exchange",
         "facts",
+        "hashing",
         "ja4",
         "network",
         "path",

@@ -2,7 +2,7 @@
 
 /// What draws the pages, as far as its requests look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Engine {
+pub enum Engine {
     /// Chrome, Edge, Opera, Samsung Internet, Brave, Android's web view and others.
     Blink,
     /// Firefox and Tor Browser.
@@ -17,7 +17,7 @@ pub(super) enum Engine {
 
 /// The system that a User-Agent names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Platform {
+pub enum Platform {
     /// Windows.
     Windows,
     /// macOS, or an iPad that asks for pages as a Mac does.
@@ -32,7 +32,7 @@ pub(super) enum Platform {
 
 /// What a client claims to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Browser {
+pub struct Browser {
     /// Its engine.
     pub engine: Engine,
     /// Major and minor version: of Chromium, Firefox or Safari. `None` where the text does not tell, or lies for

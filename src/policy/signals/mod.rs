@@ -18,15 +18,11 @@ mod wire;
 use crate::facts::{Fact, Facts, HttpVersion};
 use crate::signal::{Signal, Signals};
 use crate::state::State;
-use browser::{Browser, Engine, Platform};
+pub use browser::Browser;
+use browser::{Engine, Platform};
 
-/// Reads the signals of one request. What hangs on an unknown fact is noted as unknown.
-pub fn signals(facts: &Facts<'_>, state: &dyn State) -> Signals {
-    let claim = match facts.user_agent {
-        Fact::Present(agent) => Browser::claimed(agent).into(),
-        Fact::Absent => Fact::Absent,
-        Fact::Unknown => Fact::Unknown,
-    };
+/// Reads the signals of one request, which `claim`s to be of a browser. What hangs on an unknown fact is noted as unknown.
+pub fn signals(facts: &Facts<'_>, claim: Fact<Browser>, state: &dyn State) -> Signals {
     // Most signals are about browsers: nobody else can show them, and who that is may be unknown.
     let of_browser = |test: &dyn Fn(Browser) -> Option<bool>| match claim {
         Fact::Present(browser) => test(browser),

@@ -1,6 +1,7 @@
 //! What clients with one User-Agent are like, all together.
 
 use super::session::Session;
+use crate::hashing::IsHash;
 use std::collections::HashMap;
 
 /// User-Agents that are remembered. Newcomers find no place in a full table: what everybody uses was there before.
@@ -20,7 +21,7 @@ struct Agent {
 
 #[derive(Debug, Default)]
 pub(super) struct Agents {
-    known: HashMap<u64, Agent>,
+    known: HashMap<u64, Agent, IsHash>,
 }
 
 impl Agents {

@@ -15,12 +15,14 @@ mod session;
 
 use super::hash;
 use crate::clock::Timestamp;
+use crate::hashing::{IsHash, quick_hash};
 use crate::network::IpNet;
 use crate::state::Fetch;
 use agents::Agents;
 use names::Names;
 use percent_encoding::percent_decode_str;
 use session::{Session, Sight};
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
@@ -102,7 +104,8 @@ impl fmt::Display for Suspicion {
 #[derive(Debug, Default)]
 struct Evidence {
     odds: f64,
-    causes: Vec<Cause>,
+    /// In the order in which they were added.
+    causes: SmallVec<[Cause; Cause::WORDS.len()]>,
 }
 
 impl Evidence {
@@ -112,6 +115,11 @@ impl Evidence {
             self.causes.push(cause);
         }
     }
+
+    /// The probability, from 0 to 1.
+    fn score(&self) -> f64 {
+        1.0 / (1.0 + (PRIOR - self.odds).exp())
+    }
 }
 
 /// What is remembered of how clients behave.
@@ -119,13 +127,13 @@ impl Evidence {
 pub struct Behaviour {
     names: Names,
     agents: Agents,
-    sessions: HashMap<u64, Session>,
+    sessions: HashMap<u64, Session, IsHash>,
     cap: usize,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Behaviour { names: Names::default(), agents: Agents::default(), sessions: HashMap::new(), cap: CAP }
+        Behaviour { names: Names::default(), agents: Agents::default(), sessions: HashMap::default(), cap: CAP }
     }
 }
 
@@ -144,16 +152,17 @@ impl Behaviour {
         let decoded = seen.referer.map(|referer| percent_decode_str(referer).decode_utf8_lossy());
         let referer = decoded.as_deref();
         let kind = self.names.note(&Fetch { referer, ..*seen });
-        let agent = hash(seen.user_agent);
-        let key = hash(&(seen.prefix, agent));
+        let agent = quick_hash(seen.user_agent);
+        let key = quick_hash(&(seen.prefix, agent));
         if self.sessions.len() >= self.cap && !self.sessions.contains_key(&key) {
             self.make_room(seen.at);
         }
         let sight = Sight {
             at: seen.at,
             kind,
-            page: hash(&(seen.site, seen.path)),
-            referer: referer.map(|referer| hash(&(seen.site, referer))),
+            page: quick_hash(&(seen.site, seen.path)),
+            referer: referer.map(|referer| quick_hash(&(seen.site, referer))),
+            // How many different ones are counted hangs on their hashes: it is to be the same in each process.
             folder: hash(&(seen.site, folder(seen.path))),
             missing: matches!(seen.status, 403 | 404),
             robots: seen.path == "/robots.txt",
@@ -169,17 +178,30 @@ impl Behaviour {
 
     /// How suspicious the client is at `now`.
     pub fn suspicion(&self, prefix: IpNet, user_agent: &str, now: Timestamp) -> Suspicion {
+        let evidence = self.evidence(prefix, user_agent, now);
+        evidence.map_or_else(Suspicion::default, |evidence| Suspicion {
+            score: evidence.score(),
+            causes: evidence.causes.to_vec(),
+        })
+    }
+
+    /// How suspicious the client is at `now`, from 0 to 1. Allocates nothing.
+    pub fn score(&self, prefix: IpNet, user_agent: &str, now: Timestamp) -> f64 {
+        self.evidence(prefix, user_agent, now).map_or(0.0, |evidence| evidence.score())
+    }
+
+    /// What there is about a client that claims to be a browser.
+    fn evidence(&self, prefix: IpNet, user_agent: &str, now: Timestamp) -> Option<Evidence> {
         if !claims_browser(user_agent) {
-            return Suspicion::default();
+            return None;
         }
-        let agent = hash(user_agent);
+        let agent = quick_hash(user_agent);
         let mut evidence = Evidence::default();
-        let session = self.sessions.get(&hash(&(prefix, agent)));
+        let session = self.sessions.get(&quick_hash(&(prefix, agent)));
         let proven = session.is_some_and(|session| session.weigh(now, &mut evidence));
         let odds = if proven { self.agents.haste(agent) } else { self.agents.odds(agent) };
         evidence.add(Cause::Agent, odds);
-        let score = 1.0 / (1.0 + (PRIOR - evidence.odds).exp());
-        Suspicion { score, causes: evidence.causes }
+        Some(evidence)
     }
 
     /// Forgets whoever was idle for long; where that is not enough, the idlest half.

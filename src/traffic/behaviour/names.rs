@@ -3,9 +3,9 @@
 //! A name is a page once enough different prefixes have fetched something with a Referer that names it. How often it is
 //! fetched without does not matter: scrapers may outnumber people by far, and cannot hide that a page has parts.
 
+use crate::hashing::{IsHash, quick_hash};
 use crate::state::Fetch;
 use crate::traffic::distinct::prefix_hash;
-use crate::traffic::hash;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
@@ -47,16 +47,16 @@ struct Name {
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    known: HashMap<u64, Name>,
+    known: HashMap<u64, Name, IsHash>,
 }
 
 impl Names {
     /// Learns from a request, and says what its name is known to be.
     pub fn note(&mut self, seen: &Fetch<'_>) -> Kind {
-        let own = hash(&(seen.site, shape(seen.path)));
+        let own = quick_hash(&(seen.site, shape(seen.path)));
         if let Some(referer) = seen.referer.filter(|referer| seen.is_found() && *referer != seen.path) {
             let prefix = prefix_hash(seen.prefix);
-            if let Some(page) = self.name(hash(&(seen.site, shape(referer)))) {
+            if let Some(page) = self.name(quick_hash(&(seen.site, shape(referer)))) {
                 page.as_page.by(prefix);
             }
             if let Some(part) = self.name(own) {
@@ -77,16 +77,16 @@ impl Names {
 }
 
 /// The shape of a file name: the name itself where it is a short one, with `#` for its digits, else its extensions.
-fn shape(path: &str) -> String {
+fn shape(path: &str) -> SmallVec<[u8; 32]> {
     let name = &path[path.rfind('/').map_or(0, |at| at + 1)..];
-    let is_separator = |c: char| matches!(c, '-' | '_' | '.' | ' ');
-    let plain = name.len() <= 24 && name.matches(is_separator).count() <= 2;
+    let is_separator = |byte: &u8| matches!(byte, b'-' | b'_' | b'.' | b' ');
+    let plain = name.len() <= 24 && name.bytes().filter(is_separator).count() <= 2;
     let kept = if plain { name } else { name.find('.').map_or("", |at| extension(&name[at..])) };
-    let mut shape = String::with_capacity(kept.len());
-    for c in kept.chars() {
-        let c = if c.is_ascii_digit() { '#' } else { c };
-        if c != '#' || !shape.ends_with('#') {
-            shape.push(c);
+    let mut shape = SmallVec::new();
+    for byte in kept.bytes() {
+        let byte = if byte.is_ascii_digit() { b'#' } else { byte };
+        if byte != b'#' || shape.last() != Some(&b'#') {
+            shape.push(byte);
         }
     }
     shape
@@ -116,7 +116,7 @@ mod tests {
             ("/a/shot-12.png", "shot-#.png"),
         ];
         for (path, expected) in cases {
-            assert_eq!(shape(path), expected, "{path}");
+            assert_eq!(*shape(path), *expected.as_bytes(), "{path}");
         }
     }
 }

@@ -73,6 +73,15 @@ fn facts<'a>(sent: &'a Sent<'_>, version: HttpVersion, secure: bool) -> Facts<'a
     }
 }
 
+fn signals(facts: &Facts<'_>, state: &dyn State) -> Signals {
+    let claim = match facts.user_agent {
+        Fact::Present(agent) => Browser::claimed(agent).into(),
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown => Fact::Unknown,
+    };
+    super::signals(facts, claim, state)
+}
+
 fn shown(text: &str, version: HttpVersion, secure: bool) -> Vec<&'static str> {
     let sent = Sent::new(text);
     signals(&facts(&sent, version, secure), &Fetched(&[])).present().map(Signal::word).collect()
