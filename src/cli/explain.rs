@@ -18,7 +18,7 @@ use crate::verdict::Mode;
 use clap::Args;
 use serde_json::json;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -105,7 +105,7 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
     if let Some(mode) = arguments.mode {
         config.policy.policy.set_mode(mode);
     }
-    let feeds = known_feeds(&config.policy, config.file.feeds.directory.as_deref());
+    let feeds = known_feeds(&config.policy, config.file.feeds.directory.as_slice());
     let request = describe(arguments, &config)?;
     let sites = sites(&config);
     let peer = config.file.listeners.0.first().map_or_else(Peer::default, |listener| listener.peer());
@@ -140,14 +140,15 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
     Ok(0)
 }
 
-/// Fills in the feeds of the policy from their last good copies, or from what was put there by hand. Says of which that
-/// was possible.
-pub(super) fn known_feeds(policy: &LoadedPolicy, directory: Option<&Path>) -> Vec<(String, bool)> {
+/// Fills in the feeds of the policy from their last good copies, or from what was put there by hand, in the first of
+/// `directories` that has one. Says of which that was possible.
+pub(super) fn known_feeds(policy: &LoadedPolicy, directories: &[PathBuf]) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     for (network, number, feed) in &policy.feeds {
-        let copy =
-            directory.and_then(|directory| cached(directory, feed).map(|(bytes, _)| bytes).or(given(directory, feed)));
-        let blocks = copy.and_then(|bytes| parse(feed, &bytes).ok());
+        let copies = directories.iter().filter_map(|directory| {
+            cached(directory, feed).map(|(bytes, _)| bytes).or_else(|| given(directory, feed))
+        });
+        let blocks = copies.filter_map(|bytes| parse(feed, &bytes).ok()).next();
         let name = [feed.name(), &feed.filter()].join(" ").trim_end().to_owned();
         found.push((name, blocks.is_some()));
         if let Some(blocks) = blocks {

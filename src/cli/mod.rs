@@ -10,6 +10,7 @@ mod explain;
 mod fetch;
 mod healthcheck;
 mod import;
+mod kept;
 mod keygen;
 mod logging;
 mod logs;
@@ -185,6 +186,17 @@ struct LogArguments {
     /// `feeds.directory` of the gateway file.
     #[arg(long, value_name = "DIR")]
     feeds: Option<PathBuf>,
+    /// Fetch those of the policy's feeds of which there is no copy, or one older than 12 hours. They are kept in `--feeds`, or
+    /// else in `~/.cache/windscreen/feeds`, where later runs find them.
+    #[arg(long)]
+    fetch_feeds: bool,
+    /// Where copies of logs from buckets are kept, so that the next run fetches only new ones; 20 GB at most, for 40 days
+    /// after a run asked for them. `~/.cache/windscreen/logs` where absent.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Neither keep copies of logs from buckets nor use them.
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
     /// Of which site a bucket or host is, where the gateway file does not say so: `logs=my-bucket`.
     #[arg(long, value_name = "SITE=BUCKET", value_parser = assignment)]
     site: Vec<(String, String)>,
@@ -228,7 +240,8 @@ struct ReportArguments {
     #[arg(long, value_name = "ANSWER", value_parser = |text: &str| word(text, &FAIL_IF))]
     fail_if: Option<Need>,
     /// Log files, folders of them, or `s3://BUCKET/PREFIX`; gzip or not. Ledgers of gateways, too: files that end in
-    /// `.db`. Where none is named, the ledger of the gateway file.
+    /// `.db`. Where none is named, the ledger of the gateway file, and the logs that its `evidence` names, of the last 35 days
+    /// unless `--since` says otherwise.
     #[arg(value_name = "LOG", required_unless_present = "config")]
     paths: Vec<PathBuf>,
 }

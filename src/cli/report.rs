@@ -1,27 +1,30 @@
 //! `windscreen report`.
 
 use super::check::refused;
-use super::logs::{basis, judged};
-use super::{EXIT_NO, ReportArguments, Written};
+use super::logs::{Read, Wanted, basis, judged, told, unknown};
+use super::{EXIT_NO, ReportArguments, Written, moment};
 use crate::clock::Timestamp;
-use crate::cost::{Preset, PriceBook};
+use crate::config::GatewayFile;
+use crate::cost::{Day, Preset, PriceBook};
 use crate::document::Diagnostics;
 use crate::ledger::Ledger;
 use crate::replay::{Example, Replayed};
 use crate::report::{Evidence, LeftOut, Report, counted, html, json, markdown, text, whole_days};
 use crate::traffic::{Books, HOUR};
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Columns of a report in text.
 const WIDTH: usize = 100;
+/// How far back logs are read that the gateway file names: what a projection looks back, and a week.
+const EVIDENCE: &str = "35d";
 
 /// Reports on past logs.
 pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
     let mut diagnostics = Diagnostics::default();
     let logs = &arguments.logs;
-    let Some(basis) = basis(logs.config.as_deref(), logs.policy.as_deref(), logs.feeds.as_deref(), &mut diagnostics)?
-    else {
+    let Some(basis) = basis(logs, logs.policy.as_deref(), &mut diagnostics)? else {
         return Ok(refused(&diagnostics, arguments.format == Written::Json));
     };
     let policy = basis.name.rsplit('/').next().unwrap_or_default().to_owned();
@@ -31,33 +34,31 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
     };
     let decision = basis.policy.decision.clone();
     let unknown_feeds = basis.unknown_feeds.clone();
-    let deployed = basis.deployed.as_ref();
-    let written = deployed.and_then(|deployed| deployed.file.ledger.as_ref()).map(|ledger| &ledger.value.path);
-    let (ledgers, paths): (Vec<PathBuf>, Vec<PathBuf>) = match (&*arguments.paths, written) {
-        ([], Some(ledger)) => (vec![ledger.value.clone()], Vec::new()),
-        ([], None) => return Err("name logs: the gateway file has no `ledger`".into()),
-        (paths, _) => {
-            paths.iter().cloned().partition(|path| path.extension().is_some_and(|extension| extension == "db"))
-        }
-    };
-    let mut found = Found::default();
+    let (ledgers, wanted) = wanted(&arguments.paths, basis.deployed.as_ref().map(|deployed| &deployed.file))?;
+    let mut found = Found { is_evidence: arguments.paths.is_empty(), ..Found::default() };
+    let since = logs.since.or(wanted.as_ref().and_then(|wanted| wanted.since));
     for path in &ledgers {
-        found.add_ledger(path, logs.since, logs.until)?;
+        found.add_ledger(path, since, logs.until)?;
     }
-    if !paths.is_empty() {
-        found.add_logs(judged(basis, None, logs, arguments.log_format, &paths)?);
+    if let Some(wanted) = wanted {
+        let Read { replayed, fetched } = judged(basis, None, logs, arguments.log_format, wanted)?;
+        if let Some(fetched) = fetched.filter(|_| std::io::stderr().is_terminal()) {
+            eprintln!("{}", told(fetched));
+        }
+        found.add_logs(replayed);
     }
-    let Some((first, last)) = found.span else {
-        return Err("there is no read in these logs: nothing to report".into());
-    };
+    let days = found.days().ok_or("there is no read in these logs: nothing to report")?;
     let described = found.described();
+    let mut books = found.ledger_books.clone();
+    books.merge(&found.log_books);
     let report = Report::new(
         &Evidence {
-            books: &found.books,
+            books: &books,
+            around: found.is_around().then_some(&found.log_books),
             described: &described,
-            lacks: if paths.is_empty() { "" } else { "what the logs do not record" },
+            lacks: if found.logs { "what the logs do not record" } else { "" },
             left_out: &found.left_out,
-            days: &whole_days(first, last),
+            days: &days,
             policy: &policy,
             location: location.as_ref(),
         },
@@ -71,44 +72,75 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
         Written::Json => print!("{}", json(&report)),
     }
     for feed in unknown_feeds.iter().filter(|_| found.logs) {
-        eprintln!("unknown: who is in the feed {feed}: `--feeds` may name a folder with a copy");
+        eprintln!("{}", unknown(feed));
     }
     let fails = arguments.fail_if.is_some_and(|need| report.answer.need >= need);
     Ok(if fails { EXIT_NO } else { 0 })
 }
 
+/// The ledgers and the logs that are meant: those that were named, or those of the gateway file.
+fn wanted(paths: &[PathBuf], file: Option<&GatewayFile>) -> Result<(Vec<PathBuf>, Option<Wanted>), String> {
+    if let ([], Some(file)) = (paths, file) {
+        let ledger = file.ledger.iter().map(|ledger| ledger.value.path.value.clone()).collect();
+        let since = moment(EVIDENCE)?;
+        let evidence = (!file.evidence.is_empty()).then(|| Wanted::evidence(file, since));
+        return match (&file.ledger, evidence) {
+            (None, None) => Err("name logs: the gateway file has neither `ledger` nor `evidence`".into()),
+            (_, evidence) => Ok((ledger, evidence)),
+        };
+    }
+    let is_ledger = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "db");
+    let (ledgers, logs): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(is_ledger);
+    Ok((ledgers, if logs.is_empty() { None } else { Some(Wanted::named(&logs)?) }))
+}
+
+/// From when until when something tells of traffic.
+type Span = Option<(Timestamp, Timestamp)>;
+
+fn widen(span: &mut Span, other: Span) {
+    if let Some((first, last)) = other {
+        let span = span.get_or_insert((first, last));
+        *span = (span.0.min(first), span.1.max(last));
+    }
+}
+
 /// What a report is made from.
 #[derive(Default)]
 struct Found {
-    books: Books,
+    ledger_books: Books,
+    log_books: Books,
     left_out: LeftOut,
-    span: Option<(Timestamp, Timestamp)>,
+    /// By hours.
+    ledger_span: Span,
+    /// With the gateway's own reads.
+    log_span: Span,
+    own_span: Span,
     ledgers: u64,
     logs: bool,
+    /// Whether it is what the gateway file names.
+    is_evidence: bool,
 }
 
 impl Found {
-    fn widen(&mut self, first: Timestamp, last: Timestamp) {
-        let span = self.span.get_or_insert((first, last));
-        *span = (span.0.min(first), span.1.max(last));
-    }
-
     /// Adds the ledger of a gateway. Of its first and last hour it is not known which part it holds.
     fn add_ledger(&mut self, path: &Path, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), String> {
         let (since, until) = (since.unwrap_or(Timestamp(0)), until.unwrap_or(Timestamp(u64::MAX)));
         let books =
             Ledger::read(path, since, until).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
         if let (Some((first, _)), Some((last, _))) = (books.hours.first_key_value(), books.hours.last_key_value()) {
-            self.widen(Timestamp(first * HOUR), Timestamp((last + 1) * HOUR - 1));
+            widen(&mut self.ledger_span, Some((Timestamp(first * HOUR), Timestamp((last + 1) * HOUR - 1))));
         }
-        self.books.merge(&books);
+        self.ledger_books.merge(&books);
         self.ledgers += 1;
         Ok(())
     }
 
     fn add_logs(&mut self, replayed: Replayed) {
-        if let Some((first, last)) = replayed.span {
-            self.widen(first, last);
+        self.own_span = replayed.own_reads.span;
+        self.log_span = replayed.span;
+        widen(&mut self.log_span, self.own_span);
+        if self.is_evidence && self.log_span.is_none() {
+            eprintln!("windscreen: no read is in the logs that `evidence` names: is logging on, and may we read them?");
         }
         let unparsable = replayed.tally.unparsable;
         let example = |example: Example| format!("{}: {}: {}", example.place, example.reason, example.text);
@@ -118,17 +150,44 @@ impl Found {
             duplicates: replayed.left_out.duplicates,
             writes: replayed.left_out.writes,
             own_reads: replayed.left_out.own_reads,
+            own_requesters: replayed.own_reads.requesters,
+            elsewhere: replayed.left_out.elsewhere,
             other: replayed.left_out.other,
             part_days: 0,
         };
-        self.books.merge(&replayed.books);
+        self.log_books.merge(&replayed.books);
         self.logs = true;
+    }
+
+    /// Whether the logs tell what went around the gateway whose ledger this is.
+    fn is_around(&self) -> bool {
+        let both = self.ledger_span.is_some() && self.log_span.is_some();
+        both && (self.is_evidence || self.own_span.is_some())
+    }
+
+    /// The whole days of it. `None` where there is no traffic at all.
+    ///
+    /// Where logs tell what went around the gateway, a day needs both: the logs, and the ledger from the gateway's first
+    /// read to its last one. Before and after it the logs alone have all there is.
+    fn days(&self) -> Option<Vec<Day>> {
+        let mut all = self.ledger_span;
+        widen(&mut all, self.log_span);
+        let (mut first, mut last) = all?;
+        if self.is_around() {
+            let (log_first, log_last) = self.log_span.unwrap_or_default();
+            (first, last) = (log_first, log_last);
+            if let Some(((own_first, own_last), (ledger_first, ledger_last))) = self.own_span.zip(self.ledger_span) {
+                first = if own_first < ledger_first { first.max(ledger_first) } else { first };
+                last = if own_last > ledger_last { last.min(ledger_last) } else { last };
+            }
+        }
+        Some(whole_days(first, last))
     }
 
     /// What it is, in words.
     fn described(&self) -> String {
         let sources: BTreeSet<&str> =
-            self.books.cells().map(|(_, key, _)| &*key.source).filter(|source| !source.is_empty()).collect();
+            self.log_books.cells().map(|(_, key, _)| &*key.source).filter(|source| !source.is_empty()).collect();
         let logs = format!("access logs of {}", counted(sources.len() as u64, "bucket", "buckets"));
         let ledgers = format!("ledgers of {}", counted(self.ledgers, "gateway", "gateways"));
         match (self.ledgers, self.logs) {

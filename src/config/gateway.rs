@@ -1,5 +1,6 @@
 //! `gateway.yaml` as written.
 
+use super::bucket_logs::BucketLogSettings;
 use super::robots::RobotsSettings;
 use crate::challenge::PageSettings;
 use crate::clock::Moment;
@@ -70,6 +71,9 @@ crate::settings! {
         /// Where it is kept who took how much, hour by hour. Only the last day is known, and only until the process ends,
         /// where absent.
         ledger: Option<Spanned<LedgerSettings>> = None,
+        /// Access logs of the buckets, for what reached them around the gateway: `windscreen report` reads them beside the
+        /// ledger, and leaves the gateway's own reads out. Nobody looks where absent.
+        evidence: Vec<Spanned<BucketLogSettings>> = Vec::new(),
         /// A store through which replicas share what they count; each counts alone where absent.
         shared_state: Option<Spanned<SharedStateSettings>> = None,
     }

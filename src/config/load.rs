@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
+use super::bucket_logs::check_bucket_logs;
 use super::certificates::{read_authorities, read_certificates, read_client_authorities};
 use super::clients::read_clients;
 use super::gateway::GatewayFile;
@@ -141,6 +142,7 @@ fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Di
     }
     file.listeners.0.iter().for_each(|listener| listener.check(diagnostics));
     check_sites(&file, diagnostics);
+    check_bucket_logs(&file, diagnostics);
     let mut authorities = BTreeMap::new();
     for (_, site) in &file.sites.value.0 {
         for origin in &site.origins.0 {

@@ -2,6 +2,7 @@
 //!
 //! A file is either accepted whole or refused whole, with every mistake at its place.
 
+mod bucket_logs;
 mod certificates;
 mod clients;
 mod gateway;
@@ -16,6 +17,7 @@ mod policy;
 mod robots;
 mod source;
 
+pub use bucket_logs::BucketLogSettings;
 pub use gateway::{
     AdminSettings, ClientSettings, DrainSettings, GatewayFile, List, OperatorSettings, PassKeysSettings,
     PolicyReference, SiteSettings, gateway_schema,

@@ -6,9 +6,11 @@
 
 mod disk;
 mod fetch;
+mod once;
 mod source;
 
 pub use disk::{cached, given};
+pub use once::{NotRenewed, renew};
 
 use crate::metrics::Metrics;
 use crate::network::{Feed, IpNet};

@@ -3,6 +3,7 @@
 //! Everything here is computed from arguments. What changes while the gateway runs (addresses, credentials) stands in
 //! cells that background tasks write and requests read, so that no request ever waits for DNS or for a token.
 
+mod address;
 mod breaker;
 mod changing;
 mod listing;
@@ -12,6 +13,7 @@ mod settings;
 mod sign;
 mod whereabouts;
 
+pub use address::BucketAddress;
 pub use breaker::Breaker;
 pub use changing::Changing;
 pub use listing::{Asked, Begin, Listing, ListingError, Page, PageError, Seal};

@@ -97,6 +97,11 @@ impl Places {
         self.hosts.insert(0, Host { host, prefix: None, site: site.into(), source: bucket.into() });
     }
 
+    /// Whether `bucket` is known to be of a site.
+    pub fn knows(&self, bucket: &str) -> bool {
+        self.buckets.contains_key(bucket)
+    }
+
     /// Where `record` belongs. What was found by a bucket's name is remembered.
     pub fn find(&mut self, record: &Record<'_>) -> Place {
         let place =

@@ -5,6 +5,7 @@
 use super::formats::Format;
 use super::hindsight::Hindsight;
 use super::judge::{Judge, Past};
+use super::own::{Own, OwnReads};
 use super::places::Places;
 use super::reader::{Reader, Tally};
 use super::record::{Operation, Record};
@@ -36,8 +37,6 @@ const INTERNED: usize = 20_000;
 const SPAN: Duration = Duration::from_secs(6 * 3600);
 /// Records that wait to be put in order at most: some 250 bytes each.
 const WINDOW: usize = 250_000;
-/// The User-Agent that the gateway sends to origins begins so.
-const OURS: &str = "windscreen/";
 
 /// What is to be read.
 pub struct Plan {
@@ -51,6 +50,10 @@ pub struct Plan {
     pub until: Timestamp,
     /// Which site a record is of.
     pub places: Places,
+    /// Whether records of buckets that `places` does not know are left out.
+    pub known_alone: bool,
+    /// By what the gateway's own reads are known, which are left out.
+    pub own: Own,
     /// How long and how many records wait to be put in order.
     pub bounds: Bounds,
     /// When this is set, what was not judged yet is left out.
@@ -67,6 +70,8 @@ impl Plan {
             since: Timestamp(0),
             until: Timestamp(u64::MAX),
             places,
+            known_alone: false,
+            own: Own::default(),
             bounds,
             stop: Arc::default(),
         }
@@ -82,6 +87,8 @@ pub struct LeftOut {
     pub other: u64,
     /// The gateway's own reads: they are in its own books.
     pub own_reads: u64,
+    /// Reads of buckets that no site has.
+    pub elsewhere: u64,
     /// Records that came twice.
     pub duplicates: u64,
     /// Records from outside the time that was asked for.
@@ -93,6 +100,7 @@ impl LeftOut {
         self.writes += other.writes;
         self.other += other.other;
         self.own_reads += other.own_reads;
+        self.elsewhere += other.elsewhere;
         self.out_of_time += other.out_of_time;
     }
 }
@@ -144,6 +152,8 @@ pub struct Replayed {
     pub tally: Tally,
     /// What of it does not count.
     pub left_out: LeftOut,
+    /// The gateway's own reads among that.
+    pub own_reads: OwnReads,
     /// The first and the last request that counts.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Records that came too late to be put in order; they count all the same.
@@ -263,9 +273,12 @@ struct Sorter<'p> {
     since: Timestamp,
     until: Timestamp,
     places: Places,
+    known_alone: bool,
+    own: &'p Own,
     ids: &'p Ids,
     kinds: Kinds,
     left_out: LeftOut,
+    own_reads: OwnReads,
     batch: Vec<(Timestamp, Option<u64>, Owned)>,
     out: SyncSender<Vec<(Timestamp, Option<u64>, Owned)>>,
 }
@@ -289,8 +302,13 @@ impl Sorter<'_> {
             self.left_out.out_of_time += 1;
             return;
         }
-        if signed && user_agent.present().is_some_and(|agent| agent.starts_with(OURS)) {
+        if self.known_alone && record.bucket.is_some_and(|bucket| !self.places.knows(bucket)) {
+            self.left_out.elsewhere += 1;
+            return;
+        }
+        if self.own.asked(record, address) {
             self.left_out.own_reads += 1;
+            self.own_reads.note(record, self.own);
             return;
         }
         let place = self.places.find(record);
@@ -353,22 +371,24 @@ impl Sorter<'_> {
 
 /// Reads what `plan` names, and judges it. `other` is a second policy to compare with.
 pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> Replayed {
-    let Plan { logs, format, since, until, places, bounds, stop } = plan;
+    let Plan { logs, format, since, until, places, known_alone, own, bounds, stop } = plan;
     let readers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let (sender, receiver) = sync_channel::<Vec<(Timestamp, Option<u64>, Owned)>>(QUEUE);
     let (logs, turn, ids) = (Mutex::new(logs), RwLock::new(()), Ids::new(rand::random()));
-    let read = Mutex::new((Tally::default(), LeftOut::default(), places.clone()));
+    let read = Mutex::new((Tally::default(), LeftOut::default(), places.clone(), OwnReads::default()));
     let mut replayed = Replayed::default();
     let mut window = Window::new(bounds);
 
     std::thread::scope(|scope| {
         for _ in 0..readers {
             let (ids, places, out) = (&ids, places.clone(), sender.clone());
-            let (logs, turn, read) = (&logs, &turn, &read);
+            let (logs, turn, read, own) = (&logs, &turn, &read, &own);
             scope.spawn(move || {
                 let mut reader = Reader::new(format);
-                let (kinds, left_out, batch) = (Kinds::default(), LeftOut::default(), Vec::new());
-                let mut sorter = Sorter { since, until, places, ids, kinds, left_out, batch, out };
+                let (kinds, batch) = (Kinds::default(), Vec::new());
+                let (left_out, own_reads) = (LeftOut::default(), OwnReads::default());
+                let mut sorter =
+                    Sorter { since, until, places, known_alone, own, ids, kinds, left_out, own_reads, batch, out };
                 loop {
                     let next = logs.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(Log { name, alone, input }) = next else { break };
@@ -383,6 +403,7 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
                 read.0.merge(reader.tally);
                 read.1.add(&sorter.left_out);
                 read.2.merge(sorter.places);
+                read.3.merge(sorter.own_reads);
             });
         }
         drop(sender);
@@ -423,7 +444,7 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
         hindsight.finish(end, judge, &mut |entry| replayed.books.enter(entry));
     });
 
-    let (tally, left_out, places) = read.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (tally, left_out, places, own_reads) = read.into_inner().unwrap_or_else(PoisonError::into_inner);
     let left_out = LeftOut { duplicates: window.duplicates(), ..left_out };
-    Replayed { tally, left_out, places, late: window.late(), ..replayed }
+    Replayed { tally, left_out, own_reads, places, late: window.late(), ..replayed }
 }

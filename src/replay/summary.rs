@@ -102,7 +102,7 @@ impl<'r> Summary<'r> {
             "read": {"files": tally.files, "lines": tally.lines, "records": tally.records},
             "left_out": {
                 "unreadable": tally.unparsable.count, "duplicates": left_out.duplicates, "writes": left_out.writes,
-                "own_reads": left_out.own_reads, "other": left_out.other, "out_of_time": left_out.out_of_time,
+                "own_reads": left_out.own_reads, "elsewhere": left_out.elsewhere, "other": left_out.other, "out_of_time": left_out.out_of_time,
             },
             "unreadable": tally.unparsable.examples.iter().map(example).collect::<Vec<_>>(),
             "damaged": tally.damaged.iter().map(|d| json!({"file": d.name, "error": d.message})).collect::<Vec<_>>(),
@@ -141,6 +141,7 @@ impl<'r> Summary<'r> {
             ("duplicates", left_out.duplicates),
             ("writes", left_out.writes),
             ("reads of the gateway", left_out.own_reads),
+            ("of buckets that no site has", left_out.elsewhere),
             ("of no client", left_out.other),
             ("of another time", left_out.out_of_time),
         ];

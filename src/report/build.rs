@@ -4,12 +4,12 @@ use super::data::{Basis, CLASSES, Report};
 use super::decide::{Measured, answer};
 use super::evidence::{Days, Evidence, LeftOut, Of, sum};
 use super::people::{effect, tops};
-use super::rows::{Amount, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, SiteRow, SourceRow, UndecidedRow};
+use super::rows::{Amount, Around, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, SiteRow, SourceRow, UndecidedRow};
 use super::settings::DecisionSettings;
 use crate::cost::{
     Bill, Day, DayUsage, Destination, Location, Month, PriceBook, Usage, alternatives, in_front, project, saving_of,
 };
-use crate::traffic::weight;
+use crate::traffic::{Books, weight};
 use crate::verdict::{Class, Done};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -176,6 +176,7 @@ impl Report {
             evidence: basis(evidence, &history),
             sites: of.sites(),
             sources: of.sources(),
+            around: evidence.around.map(|around| around_gateway(around, &period, book)),
             effect: effect(&period, book, &month, &raw, settings),
             undecided: of.undecided(),
             ci_outside: of.ci_outside(),
@@ -192,6 +193,34 @@ impl Report {
             answer,
             period: days,
         }
+    }
+}
+
+/// What of `period` is in the books of what went around the gateway.
+fn around_gateway(around: &Books, period: &Days<'_>, book: &PriceBook) -> Around {
+    let usages = |books| Days { books, days: period.days }.usage(book).into_iter().flat_map(|day| day.usages);
+    let is_paid = |usage: &Usage<Of>| book.prices(&usage.source).is_paid(usage.destination);
+    let count = |books| {
+        let mut classes: BTreeMap<Class, Amount> = BTreeMap::new();
+        for usage in usages(books) {
+            let paid_bytes = if is_paid(&usage) { usage.bytes } else { 0 };
+            let own = Amount { reads: usage.requests(), bytes: usage.bytes, paid_bytes, ..Amount::default() };
+            let amount = classes.entry(usage.key.class).or_default();
+            *amount = amount.and(own);
+        }
+        (classes.values().fold(Amount::default(), |sum, amount| sum.and(*amount)), classes)
+    };
+    let ((all, _), (own, classes)) = (count(period.books), count(around));
+    let (part, whole) = if all.paid_bytes > 0 { (own.paid_bytes, all.paid_bytes) } else { (own.bytes, all.bytes) };
+    let most = classes.into_iter().max_by_key(|(_, amount)| (amount.paid_bytes, amount.bytes, amount.reads));
+    let redirects = period.cells().filter(|(_, key, _)| key.done == Done::Redirect);
+    Around {
+        reads: own.reads,
+        bytes: own.bytes,
+        paid_bytes: own.paid_bytes,
+        share: part as f64 / whole.max(1) as f64,
+        most: most.map_or(Class::Unknown, |(class, _)| class),
+        redirected: redirects.map(|(_, _, cell)| cell.requests).sum(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::evidence::LeftOut;
 use super::rows::{
-    Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
+    Amount, Around, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
 };
 use crate::cost::{Alternative, Day, Money};
 use crate::verdict::Class;
@@ -143,6 +143,8 @@ pub struct Report {
     pub sites: Vec<SiteRow>,
     /// By source, the one with most paid bytes first.
     pub sources: Vec<SourceRow>,
+    /// What did not come through the gateway, where the evidence tells it from what did.
+    pub around: Option<Around>,
     /// What the policy would have done.
     pub effect: Effect,
     /// What nobody can tell, by rule.

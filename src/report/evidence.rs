@@ -28,6 +28,10 @@ pub struct LeftOut {
     pub writes: u64,
     /// Reads of the gateway itself.
     pub own_reads: u64,
+    /// Who that was, and how often, where the gateway is known by its User-Agent alone. Names that requesters gave themselves.
+    pub own_requesters: BTreeMap<String, u64>,
+    /// Reads of buckets that no site has.
+    pub elsewhere: u64,
     /// What no client asked for.
     pub other: u64,
     /// Reads on days of which the evidence holds but a part. [`Report::new`](super::Report::new) counts them.
@@ -39,6 +43,8 @@ pub struct LeftOut {
 pub struct Evidence<'e> {
     /// The books.
     pub books: &'e Books,
+    /// What of that did not come through the gateway, where all else did.
+    pub around: Option<&'e Books>,
     /// What they were made from: `S3 access logs of 3 buckets`.
     pub described: &'e str,
     /// What it does not record and policies ask for: `headers that S3 does not log`. Empty where there is nothing.

@@ -146,6 +146,24 @@ pub struct Hours {
     pub requests: Vec<u64>,
 }
 
+/// What did not come through the gateway.
+#[derive(Debug, Clone, Serialize)]
+pub struct Around {
+    /// Its reads.
+    pub reads: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Those of them towards where they cost something.
+    pub paid_bytes: u64,
+    /// The part of all paid bytes that this is, of all bytes where none are paid.
+    pub share: f64,
+    /// The class that took most of it.
+    #[serde(serialize_with = "class")]
+    pub most: Class,
+    /// Requests that the gateway itself sent there.
+    pub redirected: u64,
+}
+
 /// Who or what took most.
 #[derive(Debug, Clone, Serialize)]
 pub struct Top {

@@ -14,7 +14,7 @@ const SOURCES: usize = 5;
 
 /// The sentences below the table, in their order.
 pub(super) fn findings(report: &Report) -> Vec<String> {
-    let all = [sources(report), effect(report), undecided(report), cheaper(report), gateway(report), month(report)];
+    let all = [sources(report), around(report), effect(report), undecided(report), cheaper(report), gateway(report), month(report)];
     all.into_iter().flatten().collect()
 }
 
@@ -92,11 +92,17 @@ pub(super) fn evidence(report: &Report) -> String {
         None => "no whole day".into(),
     };
     let left_out = &basis.left_out;
+    let asked: Vec<&str> = left_out.own_requesters.keys().map(String::as_str).take(EXAMPLES).collect();
+    let own_reads = match &*asked {
+        [] => "reads of the gateway".to_owned(),
+        asked => format!("reads of the gateway (signed by {})", asked.join(", ")),
+    };
     let counts = [
         ("unreadable", left_out.unreadable),
         ("duplicates", left_out.duplicates),
         ("writes", left_out.writes),
-        ("reads of the gateway", left_out.own_reads),
+        (own_reads.as_str(), left_out.own_reads),
+        ("of buckets that no site has", left_out.elsewhere),
         ("of no client", left_out.other),
         ("on other days", left_out.part_days),
     ];
@@ -120,6 +126,27 @@ fn sources(report: &Report) -> Option<String> {
     let rest = (rest > 0).then(|| format!("others {}", share(rest)));
     let all: Vec<String> = named.chain(rest).collect();
     (paid > 0).then(|| format!("Paid bytes left from: {}", all.join(", ")))
+}
+
+/// How much did not come through the gateway.
+fn around(report: &Report) -> Option<String> {
+    let around = report.around.as_ref()?;
+    if around.reads == 0 {
+        return Some("Nothing went around the gateway".into());
+    }
+    let (what, of) =
+        if around.paid_bytes > 0 { (around.paid_bytes, "paid bytes") } else { (around.bytes, "bytes") };
+    let redirected = match around.redirected {
+        0 => String::new(),
+        count => format!("; it sent {} there itself", counted(count, "request", "requests")),
+    };
+    Some(format!(
+        "Around the gateway: {} of {of} ({} in {}), most of it {}{redirected}",
+        percent(around.share),
+        bytes(what),
+        counted(around.reads, "read", "reads"),
+        around.most.word(),
+    ))
 }
 
 fn examples(report: &Report, class: Class) -> String {

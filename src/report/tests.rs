@@ -39,6 +39,7 @@ fn aws() -> PriceBook {
 fn report(books: &Books, days: &[Day], settings: &DecisionSettings) -> Report {
     let left_out = LeftOut { unreadable: 61, writes: 88_120, ..LeftOut::default() };
     let evidence = Evidence {
+        around: None,
         books,
         described: "S3 access logs of 2 buckets",
         lacks: "headers that S3 does not log",

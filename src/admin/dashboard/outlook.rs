@@ -40,6 +40,7 @@ pub(super) fn outlook(
     };
     let days = whole_days(Timestamp(first * HOUR), Timestamp((last + 1) * HOUR - 1));
     let evidence = Evidence {
+        around: None,
         books: &books,
         described: "the ledger",
         lacks: "",

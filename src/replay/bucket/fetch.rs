@@ -1,13 +1,18 @@
 //! Reads logs of a bucket, a few at a time, as if they were files.
 //!
-//! Objects are fetched ahead of the reader, in order, into bounded channels: who reads slowly slows the fetching.
+//! Objects are fetched ahead of the reader, in order, into bounded channels: who reads slowly slows the fetching. Those of
+//! which there is a copy are not fetched.
 
+use super::cache::{Cache, Copy, Copying};
+use super::list::name as last_part;
 use super::{Bucket, BucketError, LogObject, PATIENCE};
-use crate::replay::source::{Log, unpacked};
+use crate::replay::source::{Log, delivered, unpacked};
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use std::io::{self, Read};
+use std::iter::{Peekable, from_fn};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,54 +42,119 @@ impl Iterator for Objects {
 pub struct Object {
     /// Its address.
     pub name: String,
-    pieces: Receiver<Result<Bytes, BucketError>>,
-    piece: Bytes,
+    input: Input,
     progress: Arc<AtomicU64>,
 }
 
-impl Objects {
-    /// As logs to be read.
-    pub fn logs(self) -> impl Iterator<Item = Log> + Send {
-        self.map(|object| Log { name: object.name.clone(), alone: false, input: unpacked(object) })
-    }
+/// Where it comes from.
+enum Input {
+    Bucket(Arriving),
+    Cache(Box<Copy>),
+}
+
+/// An object on its way from the bucket.
+struct Arriving {
+    pieces: Receiver<Result<Bytes, BucketError>>,
+    piece: Bytes,
+    /// Its size, as it was listed.
+    size: u64,
+    copying: Option<Copying>,
+}
+
+/// The logs of several buckets, those that were delivered first at the front.
+pub fn in_order(buckets: Vec<Objects>) -> impl Iterator<Item = Log> + Send {
+    let mut buckets: Vec<Peekable<Objects>> = buckets.into_iter().map(Iterator::peekable).collect();
+    let when = |object: &Object| delivered(last_part(&object.name)).map(str::to_owned);
+    let next = from_fn(move || {
+        let first = |(index, bucket): (usize, &mut Peekable<Objects>)| Some((when(bucket.peek()?), index));
+        let (_, index) = buckets.iter_mut().enumerate().filter_map(first).min()?;
+        buckets.get_mut(index)?.next()
+    });
+    next.map(|object| Log { name: object.name.clone(), alone: false, input: unpacked(object) })
 }
 
 impl Read for Object {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = match &mut self.input {
+            Input::Bucket(arriving) => arriving.read(buffer)?,
+            Input::Cache(copy) => copy.read(buffer)?,
+        };
+        self.progress.fetch_add(size as u64, Ordering::Relaxed);
+        Ok(size)
+    }
+}
+
+impl Read for Arriving {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
             match self.pieces.blocking_recv() {
-                Some(Ok(piece)) => self.piece = piece,
-                Some(Err(error)) => return Err(io::Error::other(error)),
-                None => return Ok(0),
+                Some(Ok(piece)) => {
+                    self.copying.iter_mut().for_each(|copying| copying.add(&piece));
+                    self.piece = piece;
+                }
+                Some(Err(error)) => {
+                    self.copying = None;
+                    return Err(io::Error::other(error));
+                }
+                None => {
+                    self.copying.take().into_iter().for_each(|copying| copying.finish(self.size));
+                    return Ok(0);
+                }
             }
         }
         let size = self.piece.len().min(buffer.len());
         self.piece.copy_to_slice(&mut buffer[..size]);
-        self.progress.fetch_add(size as u64, Ordering::Relaxed);
         Ok(size)
     }
 }
 
 impl Bucket {
     /// Begins to fetch `logs`, one after the other as the reader takes them. What was read is added to `progress`.
-    /// Fetching ends when the reader is dropped. Needs a runtime of tokio around it.
-    pub fn fetch(self: &Arc<Self>, logs: Vec<LogObject>, progress: Arc<AtomicU64>) -> Objects {
+    /// Of those that are in `cache` the copies are read, and copies of all others are made there. Fetching ends when the
+    /// reader is dropped. Needs a runtime of tokio around it.
+    pub fn fetch(
+        self: &Arc<Self>,
+        logs: Vec<LogObject>,
+        progress: Arc<AtomicU64>,
+        cache: Option<Arc<Cache>>,
+    ) -> Objects {
         let (objects, receiver) = channel(AT_ONCE);
         let bucket = self.clone();
+        if let Some(cache) = &cache {
+            cache.want(logs.iter().map(|log| bucket.copy_of(log, cache)));
+        }
         tokio::spawn(async move {
             for log in logs {
-                let (sender, pieces) = channel(PIECES);
-                let name = bucket.named(&log.key);
+                let path = cache.as_ref().map(|cache| (cache, bucket.copy_of(&log, cache)));
+                let copy = path.clone().and_then(|(cache, path)| cache.copy(path));
+                let (input, sender) = match copy {
+                    Some(copy) => (Input::Cache(Box::new(copy)), None),
+                    None => {
+                        let (sender, pieces) = channel(PIECES);
+                        let copying = path.and_then(|(cache, path)| cache.begin(path));
+                        let arriving = Arriving { pieces, piece: Bytes::new(), size: log.bytes, copying };
+                        (Input::Bucket(arriving), Some(sender))
+                    }
+                };
                 // Waits while as many are under way: then the reader has not come to the first of them.
-                let object = Object { name, pieces, piece: Bytes::new(), progress: progress.clone() };
+                let object = Object { name: bucket.named(&log.key), input, progress: progress.clone() };
                 if objects.send(object).await.is_err() {
                     return;
                 }
                 let bucket = bucket.clone();
-                tokio::spawn(async move { bucket.deliver(&log.key, sender).await });
+                if let Some(sender) = sender {
+                    tokio::spawn(async move { bucket.deliver(&log.key, sender).await });
+                }
             }
         });
         Objects(receiver)
+    }
+
+    /// Where the copy of a log is, wherever buckets of this name are.
+    fn copy_of(&self, log: &LogObject, cache: &Cache) -> PathBuf {
+        let url = &self.origin.url;
+        let address = format!("{}{}/{}", url.authority(), url.base, log.key);
+        cache.path(&address, &log.version, log.bytes)
     }
 
     /// Sends one object piece by piece, and its error where it cannot be read to its end.
@@ -139,6 +209,5 @@ fn may_pass(error: &BucketError) -> bool {
     match error {
         BucketError::Failed(..) => true,
         BucketError::Refused { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-        BucketError::Address(_) => false,
     }
 }

@@ -22,6 +22,8 @@ pub struct LogObject {
     pub key: String,
     /// Its size in bytes.
     pub bytes: u64,
+    /// What tells its content from another one's under the same key: the ETag and when it was written.
+    pub version: String,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -40,6 +42,10 @@ struct Content {
     key: String,
     #[serde(rename = "Size")]
     size: u64,
+    #[serde(rename = "ETag", default)]
+    etag: String,
+    #[serde(rename = "LastModified", default)]
+    modified: String,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -98,7 +104,8 @@ impl Bucket {
                 let old = day.zip(delivered(name(&content.key))).filter(|(day, at)| at < day);
                 begin = old.and_then(|(day, at)| Some(format!("{}{day}", content.key.split_once(at)?.0)));
                 if begin.is_none() && content.size > 0 && !is_hidden(&content.key) {
-                    logs.push(LogObject { key: content.key, bytes: content.size });
+                    let version = format!("{} {}", content.etag, content.modified);
+                    logs.push(LogObject { key: content.key, bytes: content.size, version });
                 }
             }
             folders.extend(page.folders.into_iter().map(|found| found.prefix).filter(|found| may_hold(found, day)));
@@ -112,7 +119,7 @@ impl Bucket {
 }
 
 /// The last part of a key.
-fn name(key: &str) -> &str {
+pub(super) fn name(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 

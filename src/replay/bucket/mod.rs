@@ -4,14 +4,16 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: sockets and the wall clock")]
 
+mod cache;
 mod fetch;
 mod list;
 
-pub use fetch::{Object, Objects};
+pub use cache::Cache;
+pub use fetch::{Object, Objects, in_order};
 pub use list::LogObject;
 
 use crate::clock::Timestamp;
-use crate::origin::{Origin, OriginRequest, OriginSettings, OriginUrl, Signer};
+use crate::origin::{BucketAddress, Origin, OriginRequest, OriginSettings, OriginUrl, Signer};
 use crate::web;
 use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderValue, RANGE};
@@ -23,7 +25,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -39,9 +40,6 @@ const KEY: &AsciiSet = &LITERAL.remove(b'/');
 /// Why logs in a bucket cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BucketError {
-    /// It is no address.
-    #[error("`{0}` is no bucket: write `s3://BUCKET/PREFIX`")]
-    Address(String),
     /// The server answered, but not with what was asked for.
     #[error("`{address}`: the server answered {status} {code}{}", hint(*status))]
     Refused {
@@ -65,29 +63,6 @@ fn hint(status: StatusCode) -> &'static str {
     }
 }
 
-/// A bucket and the beginning of all keys that are meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// The bucket's name.
-    pub bucket: String,
-    /// The beginning of the keys; may be empty, and may end within a name.
-    pub prefix: String,
-}
-
-impl FromStr for Address {
-    type Err = BucketError;
-
-    fn from_str(text: &str) -> Result<Self, BucketError> {
-        let wrong = || BucketError::Address(text.to_owned());
-        let rest = text.strip_prefix("s3://").ok_or_else(wrong)?;
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        // Source: "General purpose bucket naming rules" of the S3 user guide.
-        let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
-        let is_name = (3..=63).contains(&bucket.len()) && bucket.bytes().all(good);
-        if is_name { Ok(Address { bucket: bucket.to_owned(), prefix: prefix.to_owned() }) } else { Err(wrong()) }
-    }
-}
-
 /// How a bucket is reached.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -101,7 +76,7 @@ pub struct Access {
 
 /// A bucket that logs are read from.
 pub struct Bucket {
-    address: Address,
+    address: BucketAddress,
     origin: Origin,
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
 }
@@ -111,7 +86,7 @@ impl Bucket {
     ///
     /// # Errors
     /// When it cannot be listed.
-    pub async fn open(address: Address, access: Access) -> Result<Arc<Self>, BucketError> {
+    pub async fn open(address: BucketAddress, access: Access) -> Result<Arc<Self>, BucketError> {
         let failed = |error: String| BucketError::Failed(format!("s3://{}", address.bucket), error);
         let tls = web::trusting().await.map_err(failed)?;
         let client = Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().build());
@@ -190,7 +165,7 @@ async fn text(answer: Response<Incoming>, largest: usize) -> Result<String, Stri
 }
 
 /// The bucket as an origin. AWS wants the bucket in the host name, but for names with dots, which no certificate fits.
-fn origin_in(address: &Address, access: &Access, region: &str) -> Result<Origin, String> {
+fn origin_in(address: &BucketAddress, access: &Access, region: &str) -> Result<Origin, String> {
     let url = match &access.endpoint {
         Some(url) => OriginUrl { base: format!("{}/{}", url.base, address.bucket), ..url.clone() },
         None if address.bucket.contains('.') => {

@@ -35,7 +35,25 @@ impl Table {
         (found.0 as f64 / all.0.max(1) as f64, found.1 as f64 / all.1.max(1) as f64)
     }
 
-    /// For people: each label's requests and bytes by class, in percent.
+    /// How many of those that are called `class` are what it is for, and how many of those it is for are called so: by
+    /// requests and by bytes each. Without any nothing is wrong.
+    fn quality(&self, class: Class) -> [f64; 4] {
+        let sum = |of: &dyn Fn(Label, Class) -> bool| {
+            let cells = self.0.iter().filter(|((row, called), _)| of(Label::ALL[*row], *called));
+            cells.fold((0, 0), |sum, (_, (requests, bytes))| (sum.0 + requests, sum.1 + bytes))
+        };
+        let hits = sum(&|label, called| called == class && class_of(label) == class);
+        let (called, true_ones) = (sum(&|_, called| called == class), sum(&|label, _| class_of(label) == class));
+        let ratio = |part: u64, all: u64| if all == 0 { 1.0 } else { part as f64 / all as f64 };
+        [
+            ratio(hits.0, called.0),
+            ratio(hits.0, true_ones.0),
+            ratio(hits.1, called.1),
+            ratio(hits.1, true_ones.1),
+        ]
+    }
+
+    /// For people: each label's requests and bytes by class, in percent, and how good each class is.
     pub fn print(&self) -> String {
         let mut text = format!("{:<18}", "requests / bytes %");
         for (word, _) in Class::WORDS {
@@ -48,7 +66,28 @@ impl Table {
                 write!(text, "{:>15}", format!("{:.1} / {:.1}", requests * 100.0, bytes * 100.0)).unwrap();
             }
         }
+        for (name, columns) in [("precision", [0, 2]), ("recall", [1, 3])] {
+            write!(text, "\n{name:<18}").unwrap();
+            for (_, class) in Class::WORDS {
+                let quality = self.quality(class);
+                let [requests, bytes] = columns.map(|column| quality[column] * 100.0);
+                let is_meant = Label::ALL.iter().any(|label| class_of(*label) == class);
+                let cell = if is_meant { format!("{requests:.1} / {bytes:.1}") } else { "-".to_owned() };
+                write!(text, "{cell:>15}").unwrap();
+            }
+        }
         text
+    }
+}
+
+/// What a label ought to be called.
+fn class_of(label: Label) -> Class {
+    match label {
+        Label::Person | Label::LiveViewer => Class::Human,
+        Label::Ci => Class::Ci,
+        Label::DeclaredCrawler => Class::DeclaredBot,
+        Label::Tool => Class::Tool,
+        Label::DisguisedScraper | Label::SlowCrawler => Class::Suspect,
     }
 }
 

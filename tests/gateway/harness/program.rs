@@ -14,8 +14,15 @@ pub struct Program {
 impl Program {
     /// Runs the program in a folder of the project.
     pub fn run(folder: &str, arguments: &[&str]) -> Self {
+        Program::run_with(folder, arguments, &[])
+    }
+
+    /// Runs it with more in its environment. What it keeps for later runs is not what the user keeps.
+    pub fn run_with(folder: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windscreen"));
         command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+        command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/caches"));
+        command.envs(environment.iter().copied());
         Program::of(command.args(arguments).output().unwrap())
     }
 
