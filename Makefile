@@ -5,7 +5,7 @@
 
 # Programs, and the Debian packages that have them where these are named otherwise.
 TOOLS_BUILD = cmake cc=gcc c++=g++ pkg-config
-TOOLS_TEST = aws=awscli chromium chromedriver=chromium-driver curl firefox-esr h2load=nghttp2-client haproxy lynx nginx npm \
+TOOLS_TEST = aws=awscli caddy chromium chromedriver=chromium-driver curl firefox-esr h2load=nghttp2-client haproxy lynx nginx npm \
 	pkill=procps prometheus promtool=prometheus python3 python3:boto3=python3-boto3 rclone s3cmd \
 	'valkey-server|redis-server=redis-server' w3m
 TOOLS_BENCH = nginx wrk taskset=util-linux
@@ -28,7 +28,7 @@ lint: tools-build
 bench: tools-build tools-bench
 	cargo bench --bench proxy
 
-bench-challenge: tools-build
+bench-challenge: tools-build tools-bench
 	@sh tests/tools.sh chromium firefox-esr
 	cargo bench --bench challenge
 

@@ -294,9 +294,10 @@ impl Gate {
         }
     }
 
-    /// Draws one request on the pass. Says how many [parts](super::PARTS) of it are used with that which were not before.
-    pub fn draw(&self, pass: &Pass, prefix: IpNet, now: Timestamp) -> Result<u32, PassError> {
-        self.accounts.draw(pass, prefix, self.settings.load().worth(pass), now)
+    /// Draws a request for the object at `path` on the pass. Says how many [parts](super::PARTS) of it are used with that
+    /// which were not before.
+    pub fn draw(&self, pass: &Pass, prefix: IpNet, path: &str, now: Timestamp) -> Result<u32, PassError> {
+        self.accounts.draw(pass, prefix, path, self.settings.load().worth(pass), now)
     }
 
     /// Reserves the bytes of a response on the pass. False where its bytes are used up.

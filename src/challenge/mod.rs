@@ -17,7 +17,7 @@ mod settings;
 mod spent;
 mod wait;
 
-pub use account::PARTS;
+pub use account::{PARTS, Scale};
 pub use gate::{Attempt, Gate, Redeemed, Submission, Waited};
 pub use keys::{KeyError, SigningKeys};
 pub use offer::{ALGORITHM, Offer, Submit};

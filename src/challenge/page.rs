@@ -1,6 +1,7 @@
 //! The challenge page: one file with everything inline, put together once at start for every language. Words are in the
 //! HTML, so that people read them before any script has run; what a request brings goes to few places, escaped.
 
+mod gzip;
 mod languages;
 mod picture;
 mod settings;
@@ -13,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::printable::escaped;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gzip::{Fixed, Gzip};
 use languages::{LANGUAGES, Language, choose};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -129,9 +131,9 @@ struct Words {
 #[derive(Debug)]
 enum Piece {
     /// What this language has for itself.
-    Text(String),
+    Text(Fixed),
     /// What all languages have.
-    Shared(Arc<str>),
+    Shared(Arc<Fixed>),
     /// What a request brings.
     Place(Place),
 }
@@ -157,18 +159,18 @@ impl Page {
     /// The page as an operator wants it.
     pub fn new(settings: &PageSettings, logo: Option<&Picture>) -> Self {
         let [light, dark] = settings.colours.css();
-        let style: Arc<str> = STYLE.replace("{{light}}", &light).replace("{{dark}}", &dark).into();
+        let style = Arc::new(Fixed::new(STYLE.replace("{{light}}", &light).replace("{{dark}}", &dark)));
         // A JSON string is a JavaScript string; `<` must not end the script element.
         let solver = without_comments(SOLVER)
             .replace("{{wasm}}", &STANDARD.encode(WASM))
             .replace("{{simd}}", &STANDARD.encode(SIMD));
         let solver = serde_json::Value::from(solver).to_string().replace('<', "\\u003c");
-        let script: Arc<str> = without_comments(SCRIPT).replace("\"{{solver}}\"", &solver).into();
+        let script = Arc::new(Fixed::new(without_comments(SCRIPT).replace("\"{{solver}}\"", &solver)));
         let policy = format!(
             "default-src 'none'; script-src 'sha256-{}' 'wasm-unsafe-eval'; style-src 'sha256-{}'; worker-src blob:; \
              connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-            hash(&script),
-            hash(&style),
+            hash(&script.text),
+            hash(&style.text),
         );
         let logo = logo.map(|logo| format!("<img src=\"{}\" alt=\"\">", logo.uri())).unwrap_or_default();
         let prepare = |(place, language)| Prepared::new(place, language, settings, &logo, &style, &script);
@@ -177,9 +179,18 @@ impl Page {
 
     /// The page for one visit in the language that an Accept-Language header likes best, and the tag of that language.
     pub fn render(&self, visit: &Visit<'_>, accept_language: &str) -> (String, &'static str) {
-        let place = choose(accept_language);
+        self.in_language(accept_language, |prepared| prepared.render(visit))
+    }
+
+    /// The same, compressed by gzip.
+    pub fn render_gzip(&self, visit: &Visit<'_>, accept_language: &str) -> (Vec<u8>, &'static str) {
+        self.in_language(accept_language, |prepared| prepared.render_gzip(visit))
+    }
+
+    fn in_language<T: Default>(&self, accept: &str, render: impl FnOnce(&Prepared) -> T) -> (T, &'static str) {
+        let place = choose(accept);
         // There is one for each language.
-        let body = self.prepared.get(place).map(|prepared| prepared.render(visit)).unwrap_or_default();
+        let body = self.prepared.get(place).map(render).unwrap_or_default();
         (body, LANGUAGES.get(place).map_or("en", |language| language.tag))
     }
 
@@ -205,8 +216,8 @@ impl Prepared {
         language: &Language,
         settings: &PageSettings,
         logo: &str,
-        style: &Arc<str>,
-        script: &Arc<str>,
+        style: &Arc<Fixed>,
+        script: &Arc<Fixed>,
     ) -> Self {
         let words: HashMap<String, String> = language.words().into_iter().collect();
         let word = |key: &str| words.get(key).map_or("", String::as_str);
@@ -256,13 +267,13 @@ impl Prepared {
                 _ => None,
             };
             match piece {
-                Some(piece) => pieces.extend([Piece::Text(std::mem::take(&mut text)), piece]),
+                Some(piece) => pieces.extend([Piece::Text(Fixed::new(std::mem::take(&mut text))), piece]),
                 None => text.push_str(&static_text(key)),
             }
             rest = after;
         }
         text.push_str(rest);
-        pieces.push(Piece::Text(text));
+        pieces.push(Piece::Text(Fixed::new(text)));
         let kept = |key: &str| escaped(word(key));
         let words = Words {
             site: kept("site"),
@@ -279,12 +290,24 @@ impl Prepared {
         let mut page = String::with_capacity(32 << 10);
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => page.push_str(text),
-                Piece::Shared(text) => page.push_str(text),
+                Piece::Text(part) => page.push_str(&part.text),
+                Piece::Shared(part) => page.push_str(&part.text),
                 Piece::Place(place) => page.push_str(&self.fill(*place, visit)),
             }
         }
         page
+    }
+
+    fn render_gzip(&self, visit: &Visit<'_>) -> Vec<u8> {
+        let mut page = Gzip::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(part) => page.fixed(part),
+                Piece::Shared(part) => page.fixed(part),
+                Piece::Place(place) => page.plain(&self.fill(*place, visit)),
+            }
+        }
+        page.finish()
     }
 
     fn fill(&self, place: Place, visit: &Visit<'_>) -> String {

@@ -8,7 +8,7 @@ use super::{Front, fetch_command};
 use crate::challenge::{Offer, Visit, WAIT_PATH, Wait};
 use crate::facts::header_text;
 use crate::verdict::Dialect;
-use http::header::{ACCEPT_LANGUAGE, HOST};
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, HeaderMap};
 
 impl Front {
     /// A navigation gets the page, and who reads JSON the challenge alone. All others are told what to do instead.
@@ -56,9 +56,42 @@ impl Front {
             wait: waiting.as_ref().map(|(href, after)| Wait { href, seconds: after.as_secs().max(1) }),
         };
         let language = request.headers.get(ACCEPT_LANGUAGE).map_or("", header_text);
-        match ask(&gateway.page.load(), &visit, language) {
+        match ask(&gateway.page.load(), &visit, language, takes_gzip(&request.headers)) {
             Ok(reply) => Decision::Reply(Box::new(reply)),
             Err(_) => refuse(Refusal::internal()),
+        }
+    }
+}
+
+/// Whether the client says that it can read gzip (RFC 9110, section 12.5.3). Without a word nothing is assumed.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(ACCEPT_ENCODING).iter().flat_map(|value| header_text(value).split(','));
+    let is_good = |coding: &str| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
+        name.trim().eq_ignore_ascii_case("gzip") && weight != Some(0.0)
+    };
+    codings.into_iter().any(is_good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_for_those_who_name_it() {
+        let takes = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            values.iter().for_each(|value| {
+                headers.append(ACCEPT_ENCODING, value.parse().unwrap());
+            });
+            takes_gzip(&headers)
+        };
+        for yes in [&["gzip"][..], &["gzip, deflate, br, zstd"], &["br;q=1.0, GZIP;q=0.5"], &["br", "gzip"]] {
+            assert!(takes(yes), "{yes:?}");
+        }
+        for no in [&[][..], &[""], &["br"], &["gzip;q=0"], &["gzip; q=0.0"], &["x-gzip"], &["*"]] {
+            assert!(!takes(no), "{no:?}");
         }
     }
 }

@@ -177,6 +177,11 @@ impl Context {
         }
     }
 
+    /// The path of the object that is asked for.
+    pub fn object(&self) -> &str {
+        self.path.as_ref().map_or("", |path| path.as_str())
+    }
+
     /// How to speak to the client.
     pub fn dialect(&self) -> Dialect {
         self.caller.map_or(Dialect::Plain, |caller| caller.dialect)

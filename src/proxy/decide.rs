@@ -342,7 +342,7 @@ impl Front {
         }
         let pass = self.gateway.gate.grace(&site.name, caller.client.prefix, since);
         let draws = pass.expires > context.now;
-        let draws = draws && self.gateway.gate.draw(&pass, caller.client.prefix, context.now).is_ok();
+        let draws = draws && self.gateway.gate.draw(&pass, caller.client.prefix, context.object(), context.now).is_ok();
         context.pass = draws.then(|| Draw::new(&self.gateway.gate, pass));
         draws
     }
@@ -353,7 +353,7 @@ impl Front {
         if renewed.is_none() && pass.expires <= context.now {
             return Err(PassError::Expired);
         }
-        let parts = self.gateway.gate.draw(pass, caller.client.prefix, context.now)?;
+        let parts = self.gateway.gate.draw(pass, caller.client.prefix, context.object(), context.now)?;
         self.count_bought(pass, parts);
         if let Some(renewed) = renewed {
             let value = self.gateway.gate.seal(&renewed);

@@ -63,7 +63,7 @@ mod tests {
         let prefix = "192.0.2.0/24".parse().unwrap();
         let pass = gate.grace("logs", prefix, now);
         let most = ChallengeSettings::default().pass.bytes.0;
-        let begin = || gate.draw(&pass, prefix, now).map(|_| Draw::new(&gate, pass.clone()));
+        let begin = || gate.draw(&pass, prefix, "/a", now).map(|_| Draw::new(&gate, pass.clone()));
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut draw = begin().unwrap();
             assert!(draw.reserve(most));

@@ -203,7 +203,7 @@ pub struct Reply {
     /// Status and headers; Content-Length is set.
     pub header: Box<ResponseHeader>,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 impl Reply {
@@ -211,9 +211,10 @@ impl Reply {
     pub fn new(
         status: StatusCode,
         content_type: &'static str,
-        body: String,
+        body: impl Into<Vec<u8>>,
         request_id: &str,
     ) -> pingora::Result<Self> {
+        let body = body.into();
         let mut header = Box::new(ResponseHeader::build(status, Some(8))?);
         if status != StatusCode::NO_CONTENT {
             header.insert_header(header::CONTENT_TYPE, content_type)?;
@@ -287,12 +288,21 @@ pub fn speak(refusal: &Refusal, dialect: Dialect, request_id: &str) -> pingora::
     Ok(reply)
 }
 
-/// The challenge page: a 403 with what a browser needs to get a pass, in a language that its user reads.
-pub fn ask(page: &Page, visit: &Visit<'_>, accept_language: &str) -> pingora::Result<Reply> {
-    let (body, language) = page.render(visit, accept_language);
+/// The challenge page: a 403 with what a browser needs to get a pass, in a language that its user reads, and compressed by
+/// gzip where the browser can have it so.
+pub fn ask(page: &Page, visit: &Visit<'_>, accept_language: &str, gzip: bool) -> pingora::Result<Reply> {
+    let (body, language) = if gzip {
+        page.render_gzip(visit, accept_language)
+    } else {
+        let (body, language) = page.render(visit, accept_language);
+        (body.into_bytes(), language)
+    };
     let mut reply = Reply::new(StatusCode::FORBIDDEN, "text/html; charset=utf-8", body, visit.request_id)?;
     reply.header.insert_header(header::CONTENT_LANGUAGE, language)?;
-    reply.header.insert_header(header::VARY, "Accept-Language")?;
+    reply.header.insert_header(header::VARY, "Accept-Language, Accept-Encoding")?;
+    if gzip {
+        reply.header.insert_header(header::CONTENT_ENCODING, "gzip")?;
+    }
     reply.header.insert_header(header::CONTENT_SECURITY_POLICY, page.content_security_policy())?;
     reply.header.insert_header(header::REFERRER_POLICY, "same-origin")?;
     Ok(reply)

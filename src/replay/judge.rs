@@ -311,7 +311,7 @@ impl Judge {
         match &verdict.action {
             Action::Allow => {
                 if verdict.draws_on_pass {
-                    self.passes.draw(holder, past.bytes);
+                    self.passes.draw(holder, past.path, past.bytes);
                 }
                 return None;
             }
@@ -319,7 +319,7 @@ impl Judge {
             Action::Deny { .. } if verdict.withheld => return None,
             Action::Challenge { difficulty, .. } if verdict.class == Class::Human && past.method == "GET" => {
                 self.passes.grant(holder, *difficulty, past.at);
-                self.passes.draw(holder, past.bytes);
+                self.passes.draw(holder, past.path, past.bytes);
             }
             _ => {}
         }

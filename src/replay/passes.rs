@@ -2,7 +2,7 @@
 //!
 //! A client is an address with a User-Agent: a log has no cookies.
 
-use crate::challenge::PassSettings;
+use crate::challenge::{PassSettings, Scale};
 use crate::clock::Timestamp;
 use crate::hashing::IsHash;
 use std::collections::HashMap;
@@ -19,6 +19,7 @@ struct Pass {
     bytes: u64,
     /// In tenths of the budget, what renewals have added.
     added: u64,
+    scale: Scale,
 }
 
 /// The passes that clients hold.
@@ -66,14 +67,16 @@ impl Passes {
                 self.held.clear();
             }
         }
-        let pass = Pass { difficulty, first: now, issued: now, requests: 0, bytes: 0, added: 0 };
+        let pass =
+            Pass { difficulty, first: now, issued: now, requests: 0, bytes: 0, added: 0, scale: Scale::default() };
         self.held.insert(client, pass);
     }
 
-    /// Draws a request and its bytes on the pass of `client`.
-    pub(super) fn draw(&mut self, client: u64, bytes: u64) {
+    /// Draws a request for the object at `path` and its bytes on the pass of `client`.
+    pub(super) fn draw(&mut self, client: u64, path: &str, bytes: u64) {
         if let Some(pass) = self.held.get_mut(&client) {
-            pass.requests += 1;
+            // A log is past: nobody can choose paths by what they hash to.
+            pass.requests += pass.scale.weigh(path, &[0; 16]);
             pass.bytes += bytes;
         }
     }
@@ -95,12 +98,12 @@ mod tests {
         passes.grant(1, 1024, start);
         passes.grant(2, 4096, start);
         passes.grant(3, 1024, start);
-        for _ in 0..settings.requests.get() {
+        for number in 0..settings.requests.get() {
             assert_eq!(passes.get(1, start), Some(1024));
-            passes.draw(1, 1);
+            passes.draw(1, &format!("/{number}"), 1);
         }
         assert_eq!(passes.get(1, start), None, "its requests are used up");
-        passes.draw(2, settings.bytes.0);
+        passes.draw(2, "/a", settings.bytes.0);
         assert_eq!(passes.get(2, start), None, "its bytes are used up");
         assert_eq!(passes.get(3, start + MINUTE * 61), None, "it was not renewed in time");
         passes.grant(3, 1024, start);

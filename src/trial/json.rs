@@ -98,7 +98,7 @@ fn response(answer: &Answer) -> Value {
             "headers": reply.header.headers.iter().map(|(name, value)| {
                 (name.as_str().to_owned(), Value::from(String::from_utf8_lossy(value.as_bytes())))
             }).collect::<serde_json::Map<_, _>>(),
-            "body": reply.body,
+            "body": String::from_utf8_lossy(&reply.body),
         }),
     }
 }

@@ -228,7 +228,8 @@ impl Bench<'_> {
                             now: Timestamp::default(),
                             wait: None,
                         };
-                        ask(&PAGE, &visit, headers.get(ACCEPT_LANGUAGE).map_or("", header_text))
+                        // For people to read, whatever the client can.
+                        ask(&PAGE, &visit, headers.get(ACCEPT_LANGUAGE).map_or("", header_text), false)
                     }
                     dialect => speak(&Refusal::pass_needed(way), dialect, REQUEST_ID),
                 }

@@ -250,8 +250,9 @@ fn response(answer: &Answer, lines: &mut Lines) {
             lines.line("", &lines.paint.dim("(with a signature, good for a minute, unless the origin is anonymous)"));
         }
     }
-    let more = reply.body.lines().count().saturating_sub(BODY_LINES);
-    for line in reply.body.lines().take(BODY_LINES) {
+    let body = String::from_utf8_lossy(&reply.body);
+    let more = body.lines().count().saturating_sub(BODY_LINES);
+    for line in body.lines().take(BODY_LINES) {
         let cut = &line[..line.floor_char_boundary(BODY_COLUMNS)];
         lines.line("", &format!("{}{}", printable(cut), if cut.len() < line.len() { " ..." } else { "" }));
     }

@@ -2,7 +2,7 @@
 
 use crate::browsers_of_both_kinds_pass::{CHALLENGED, EASY, challenges, world};
 use crate::harness::browser::{Browser, Driven};
-use crate::harness::{BROWSER, HTML, passes};
+use crate::harness::{BROWSER, HTML, eventually, passes, sum_in};
 use crate::simulator::{Delivery, Scenario, write_s3_directory};
 use serde_json::json;
 use std::process::Command;
@@ -140,7 +140,7 @@ async fn people_read_it_in_their_language_and_are_told_whom_to_ask() {
         let client = world.client("192.0.2.40").header("User-Agent", BROWSER).header("Accept", HTML);
         let answer = client.header("Accept-Language", &tag).get("/logs/gallery/index.html").await;
         let languages = [answer.header("content-language"), answer.header("vary")];
-        assert_eq!((answer.status, languages), (403, [Some(&*tag), Some("Accept-Language")]));
+        assert_eq!((answer.status, languages), (403, [Some(&*tag), Some("Accept-Language, Accept-Encoding")]));
     }
 }
 
@@ -163,14 +163,36 @@ async fn without_javascript_the_page_says_what_it_needs() {
     browser.keep("challenge-without-javascript").await;
 }
 
+/// As [`EASY`], with a way without JavaScript.
+const WAIT: &str = "version: 1\nmode: enforce\nrules: [{name: all, action: challenge}]\ndefault: {action: allow}\n\
+    limits: {waits: {key: prefix, requests: 100/hour}}\n\
+    challenge: {tiers: {default: 64}, wait: {after: 1s, tiers: [default], requests: 50, limits: [waits]}}\n";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_that_compiles_nothing_says_that_it_is_slow() {
-    let (_world, url) = world(&EASY.replace("64", "256"), "").await;
+async fn without_javascript_a_browser_waits_and_reads_on() {
+    let (world, url) = world(WAIT, "").await;
+    let browser = Browser::with(&[], json!({"profile.default_content_setting_values.javascript": 2})).await;
+    browser.go(&format!("{url}/gallery/index.html?a=1")).await;
+    // The page and its pictures come by themselves.
+    let served =
+        async || sum_in(&world.metrics().await, "windscreen_responses_total", &["site=\"logs\"", "status=\"200\""]);
+    eventually("the page comes by itself", async || served().await >= 21.0).await;
+    assert!(seen(&browser).await.contains("The gallery"));
+    let url = browser.page.current_url().await.unwrap();
+    assert!(url.as_str().ends_with("/logs/gallery/index.html?a=1"), "{url}");
+    assert_eq!(world.metric("windscreen_passes_waited_total{site=\"logs\"}").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_compiles_nothing_says_that_it_is_slow_and_may_wait_instead() {
+    let (world, url) = world(&WAIT.replace("64", "8192"), "").await;
     let browser = Browser::start(&["--js-flags=--jitless"]).await;
     browser.go(&format!("{url}/gallery/index.html")).await;
-    // In the end it passes, but here that is not waited for.
-    browser.until(&format!("document.body.innerText.includes('calculates slowly') || !{CHALLENGED}")).await;
+    browser.until("!document.getElementById('way').hidden").await;
     assert!(browser.text().await.contains("calculates slowly"));
+    browser.run("document.getElementById('way').click()").await;
+    browser.until(&format!("!{CHALLENGED} && document.body.innerText.includes('The gallery')")).await;
+    assert_eq!(world.metric("windscreen_passes_waited_total{site=\"logs\"}").await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

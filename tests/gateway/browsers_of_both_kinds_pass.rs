@@ -1,8 +1,12 @@
-//! Chromium and Firefox: a person meets the challenge, passes it once, and is never sent in a circle.
+//! Chromium and Firefox: a person meets the challenge, passes it once, and is never sent in a circle; over https as over
+//! http, and without WebAssembly.
 
 use crate::harness::browser::{Browser, Driven};
 use crate::harness::firefox::Firefox;
+use crate::harness::tls::{authority, certify};
 use crate::harness::{Setup, World, sum_in};
+use rcgen::ExtendedKeyUsagePurpose::ServerAuth;
+use rcgen::{SanType, SerialNumber};
 use serde_json::json;
 use windscreen::demo::samples::{Attributes, fill};
 
@@ -16,7 +20,28 @@ const LOG_IS_THERE: &str = "document.getElementById('state')?.dataset.state === 
 const PICTURES: usize = 20;
 
 pub async fn world(policy: &str, more: &str) -> (World, String) {
-    let world = Setup::new().policy(policy).more(more).start().await;
+    let world = filled(Setup::new().policy(policy).more(more)).await;
+    let url = format!("http://{}/logs", world.server.addresses[0]);
+    (world, url)
+}
+
+/// One that browsers trust if they are told to trust everybody.
+async fn secure_world() -> (World, String) {
+    let address = |of: &mut rcgen::CertificateParams| {
+        of.serial_number = Some(SerialNumber::from(1));
+        of.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+    };
+    let pair = certify(&authority("of a test"), 1, ServerAuth, address);
+    let tls = "tls: {certificates: [{certificate: '{directory}/logs.pem', key: '{directory}/logs.key'}]}";
+    let setup = Setup::new().policy(EASY).listener(tls);
+    let setup = setup.file("logs.pem", pair.certificate.as_bytes()).file("logs.key", pair.key.as_bytes());
+    let world = filled(setup).await;
+    let url = format!("https://{}/logs", world.server.addresses[0]);
+    (world, url)
+}
+
+async fn filled(setup: Setup) -> World {
+    let world = setup.start().await;
     fill(&world.directory.path().join("first"), &world.directory.path().join("second")).unwrap();
     let images: String = (0..PICTURES).map(|number| format!("<img src='{number}.svg' alt=''>")).collect();
     let page = format!("<!doctype html><html lang=en><title>Gallery</title><p>The gallery</p>{images}");
@@ -25,8 +50,7 @@ pub async fn world(policy: &str, more: &str) -> (World, String) {
         let picture = "<svg xmlns='http://www.w3.org/2000/svg' width='8' height='8'/>";
         world.put_with("logs", &format!("gallery/{number}.svg"), picture.as_bytes(), &Attributes::of("image/svg+xml"));
     }
-    let url = format!("http://{}/logs", world.server.addresses[0]);
-    (world, url)
+    world
 }
 
 pub async fn challenges(world: &World) -> (u32, u32) {
@@ -36,7 +60,10 @@ pub async fn challenges(world: &World) -> (u32, u32) {
 }
 
 async fn a_first_visit_back_and_reload(browser: &dyn Driven) {
-    let (world, url) = world(EASY, "").await;
+    first_visit_back_and_reload(browser, world(EASY, "").await).await;
+}
+
+async fn first_visit_back_and_reload(browser: &dyn Driven, (world, url): (World, String)) {
     let log = format!("{url}/pull-1234-fedora-42/log.html?q=a%23b#L5");
     browser.go(&log).await;
     browser.until(LOG_IS_THERE).await;
@@ -126,6 +153,45 @@ async fn in_firefox() {
 async fn in_private_windows() {
     a_first_visit_back_and_reload(&Browser::start(&["--incognito"]).await).await;
     a_first_visit_back_and_reload(&Firefox::start(&[("browser.privatebrowsing.autostart", "true")]).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_https() {
+    first_visit_back_and_reload(&Browser::start(&["--ignore-certificate-errors"]).await, secure_world().await).await;
+    first_visit_back_and_reload(&Firefox::start(&[]).await, secure_world().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_webassembly() {
+    let chromium = Browser::start(&["--js-flags=--noexpose-wasm"]).await;
+    let firefox = Firefox::start(&[("javascript.options.wasm", "false")]).await;
+    for browser in [&chromium as &dyn Driven, &firefox] {
+        let (world, url) = world(EASY, "").await;
+        browser.go(&format!("{url}/gallery/index.html")).await;
+        browser.until("document.body.innerText.includes('The gallery')").await;
+        assert_eq!(browser.try_run("return typeof WebAssembly").await, Some(json!("undefined")), "{}", browser.kind());
+        assert_eq!(challenges(&world).await, (1, 1));
+    }
+}
+
+/// How fast depends on the machine and on what else it does: `--nocapture` shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_painted_at_once() {
+    let (_world, url) = world(&EASY.replace("64", "8192"), "").await;
+    let (chromium, firefox) = (Browser::start(&[]).await, Firefox::start(&[]).await);
+    for browser in [&chromium as &dyn Driven, &firefox] {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            browser.go(&format!("{url}/gallery/index.html")).await;
+            let painted = "performance.getEntriesByName('first-contentful-paint')[0]";
+            browser.until(painted).await;
+            times.push(browser.try_run(&format!("return {painted}.startTime")).await.unwrap().as_f64().unwrap());
+            browser.go("about:blank").await;
+        }
+        times.sort_by(f64::total_cmp);
+        println!("{}: first contentful paint after {times:.0?} ms", browser.kind());
+        assert!(times[0] < 1000.0, "{}: {times:?}", browser.kind());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,8 +8,8 @@ use std::time::Duration;
 const POLICY: &str = "version: 1\nmode: enforce\n\
     rules:\n  - {name: caught, match: {strikes: {at_least: 2}}, action: deny}\n\
     \x20 - {name: trap, match: {path: /trap}, action: strike, strikes: 3}\n\
-    \x20 - {name: people, match: {path: /page}, action: challenge}\n\
-    \x20 - {name: pages, match: {path: /page}, action: allow}\n\
+    \x20 - {name: people, match: {path: '/page*'}, action: challenge}\n\
+    \x20 - {name: pages, match: {path: '/page*'}, action: allow}\n\
     default: {action: allow, limits: [few]}\n\
     limits: {few: {key: address, requests: 1/min, burst: 3, bytes: 1 MB/day}}\n\
     challenge: {tiers: {default: 64}, pass: {requests: 10, bytes: 1 MB, per: 1h}}\n";
@@ -20,6 +20,7 @@ async fn world(file: Option<&Path>) -> World {
     for key in ["a", "page", "trap"] {
         world.put("logs", key, b"object");
     }
+    (0..10).for_each(|number| world.put("logs", &format!("page-{number}"), b"object"));
     world
 }
 
@@ -42,8 +43,8 @@ async fn limits_passes_and_strikes_count_on() {
     let before = world(Some(&file)).await;
     assert_eq!(served(&before, "192.0.2.1", 2).await, 2);
     let cookie = pass(&before, STRANGER, "/logs/page", 64).await;
-    for _ in 0..7 {
-        assert_eq!(with_pass(&before, STRANGER, &cookie, "/logs/page").await.status, 200);
+    for number in 0..7 {
+        assert_eq!(with_pass(&before, STRANGER, &cookie, &format!("/logs/page-{number}")).await.status, 200);
     }
     assert_eq!(before.client("203.0.113.9").curl().get("/logs/trap").await.status, 200);
     stop(before).await;
@@ -55,8 +56,9 @@ async fn limits_passes_and_strikes_count_on() {
     assert_eq!(served(&after, "192.0.2.1", 5).await, 1, "of three requests two were used");
     assert_eq!(served(&after, "198.51.100.1", 5).await, 3, "others have their own");
     let mut opened = 0;
-    for _ in 0..10 {
-        opened += usize::from(with_pass(&after, STRANGER, &cookie, "/logs/page").await.status == 200);
+    for number in 0..10 {
+        let page = format!("/logs/page-{number}");
+        opened += usize::from(with_pass(&after, STRANGER, &cookie, &page).await.status == 200);
     }
     assert_eq!(opened, 3, "of ten requests seven were used");
     assert_eq!(after.client("203.0.113.9").curl().get("/logs/a").await.status, 403, "the strikes are on record");

@@ -8,6 +8,7 @@ mod harness;
 mod simulator;
 
 mod addresses_are_believed_from_proxies_only;
+mod adversaries_stay_out;
 mod all_solvers_agree;
 mod anubis_answers_are_kept;
 mod anubis_policies_are_carried_over;
@@ -42,6 +43,7 @@ mod logs_are_read_from_buckets;
 mod nothing_is_smuggled;
 mod numbers_add_up;
 mod objects_arrive_as_the_origin_sends_them;
+mod open_pages_live_on;
 mod operators_decide_at_runtime;
 mod operators_see_what_happens;
 mod ordered_origins_are_asked_for_what_they_have;

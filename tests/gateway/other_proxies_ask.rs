@@ -136,7 +136,8 @@ impl Proxy {
             let text = std::fs::read_to_string(examples.join(name)).unwrap();
             let text = text.replace("127.0.0.1:8080", &world.server.addresses[0].to_string());
             let text = text.replace("127.0.0.1:8000", &world._second.address.to_string());
-            text.replace("listen 80;", &format!("listen {address};")).replace("bind :80", &format!("bind {address}"))
+            let text = text.replace("listen 80;", &format!("listen {address};"));
+            text.replace("bind :80", &format!("bind {address}")).replace("http://:80", &format!("http://{address}"))
         };
         let mut command = Command::new(name);
         match name {
@@ -149,6 +150,12 @@ impl Proxy {
                 command
                     .args(["-p", directory.to_str().unwrap(), "-c", "nginx.conf"])
                     .env("PATH", "/usr/sbin:/usr/bin:/bin");
+            }
+            "caddy" => {
+                std::fs::write(directory.join("Caddyfile"), format!("{{\n\tadmin off\n}}\n{}", example("Caddyfile")))
+                    .unwrap();
+                command.args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"]).current_dir(directory);
+                command.env("HOME", directory).env_remove("XDG_DATA_HOME").stderr(Stdio::null());
             }
             _ => {
                 let lua = example("windscreen.lua");
@@ -216,6 +223,11 @@ async fn answers_by_what_it_hears(name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_answers_by_what_it_hears() {
     answers_by_what_it_hears("nginx").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caddy_answers_by_what_it_hears() {
+    answers_by_what_it_hears("caddy").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! What each pass has used: its budget is spent by pass id, wherever the pass is used.
 
+mod scale;
 mod share;
+
+pub use scale::Scale;
 
 use super::pass::{Pass, PassError};
 use super::settings::PassSettings;
@@ -14,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Accounts kept. One takes about 250 bytes.
+/// Accounts kept. One takes about 320 bytes.
 const CAP: usize = 1_000_000;
 /// Small shards: whoever sweeps one holds its lock for microseconds.
 const SHARDS: usize = 1024;
@@ -49,6 +52,7 @@ struct Account {
     counted: u32,
     heard_requests: u64,
     heard_bytes: u64,
+    scale: Scale,
 }
 
 /// Prefixes are told apart, not recognised: within one pass there are too few for a hash of 64 bits to collide.
@@ -76,6 +80,7 @@ impl Account {
             counted: 1,
             heard_requests: 0,
             heard_bytes: 0,
+            scale: Scale::default(),
         }
     }
 
@@ -223,12 +228,13 @@ impl Accounts {
         self.look(pass, |account| account.is_modest(settings))
     }
 
-    /// Draws one request, and says how many parts are used up with it. Fails where the budget is spent or too many
-    /// prefixes use the pass.
+    /// Draws a request for the object at `path`, and says how many parts are used up with it. Fails where the budget is
+    /// spent or too many prefixes use the pass.
     pub(super) fn draw(
         &self,
         pass: &Pass,
         prefix: IpNet,
+        path: &str,
         settings: PassSettings,
         now: Timestamp,
     ) -> Result<u32, PassError> {
@@ -238,8 +244,9 @@ impl Accounts {
             account.admits(prefix, settings, now)?;
             account.prefixes.retain(|(known, seen)| *known != prefix && now.since(*seen) < PREFIX_LEAVES);
             account.prefixes.push((prefix, now));
-            account.requests = account.requests.saturating_add(1);
-            account.added_requests = account.added_requests.saturating_add(1);
+            let weight = account.scale.weigh(path, &self.secret);
+            account.requests = account.requests.saturating_add(weight);
+            account.added_requests = account.added_requests.saturating_add(weight);
             self.note(&pass.id, account);
             Ok(account.newly_used(settings))
         })
@@ -313,6 +320,7 @@ impl Accounts {
 mod tests {
     use super::*;
     use crate::exchange::{Change, CounterId, Replicated, Total};
+    use std::cell::Cell;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const START: Timestamp = Timestamp(1_000_000_000);
@@ -382,7 +390,11 @@ mod tests {
         let prefix = |number: u8| IpNet::new_assert([192, 0, number, 0].into(), 24);
         let accounts = Accounts::new([7; 16], START);
         let could = |number| accounts.could_draw(&pass, prefix(number), settings, START);
-        let draw = |number| accounts.draw(&pass, prefix(number), settings, START).map(|_| ());
+        let path = Cell::new(0);
+        let draw = |number| {
+            path.set(path.get() + 1);
+            accounts.draw(&pass, prefix(number), &format!("/{}", path.get()), settings, START).map(|_| ())
+        };
         assert_eq!((could(1), accounts.len()), (Ok(()), 0));
         for number in 1..=3 {
             assert_eq!((could(number), draw(number)), (Ok(()), Ok(())));
@@ -399,7 +411,11 @@ mod tests {
         let (settings, pass, mut sums) = (settings(), pass(), Default::default());
         let replicas: Vec<_> = (0..2).map(|_| Accounts::new([7; 16], START)).collect();
         replicas.iter().for_each(Accounts::share);
-        let draw = |replica: &Accounts| replica.draw(&pass, pass.prefix, settings, START).unwrap();
+        let path = Cell::new(0);
+        let draw = |replica: &Accounts| {
+            path.set(path.get() + 1);
+            replica.draw(&pass, pass.prefix, &format!("/{}", path.get()), settings, START).unwrap()
+        };
         assert_eq!((0..12).map(|_| draw(&replicas[0])).sum::<u32>(), 0, "the first part was bought");
         assert_eq!(draw(&replicas[0]), 1, "an eighth is used");
         assert_eq!(draw(&replicas[0]), 0);

@@ -10,22 +10,20 @@
 //! gateway's origin, an nginx, share core 1. In a round each server has each situation in turn; times are medians of
 //! the rounds, and changes are medians of the changes within rounds.
 
-mod clients;
-pub mod null;
+mod abusers;
 
+use crate::rig::clients::{self, NORMAL, PERIOD, Seen};
+use crate::rig::null::{LARGE, SMALL};
 use crate::rig::process::{check_programs, leave_proxy_core};
 use crate::rig::servers::{Directory, Origin, Proxy};
 use crate::{note, percentile, report};
-use clients::{Got, NORMAL, PERIOD, Seen};
+use abusers::Got;
 use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The objects, with their sizes.
-const SMALL: (&str, u64) = ("small", 1 << 10);
-const LARGE: (&str, u64) = ("large", 512 << 20);
 /// The byte limit below.
 const RATE: u64 = 10_000_000;
 const POLICY: &str = "version: 1
@@ -87,7 +85,7 @@ fn load(port: u16, situation: Situation, time: Duration) -> io::Result<(Seen, Go
     let begun = Instant::now();
     let (from, until) = (begun + WARM_UP, begun + WARM_UP + time);
     thread::scope(|scope| {
-        let abuser = scope.spawn(move || runtime()?.block_on(clients::abuser(port, situation, until)));
+        let abuser = scope.spawn(move || runtime()?.block_on(abusers::abuser(port, situation, until)));
         let seen = runtime()?.block_on(clients::normal(port, from, until))?;
         let got = abuser.join().map_err(|_| io::Error::other("the abuser broke down"))??;
         Ok((seen, got))

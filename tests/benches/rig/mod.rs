@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
+pub mod clients;
 pub mod load;
+pub mod null;
 pub mod process;
 pub mod servers;
 pub mod table;

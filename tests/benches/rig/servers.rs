@@ -99,7 +99,8 @@ pub struct Proxy {
     /// Its processes.
     pub server: Server,
     log: PathBuf,
-    admin: Option<u16>,
+    /// Where its metrics are, of a gateway.
+    pub admin: Option<u16>,
 }
 
 impl Proxy {

@@ -1,5 +1,7 @@
 //! An HTTP/1.1 client that sends what it is told to, byte for byte, and hides nothing of the answer.
 
+use flate2::read::GzDecoder;
+use std::io::Read;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,8 +26,14 @@ impl Answer {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// The body as people read it.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        if self.header("content-encoding") != Some("gzip") {
+            return String::from_utf8_lossy(&self.body).into_owned();
+        }
+        let mut text = String::new();
+        GzDecoder::new(&self.body[..]).read_to_string(&mut text).unwrap();
+        text
     }
 
     /// The `name=value` of the cookie that the answer sets.

@@ -99,7 +99,8 @@ impl Firefox {
         let socket = socket.expect("Firefox says where it listens");
         let mut session = Session { socket, number: 0, tabs: Vec::new(), tab: 0 };
         let firefox = tokio::task::block_in_place(|| {
-            session.command("session.new", &json!({"capabilities": {}})).unwrap();
+            let trusting = json!({"capabilities": {"alwaysMatch": {"acceptInsecureCerts": true}}});
+            session.command("session.new", &trusting).unwrap();
             let tree = session.command("browsingContext.getTree", &json!({})).unwrap();
             session.tabs.push(tree["contexts"][0]["context"].as_str().unwrap().to_owned());
             Firefox { session: Mutex::new(session), process, _profile: profile }

@@ -42,6 +42,20 @@ pub async fn pass(world: &World, address: &str, path: &str, difficulty: u32) -> 
     answer.cookie().unwrap()
 }
 
+/// Puts so many objects at `/logs/0` and on: of one that is fetched again a pass hardly notices.
+pub fn put_numbered(world: &World, count: usize) {
+    (0..count).for_each(|number| world.put("logs", &number.to_string(), b"object"));
+}
+
+/// Opens so many of these pages with a pass, beginning with `/logs/{first}`: how many were served.
+pub async fn served(world: &World, address: &str, cookie: &str, first: usize, count: usize) -> usize {
+    let mut served = 0;
+    for number in first..first + count {
+        served += usize::from(with_pass(world, address, cookie, &format!("/logs/{number}")).await.status == 200);
+    }
+    served
+}
+
 /// Opens a page with a pass.
 pub async fn with_pass(world: &World, address: &str, cookie: &str, path: &str) -> Answer {
     world.client(address).navigating().header("Cookie", cookie).get(path).await

@@ -1,4 +1,4 @@
-//! The null handler: answers at once, with what the origin would have sent.
+//! The null handler: answers at once, with as much as the gateway and its origin would have sent.
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -10,6 +10,12 @@ use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::net::TcpListener;
+
+/// The objects that it has, with their sizes.
+pub const SMALL: (&str, u64) = ("small", 1 << 10);
+pub const LARGE: (&str, u64) = ("large", 512 << 20);
+/// What stands for the challenge page. All else that is posted or asked for is answered by [`SMALL`].
+pub const PAGE: (&str, u64) = ("page", 12 << 10);
 
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
@@ -32,8 +38,9 @@ impl Body for Zeros {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Zeros>, Infallible> {
-    let large = request.uri().path().ends_with(super::LARGE.0);
-    Ok(Response::new(Zeros(if large { super::LARGE.1 } else { super::SMALL.1 })))
+    let name = request.uri().path().rsplit('/').next();
+    let found = [LARGE, PAGE].into_iter().find(|(known, _)| name == Some(*known));
+    Ok(Response::new(Zeros(found.unwrap_or(SMALL).1)))
 }
 
 /// Serves on `port`, in one thread, until it is killed.
