@@ -145,9 +145,9 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<u8, String> {
 pub(super) fn known_feeds(policy: &LoadedPolicy, directories: &[PathBuf]) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     for (network, number, feed) in &policy.feeds {
-        let copies = directories.iter().filter_map(|directory| {
-            cached(directory, feed).map(|(bytes, _)| bytes).or_else(|| given(directory, feed))
-        });
+        let copies = directories
+            .iter()
+            .filter_map(|directory| cached(directory, feed).map(|(bytes, _)| bytes).or_else(|| given(directory, feed)));
         let blocks = copies.filter_map(|bytes| parse(feed, &bytes).ok()).next();
         let name = [feed.name(), &feed.filter()].join(" ").trim_end().to_owned();
         found.push((name, blocks.is_some()));

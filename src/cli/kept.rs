@@ -28,7 +28,9 @@ pub(super) fn logs(arguments: &LogArguments) -> Result<Option<Arc<Cache>>, Strin
     let Some(folder) = arguments.cache.clone().or_else(own) else { return Ok(None) };
     match Cache::open(&folder, MOST, SystemTime::now()) {
         Ok(cache) => Ok(Some(cache)),
-        Err(error) if arguments.cache.is_some() => Err(format!("cannot keep copies in `{}`: {error}", folder.display())),
+        Err(error) if arguments.cache.is_some() => {
+            Err(format!("cannot keep copies in `{}`: {error}", folder.display()))
+        }
         // Nobody asked for it.
         Err(_) => Ok(None),
     }

@@ -147,6 +147,11 @@ impl Wanted {
         let buckets = file.evidence.iter().map(bucket).collect();
         Wanted { files: Vec::new(), buckets, known_alone: true, since: Some(since) }
     }
+
+    /// Whether they are those of the gateway file.
+    pub fn is_evidence(&self) -> bool {
+        self.known_alone
+    }
 }
 
 /// What was read.

@@ -240,8 +240,8 @@ struct ReportArguments {
     #[arg(long, value_name = "ANSWER", value_parser = |text: &str| word(text, &FAIL_IF))]
     fail_if: Option<Need>,
     /// Log files, folders of them, or `s3://BUCKET/PREFIX`; gzip or not. Ledgers of gateways, too: files that end in
-    /// `.db`. Where none is named, the ledger of the gateway file, and the logs that its `evidence` names, of the last 35 days
-    /// unless `--since` says otherwise.
+    /// `.db`. Where none is named, the ledger of the gateway file. Where no log is named, those that its `evidence` names as
+    /// well, of the last 35 days unless `--since` says otherwise.
     #[arg(value_name = "LOG", required_unless_present = "config")]
     paths: Vec<PathBuf>,
 }

@@ -35,7 +35,8 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
     let decision = basis.policy.decision.clone();
     let unknown_feeds = basis.unknown_feeds.clone();
     let (ledgers, wanted) = wanted(&arguments.paths, basis.deployed.as_ref().map(|deployed| &deployed.file))?;
-    let mut found = Found { is_evidence: arguments.paths.is_empty(), ..Found::default() };
+    let is_evidence = wanted.as_ref().is_some_and(Wanted::is_evidence);
+    let mut found = Found { is_evidence, ..Found::default() };
     let since = logs.since.or(wanted.as_ref().and_then(|wanted| wanted.since));
     for path in &ledgers {
         found.add_ledger(path, since, logs.until)?;
@@ -78,20 +79,22 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, String> {
     Ok(if fails { EXIT_NO } else { 0 })
 }
 
-/// The ledgers and the logs that are meant: those that were named, or those of the gateway file.
+/// The ledgers and the logs that are meant: those that were named, or else those of the gateway file.
 fn wanted(paths: &[PathBuf], file: Option<&GatewayFile>) -> Result<(Vec<PathBuf>, Option<Wanted>), String> {
-    if let ([], Some(file)) = (paths, file) {
-        let ledger = file.ledger.iter().map(|ledger| ledger.value.path.value.clone()).collect();
-        let since = moment(EVIDENCE)?;
-        let evidence = (!file.evidence.is_empty()).then(|| Wanted::evidence(file, since));
-        return match (&file.ledger, evidence) {
-            (None, None) => Err("name logs: the gateway file has neither `ledger` nor `evidence`".into()),
-            (_, evidence) => Ok((ledger, evidence)),
-        };
-    }
     let is_ledger = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "db");
-    let (ledgers, logs): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(is_ledger);
-    Ok((ledgers, if logs.is_empty() { None } else { Some(Wanted::named(&logs)?) }))
+    let (mut ledgers, logs): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(is_ledger);
+    if !logs.is_empty() {
+        return Ok((ledgers, Some(Wanted::named(&logs)?)));
+    }
+    if ledgers.is_empty() {
+        ledgers.extend(file.and_then(|file| file.ledger.as_ref()).map(|ledger| ledger.value.path.value.clone()));
+    }
+    let evidence = file.filter(|file| !file.evidence.is_empty());
+    let evidence = evidence.map(|file| Ok::<_, String>(Wanted::evidence(file, moment(EVIDENCE)?))).transpose()?;
+    if ledgers.is_empty() && evidence.is_none() {
+        return Err("name logs: the gateway file has neither `ledger` nor `evidence`".into());
+    }
+    Ok((ledgers, evidence))
 }
 
 /// From when until when something tells of traffic.
@@ -188,7 +191,11 @@ impl Found {
     fn described(&self) -> String {
         let sources: BTreeSet<&str> =
             self.log_books.cells().map(|(_, key, _)| &*key.source).filter(|source| !source.is_empty()).collect();
-        let logs = format!("access logs of {}", counted(sources.len() as u64, "bucket", "buckets"));
+        let logs = match sources.len() {
+            // Nobody but the gateway read from them.
+            0 => "access logs of buckets".to_owned(),
+            count => format!("access logs of {}", counted(count as u64, "bucket", "buckets")),
+        };
         let ledgers = format!("ledgers of {}", counted(self.ledgers, "gateway", "gateways"));
         match (self.ledgers, self.logs) {
             (0, _) => logs,

@@ -106,6 +106,7 @@ impl<'r> Summary<'r> {
             },
             "unreadable": tally.unparsable.examples.iter().map(example).collect::<Vec<_>>(),
             "damaged": tally.damaged.iter().map(|d| json!({"file": d.name, "error": d.message})).collect::<Vec<_>>(),
+            "own_requesters": self.replayed.own_reads.requesters,
             "late": late,
             "buckets": places.buckets().map(|(bucket, site)| json!({"bucket": bucket, "site": site})).collect::<Vec<_>>(),
             "would": self.by_bytes().iter().map(line).collect::<Vec<_>>(),

@@ -4,7 +4,9 @@ use super::data::{Basis, CLASSES, Report};
 use super::decide::{Measured, answer};
 use super::evidence::{Days, Evidence, LeftOut, Of, sum};
 use super::people::{effect, tops};
-use super::rows::{Amount, Around, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, SiteRow, SourceRow, UndecidedRow};
+use super::rows::{
+    Amount, Around, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, SiteRow, SourceRow, UndecidedRow,
+};
 use super::settings::DecisionSettings;
 use crate::cost::{
     Bill, Day, DayUsage, Destination, Location, Month, PriceBook, Usage, alternatives, in_front, project, saving_of,

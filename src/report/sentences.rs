@@ -14,7 +14,15 @@ const SOURCES: usize = 5;
 
 /// The sentences below the table, in their order.
 pub(super) fn findings(report: &Report) -> Vec<String> {
-    let all = [sources(report), around(report), effect(report), undecided(report), cheaper(report), gateway(report), month(report)];
+    let all = [
+        sources(report),
+        around(report),
+        effect(report),
+        undecided(report),
+        cheaper(report),
+        gateway(report),
+        month(report),
+    ];
     all.into_iter().flatten().collect()
 }
 
@@ -134,8 +142,7 @@ fn around(report: &Report) -> Option<String> {
     if around.reads == 0 {
         return Some("Nothing went around the gateway".into());
     }
-    let (what, of) =
-        if around.paid_bytes > 0 { (around.paid_bytes, "paid bytes") } else { (around.bytes, "bytes") };
+    let (what, of) = if around.paid_bytes > 0 { (around.paid_bytes, "paid bytes") } else { (around.bytes, "bytes") };
     let redirected = match around.redirected {
         0 => String::new(),
         count => format!("; it sent {} there itself", counted(count, "request", "requests")),

@@ -211,7 +211,10 @@ async fn whoever_sends_the_gateways_user_agent_is_not_the_gateway() {
     let logs = all(&unknown.path("store/access-logs"));
     let report = unknown.report(&[&logs, &all(&unknown.path("ledger.db"))]).await;
     let left_out = &report["evidence"]["left_out"];
-    assert_eq!((&left_out["own_reads"], &left_out["own_requesters"][other]), (&(hours * THROUGH.0 + 1).into(), &1.into()));
+    assert_eq!(
+        (&left_out["own_reads"], &left_out["own_requesters"][other]),
+        (&(hours * THROUGH.0 + 1).into(), &1.into())
+    );
     assert_eq!(left_out["own_requesters"].as_object().unwrap().len(), 4);
 
     // What is not signed is its own by its address alone.
@@ -238,4 +241,13 @@ async fn logs_that_cannot_be_read_are_an_error() {
     let program = deployment.run(&["report"]).await;
     assert_eq!(program.status, 2);
     assert!(program.stderr.contains("`s3://access-logs/`: the server answered 403"), "{}", program.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ledgers_of_several_gateways_are_held_against_the_same_logs() {
+    let deployment = Deployment::start(&format!(", requesters: ['{GATEWAY}']"), 0).await;
+    std::fs::rename(deployment.path("ledger.db"), deployment.path("one.db")).unwrap();
+    let report = deployment.report(&[&deployment.path("one.db").display().to_string()]).await;
+    assert_eq!(report["around"]["reads"], DAYS * 24);
+    assert_eq!(total(&report).0, DAYS * 24 * (THROUGH.0 + 1));
 }

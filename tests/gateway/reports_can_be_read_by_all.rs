@@ -7,7 +7,7 @@ use crate::simulator::{Delivery, Scenario, write_s3_directory};
 /// A report with every table that can be, and what hostile clients sent.
 async fn report(folder: &std::path::Path) -> String {
     let logs = folder.join("logs");
-    let scenario = Scenario { scraper_bytes: 40e9, ..Scenario::clean(5).scaled(0.1) }.lasting(15);
+    let scenario = Scenario::clean(5).scaled(0.1).lasting(15);
     write_s3_directory(&logs, scenario.traffic(), &Delivery { damaged: 0.001, ..Delivery::default() }).unwrap();
     let run = move || Program::run(".", &["report", "--format", "html", logs.to_str().unwrap()]);
     let output = tokio::task::spawn_blocking(run).await.unwrap();
@@ -26,7 +26,9 @@ async fn in_chromium_light_and_dark_at_a_desk_and_on_a_phone() {
         browser.prefer(scheme).await;
         browser.resize(width, height).await;
         browser.go(&format!("file://{}", page.display())).await;
-        browser.until("document.querySelectorAll('svg').length > 1 && document.querySelectorAll('table').length > 5").await;
+        browser
+            .until("document.querySelectorAll('svg').length > 1 && document.querySelectorAll('table').length > 5")
+            .await;
         assert_eq!(browser.barriers().await, Vec::<String>::new(), "{scheme} {width}");
         let aside = "return document.documentElement.scrollWidth - window.innerWidth";
         assert!(browser.run(aside).await.as_i64().unwrap() <= 0, "{scheme} {width}: the page scrolls aside");

@@ -48,7 +48,7 @@ pub struct Object {
 
 /// Where it comes from.
 enum Input {
-    Bucket(Arriving),
+    Bucket(Box<Arriving>),
     Cache(Box<Copy>),
 }
 
@@ -133,7 +133,7 @@ impl Bucket {
                         let (sender, pieces) = channel(PIECES);
                         let copying = path.and_then(|(cache, path)| cache.begin(path));
                         let arriving = Arriving { pieces, piece: Bytes::new(), size: log.bytes, copying };
-                        (Input::Bucket(arriving), Some(sender))
+                        (Input::Bucket(Box::new(arriving)), Some(sender))
                     }
                 };
                 // Waits while as many are under way: then the reader has not come to the first of them.

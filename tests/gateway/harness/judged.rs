@@ -45,12 +45,7 @@ impl Table {
         let hits = sum(&|label, called| called == class && class_of(label) == class);
         let (called, true_ones) = (sum(&|_, called| called == class), sum(&|label, _| class_of(label) == class));
         let ratio = |part: u64, all: u64| if all == 0 { 1.0 } else { part as f64 / all as f64 };
-        [
-            ratio(hits.0, called.0),
-            ratio(hits.0, true_ones.0),
-            ratio(hits.1, called.1),
-            ratio(hits.1, true_ones.1),
-        ]
+        [ratio(hits.0, called.0), ratio(hits.0, true_ones.0), ratio(hits.1, called.1), ratio(hits.1, true_ones.1)]
     }
 
     /// For people: each label's requests and bytes by class, in percent, and how good each class is.
