@@ -41,7 +41,14 @@ impl Scratch {
     }
 
     /// Finds the atoms that hold for `facts`, and with them the classes and rules that may.
-    pub fn search(&mut self, atoms: &Atoms, facts: &Facts<'_>, table: &Table, classes: &Index, rules: &Index) {
+    pub fn search(
+        &mut self,
+        atoms: &Atoms,
+        facts: &Facts<'_>,
+        (table, recalled): (&Table, &[(AtomId, Truth)]),
+        classes: &Index,
+        rules: &Index,
+    ) {
         let Scratch { found, unknown, classes: class_marks, rules: rule_marks, patterns } = self;
         for marks in [&mut *found, unknown, class_marks, rule_marks] {
             marks.clear();
@@ -60,6 +67,7 @@ impl Scratch {
             let holds = table.networks(facts.client.address).iter().copied();
             holds.filter_map(|network| atoms.of_network(network)).for_each(&mut mark);
         }
+        recalled.iter().filter(|(_, truth)| *truth == Truth::True).for_each(|(atom, _)| mark(*atom));
         for (number, (source, texts)) in atoms.sources.iter().enumerate() {
             match source.text(facts) {
                 Fact::Present(text) => texts.find(&text, &mut patterns[number], &mut mark),
@@ -69,7 +77,8 @@ impl Scratch {
         }
         if facts.client.trusted {
             // Undecided, not true: the networks' own test says so.
-            for atom in table.unloaded().filter_map(|network| atoms.of_network(network)) {
+            let unloaded = table.unloaded().filter_map(|network| atoms.of_network(network));
+            for atom in unloaded.chain(recalled.iter().map(|(atom, _)| *atom)) {
                 classes.mark_atom(atom, class_marks);
                 rules.mark_atom(atom, rule_marks);
             }
@@ -91,6 +100,7 @@ pub struct Request<'r> {
     state: &'r dyn State,
     atoms: &'r Atoms,
     table: &'r Table,
+    recalled: &'r [(AtomId, Truth)],
     found: &'r Marks,
     unknown: &'r Marks,
     /// The client's class, as far as it is known.
@@ -109,7 +119,7 @@ impl<'r> Request<'r> {
         facts: &'r Facts<'r>,
         state: &'r dyn State,
         atoms: &'r Atoms,
-        table: &'r Table,
+        (table, recalled): (&'r Table, &'r [(AtomId, Truth)]),
         found: &'r Marks,
         unknown: &'r Marks,
     ) -> Self {
@@ -118,6 +128,7 @@ impl<'r> Request<'r> {
             state,
             atoms,
             table,
+            recalled,
             found,
             unknown,
             class: Class::Unknown,
@@ -155,6 +166,7 @@ impl<'r> Request<'r> {
             Test::Found(source) if self.unknown.contains(*source) => Truth::Undecided,
             Test::Found(_) => self.found.contains(id as usize).into(),
             Test::Network(_) | Test::Country(_) | Test::Asn(_) if !facts.client.trusted => Truth::False,
+            Test::Network(_) if self.recalled(id).is_some() => self.recalled(id).unwrap_or(Truth::Undecided),
             Test::Network(network) if !self.found.contains(id as usize) && !self.table.is_loaded(*network) => {
                 Truth::Undecided
             }
@@ -164,11 +176,7 @@ impl<'r> Request<'r> {
             Test::Identity(identity) => (*identity == facts.identity).into(),
             Test::ClientName(wanted) => truth(facts.client_name, |name| name == wanted),
             Test::Class(class) => (*class == self.class).into(),
-            Test::Present(source) => match source.text(facts) {
-                Fact::Present(_) => Truth::True,
-                Fact::Absent => Truth::False,
-                Fact::Unknown => Truth::Undecided,
-            },
+            Test::Present(source) => source.is_there(facts),
             Test::Verified => self.verified(),
             Test::Signals { wanted, at_least } => {
                 let (present, unknown) = self.signals().count(*wanted);
@@ -197,6 +205,11 @@ impl<'r> Request<'r> {
             }
             Test::Weight(span) => span.contains(self.weight).into(),
         }
+    }
+
+    /// Whether an atom of a network holds, where that is on record.
+    fn recalled(&self, id: AtomId) -> Option<Truth> {
+        self.recalled.iter().find(|(atom, _)| *atom == id).map(|(_, truth)| *truth)
     }
 
     /// Whether the User-Agent names a crawler whose address this is.

@@ -16,6 +16,7 @@ const RANKS: [&[&str]; 7] = [
         "path",
         "printable",
         "quantity",
+        "record",
         "referer",
         "signal",
         "state",

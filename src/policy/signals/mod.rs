@@ -16,12 +16,16 @@ mod tests;
 mod wire;
 
 use crate::facts::{Fact, Facts, HttpVersion};
+use crate::record::Hints;
 use crate::signal::{Signal, Signals};
 use crate::state::State;
 use browser::{Browser, Engine, Platform};
 
 /// Reads the signals of one request. What hangs on an unknown fact is noted as unknown.
 pub fn signals(facts: &Facts<'_>, state: &dyn State) -> Signals {
+    if let Some(Hints(known)) = facts.headers.recorded().and_then(|recollection| recollection.facts.signals) {
+        return known.with(Signal::ForgedForwarding, is_forged(facts));
+    }
     let claim = match facts.user_agent {
         Fact::Present(agent) => Browser::claimed(agent).into(),
         Fact::Absent => Fact::Absent,
