@@ -4,6 +4,7 @@
 
 use crate::clock::Timestamp;
 use crate::network::{IpNet, prefix};
+use crate::record::RecordedFacts;
 use crate::verdict::Dialect;
 use std::net::IpAddr;
 
@@ -181,6 +182,20 @@ pub trait Headers {
     /// Calls `visit` with the names of all headers in the order and letter case in which the client sent them. Says
     /// whether they are known: behind a proxy and in a log they are not.
     fn as_sent(&self, visit: &mut dyn FnMut(&str)) -> bool;
+
+    /// What a log recorded of the request beyond its headers. Nothing of a live one, which is there to be asked.
+    fn recorded(&self) -> Option<Recollection<'_>> {
+        None
+    }
+}
+
+/// What is on record of a request that is decided again.
+#[derive(Debug, Clone, Copy)]
+pub struct Recollection<'r> {
+    /// The facts.
+    pub facts: &'r RecordedFacts,
+    /// Whether the very policy decides that did so then. What a feed has brought since is no matter for it.
+    pub same_policy: bool,
 }
 
 /// No headers at all.

@@ -19,6 +19,7 @@ pub mod network;
 pub mod path;
 pub mod printable;
 pub mod quantity;
+pub mod record;
 pub mod referer;
 pub mod signal;
 pub mod state;

@@ -17,12 +17,13 @@ use crate::listener::{Address, Certificate, CertificateCell, Certificates, Clien
 use crate::network::{Feed, IpNet};
 use crate::policy::NetworkId;
 use crate::policy::ToldApart;
-use crate::proxy::{Gateway, Ruling};
+use crate::proxy::{Gateway, LoggedFacts, Ruling};
 use crate::surroundings::{Geo, Surroundings};
 use arc_swap::ArcSwapOption;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -206,6 +207,8 @@ impl Steering {
                     self.certify(&listener.address, certificates, clients);
                 }
                 self.gateway.page.store(Arc::new(config.page));
+                let logs_facts = config.file.access_log.facts == LoggedFacts::Policy;
+                self.gateway.logs_facts.store(logs_facts, Ordering::Relaxed);
                 self.gateway.robots.store(config.robots.map(Arc::new));
                 let mode = config.policy.policy.mode();
                 let rules = config.policy.policy.rules().len();

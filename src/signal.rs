@@ -77,6 +77,19 @@ impl Signals {
         ((self.present & wanted).count_ones(), (self.unknown & wanted).count_ones())
     }
 
+    /// The same, but for what is known of `signal`.
+    pub fn with(self, signal: Signal, holds: bool) -> Signals {
+        let rest = !(1 << signal as u16);
+        let mut signals = Signals { present: self.present & rest, unknown: self.unknown & rest };
+        signals.note(signal, Some(holds));
+        signals
+    }
+
+    /// The signals that nobody can tell.
+    pub fn unknown(self) -> impl Iterator<Item = Signal> {
+        Signal::WORDS.into_iter().map(|(_, signal)| signal).filter(move |signal| self.count(1 << *signal as u16).1 > 0)
+    }
+
     /// The signals that are there.
     pub fn present(self) -> impl Iterator<Item = Signal> {
         Signal::WORDS.into_iter().map(|(_, signal)| signal).filter(move |signal| self.has(*signal))

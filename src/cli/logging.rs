@@ -1,5 +1,6 @@
 //! Where lines go: the access log to one writer as JSON, everything else to standard error.
 
+use super::access_log;
 use std::io::{BufWriter, IsTerminal, Write};
 use tracing::Level;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -21,12 +22,7 @@ pub(super) fn start(access: impl Write + Send + 'static) -> WorkerGuard {
     let access = BufWriter::with_capacity(64 * 1024, access);
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(BUFFERED_LINES).finish(access);
     let access = fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_target(false)
-        .with_level(false)
+        .event_format(access_log::Line)
         .with_writer(writer)
         .with_filter(FilterFn::new(|metadata| metadata.target() == ACCESS).with_max_level_hint(LevelFilter::INFO));
     let filter = EnvFilter::try_from_env("WINDSCREEN_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));

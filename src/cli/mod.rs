@@ -1,5 +1,6 @@
 //! The command line.
 
+mod access_log;
 mod asking;
 mod check;
 mod decisions;

@@ -16,6 +16,7 @@ use crate::keeper::KeeperSettings;
 use crate::ledger::LedgerSettings;
 use crate::listener::{ConnectionSettings, ListenerSettings};
 use crate::origin::{Changing, OriginSettings};
+use crate::proxy::AccessLogSettings;
 use crate::register::RegisterSettings;
 use crate::shared_state::SharedStateSettings;
 use crate::surroundings::GeoIpSettings;
@@ -39,6 +40,8 @@ crate::settings! {
         drain: DrainSettings = DrainSettings::default(),
         /// The listener for metrics and health. None where absent.
         admin: Option<AdminSettings> = None,
+        /// What the access log says.
+        access_log: AccessLogSettings = AccessLogSettings::default(),
         /// Which policy; the built-in one in observe mode where absent.
         policy: PolicyReference = PolicyReference { file: None, networks: None, mode: None },
         /// What requests to origins are signed with, by name.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "rank 5: reads configuration files")]
 
+mod doubts;
+mod hash;
 mod pasted;
 
 pub use pasted::{Known, load_pasted};
@@ -14,11 +16,10 @@ use super::policy::{BUILT_IN, ImportedFile, PolicyFile};
 use super::source::Source;
 use super::{Config, Files, read_file};
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, read, unknown_word};
-use crate::limit::{LimitSettings, Over};
+use crate::limit::LimitSettings;
 use crate::network::{Blocks, Feed, parse_list};
 use crate::policy::{
-    BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, Rule, RuleSettings,
-    UserAgentListSettings,
+    BUILT_IN_FILE, Deployment, Fragment, Names, NetworkId, NetworkParts, Policy, RuleSettings, UserAgentListSettings,
 };
 use crate::verdict::Mode;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ struct Loader<'l> {
     parts: Vec<Part>,
     limits: Vec<(String, LimitSettings)>,
     feeds: Vec<(NetworkId, usize, Feed)>,
+    /// What it is made from so far.
+    origin: hash::Origin,
     /// Names that are defined: what, name, where, and whether an imported file did so.
     defined: Vec<(&'static str, String, String, Position, bool)>,
     /// Files that have been read.
@@ -53,14 +56,28 @@ struct Loader<'l> {
 
 impl<'l> Loader<'l> {
     fn new(deployment: Option<Deployment>, files: &'l mut Files, diagnostics: &'l mut Diagnostics) -> Self {
-        let (parts, limits, feeds, defined, seen, open, overrides) = Default::default();
+        let (parts, limits, feeds, origin, defined, seen, open, overrides) = Default::default();
         let (names, overrides_source) = (Names::new(deployment), None);
-        Loader { names, parts, limits, feeds, defined, seen, open, overrides, overrides_source, files, diagnostics }
+        Loader {
+            names,
+            parts,
+            limits,
+            feeds,
+            origin,
+            defined,
+            seen,
+            open,
+            overrides,
+            overrides_source,
+            files,
+            diagnostics,
+        }
     }
 
     /// The policy of `file`, whose mode `mode` overrides.
     fn finish(mut self, source: &Source, file: PolicyFile, mode: Option<Mode>) -> Option<LoadedPolicy> {
         self.imports(source, &file.import);
+        self.origin.note(&source.text);
         self.names(source, file.networks, file.lists, file.limits, false);
         file.decision.check(self.diagnostics);
         file.auto.iter().for_each(|auto| auto.check(self.diagnostics));
@@ -111,12 +128,14 @@ impl<'l> Loader<'l> {
             policy.iter().for_each(|policy| self.warn_of_pacing(policy.rules()));
         }
         let (networks, lists) = (self.names.named_networks(), self.names.lists());
-        let Loader { mut limits, feeds, diagnostics, .. } = self;
+        let Loader { mut limits, feeds, origin, diagnostics, .. } = self;
         (diagnostics.error_count() == 0).then_some(())?;
+        let mut policy = policy?;
+        policy.set_hash(&origin.hash(&policy, &networks));
         let counter = limits.len();
         limits.push(solves(&file.challenge.harder));
         Some(LoadedPolicy {
-            policy: policy?,
+            policy,
             limits,
             pass_limits: pass_limits?,
             wait_limits: wait_limits?,
@@ -159,6 +178,7 @@ impl<'l> Loader<'l> {
         let outer = self.diagnostics.enter(source.name.clone());
         if let Some(file) = read::<ImportedFile>(&source.text, self.diagnostics) {
             self.imports(source, &file.import);
+            self.origin.note(&source.text);
             self.names(source, file.networks, file.lists, file.limits, true);
             let part = Part {
                 file: source.name.clone(),
@@ -223,22 +243,6 @@ impl<'l> Loader<'l> {
         }
     }
 
-    /// Warns of limits that would pace what is never delayed.
-    fn warn_of_pacing(&mut self, rules: &[Rule]) {
-        let outer = self.diagnostics.file().to_owned();
-        for rule in rules.iter().filter(|rule| matches!(rule.effect.word(), "redirect" | "challenge")) {
-            let limits = rule.limits.iter().filter_map(|id| self.limits.get(*id));
-            if let Some((name, _)) = limits.into_iter().find(|(_, limit)| limit.over == Over::Pace) {
-                let what = rule.effect.word();
-                let message =
-                    format!("`{name}` holds nobody up here: it says `over: pace`, and a {what} is never delayed");
-                self.diagnostics.enter(&*rule.file);
-                self.diagnostics.warn(rule.position, message);
-            }
-        }
-        self.diagnostics.enter(outer);
-    }
-
     /// Defines a network, by the deployment's blocks where it has some.
     fn network(&mut self, name: &str, blocks: Spanned<Vec<Spanned<Blocks>>>, directory: Option<&Path>) {
         let own = self.overrides.iter().position(|(known, _)| known == name).map(|at| self.overrides.remove(at).1);
@@ -273,17 +277,6 @@ impl<'l> Loader<'l> {
         }
         let id = self.names.add_network(name, parts);
         self.feeds.extend(feeds.into_iter().enumerate().map(|(number, feed)| (id, number, feed)));
-    }
-
-    fn warn_of_unused(&mut self) {
-        // An imported file is made for several policies; what stands in the policy itself is meant to be used.
-        for (what, name, file, position, imported) in std::mem::take(&mut self.defined) {
-            if !imported && !self.names.is_used(what, &name) {
-                let outer = self.diagnostics.enter(file);
-                self.diagnostics.warn(position, format!("the {what} `{name}` is never used"));
-                self.diagnostics.enter(outer);
-            }
-        }
     }
 }
 

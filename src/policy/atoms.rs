@@ -4,9 +4,10 @@ use super::networks::NetworkId;
 use super::patterns::{self, PatternScratch, Patterns};
 use super::when::When;
 use super::window::Window;
-use crate::facts::{Fact, Facts, Identity};
+use crate::facts::{Fact, Facts, Identity, Truth};
 use crate::network::CidrSet;
 use crate::path::form_decoded;
+use crate::record::Text;
 use crate::verdict::Class;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -43,22 +44,41 @@ impl Source {
             Source::Host => facts.host,
             Source::Ja4 => facts.ja4,
             Source::Header(name) => facts.headers.header(name),
-            Source::Query(name) => return parameter(facts.query, name),
+            Source::Query(name) => return parameter(facts, name),
         };
         text.map(Cow::Borrowed)
+    }
+
+    /// Whether the request has it. That may be on record though the text is withheld.
+    pub fn is_there(&self, facts: &Facts<'_>) -> Truth {
+        let recorded = || facts.headers.recorded().map(|recollection| recollection.facts);
+        let is_withheld = || match self {
+            Source::Header(name) => recorded().is_some_and(|facts| facts.headers.get(name) == Some(&Text::Withheld)),
+            Source::Query(name) => recorded().is_some_and(|facts| facts.query.get(name) == Some(&Text::Withheld)),
+            _ => false,
+        };
+        match self.text(facts) {
+            Fact::Present(_) => Truth::True,
+            Fact::Absent => Truth::False,
+            Fact::Unknown if is_withheld() => Truth::True,
+            Fact::Unknown => Truth::Undecided,
+        }
     }
 }
 
 /// The first value of a query parameter, as `when` sees it, too.
-fn parameter<'f>(query: Fact<&'f str>, name: &str) -> Fact<Cow<'f, str>> {
-    match query {
+fn parameter<'f>(facts: &Facts<'f>, name: &str) -> Fact<Cow<'f, str>> {
+    match facts.query {
         Fact::Present(query) => {
             let pairs = query.split('&').filter(|pair| !pair.is_empty());
             let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
             pairs.find(|(key, _)| form_decoded(key) == name).map(|(_, value)| form_decoded(value)).into()
         }
         Fact::Absent => Fact::Absent,
-        Fact::Unknown => Fact::Unknown,
+        Fact::Unknown => match facts.headers.recorded() {
+            Some(recollection) => recollection.facts.parameter(name).map(Cow::Borrowed),
+            None => Fact::Unknown,
+        },
     }
 }
 

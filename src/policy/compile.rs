@@ -5,6 +5,7 @@ use super::index::Index;
 use super::matches::Compiler;
 use super::names::Names;
 use super::networks::Networks;
+use super::recorded::Recording;
 use super::request::Scratch;
 use super::rule::{RuleSettings, Section};
 use super::schema::matches;
@@ -114,6 +115,7 @@ impl Policy {
                 return None;
             }
         };
+        let recording = Recording::new(&atoms, &rules, &networks);
         let template = Scratch::new(&atoms, classes.len(), rules.len());
         Some(Policy {
             mode,
@@ -124,6 +126,7 @@ impl Policy {
             classes_section: "classes".into(),
             rules,
             rule_index,
+            recording,
             scratch: Pool::new(Box::new(move || template.clone())),
         })
     }

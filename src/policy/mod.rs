@@ -17,6 +17,7 @@ mod names;
 mod networks;
 mod own_doing;
 mod patterns;
+mod recorded;
 mod request;
 mod rule;
 mod schema;
@@ -78,6 +79,7 @@ pub struct Policy {
     /// The rules, the thresholds, and last the default.
     rules: Vec<Rule>,
     rule_index: Index,
+    recording: recorded::Recording,
     scratch: Pool<Scratch, MakeScratch>,
 }
 
@@ -229,10 +231,11 @@ impl Policy {
     fn run<W: Watch>(&self, mode: Mode, facts: &Facts<'_>, state: &dyn State, watch: &mut W) -> Verdict {
         let mut scratch = self.scratch.get();
         let table = self.networks.table();
-        scratch.search(&self.atoms, facts, &table, &self.class_index, &self.rule_index);
+        let recalled = self.recalled(facts, &table);
+        scratch.search(&self.atoms, facts, (&table, &recalled), &self.class_index, &self.rule_index);
         let Scratch { found, unknown, classes, rules, agents, agent, .. } = &mut *scratch;
         let agent = agent.map(|place| agents.at(place));
-        let mut request = Request::new(facts, state, &self.atoms, &table, found, unknown, agent);
+        let mut request = Request::new(facts, state, &self.atoms, (&table, &recalled), found, unknown, agent);
         let decided = state.decided(&facts.client, facts.now);
         let is_blocked = decided.as_ref().is_some_and(|decision| decision.kind == Kind::Block);
         request.mode = if decided.is_some() && !is_blocked { Mode::Observe } else { mode };

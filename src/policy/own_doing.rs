@@ -14,6 +14,9 @@ use crate::verdict::Dialect;
 /// Sources: W3C "Fetch Metadata Request Headers", section 2; WICG "Prefetch" (`Sec-Purpose`, for which Chromium and
 /// WebKit once said `Purpose`).
 pub fn is_own_doing(facts: &Facts<'_>) -> bool {
+    if let Some(known) = facts.headers.recorded().and_then(|recollection| recollection.facts.own_doing) {
+        return known && facts.client.trusted;
+    }
     let header = |name| facts.headers.header(name);
     let is_early = ["sec-purpose", "purpose"].iter().any(|name| match header(name) {
         Fact::Present(purpose) => purpose.to_ascii_lowercase().contains("prefetch"),

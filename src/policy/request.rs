@@ -48,7 +48,14 @@ impl Scratch {
     }
 
     /// Finds the atoms that hold for `facts`, and with them the classes and rules that may.
-    pub fn search(&mut self, atoms: &Atoms, facts: &Facts<'_>, table: &Table, classes: &Index, rules: &Index) {
+    pub fn search(
+        &mut self,
+        atoms: &Atoms,
+        facts: &Facts<'_>,
+        (table, recalled): (&Table, &[(AtomId, Truth)]),
+        classes: &Index,
+        rules: &Index,
+    ) {
         let Scratch { found, unknown, classes: class_marks, rules: rule_marks, agents, agent, patterns } = self;
         for marks in [&mut *found, unknown, class_marks, rule_marks] {
             marks.clear();
@@ -67,6 +74,7 @@ impl Scratch {
             let holds = table.networks(facts.client.address).iter().copied();
             holds.filter_map(|network| atoms.of_network(network)).for_each(&mut mark);
         }
+        recalled.iter().filter(|(_, truth)| *truth == Truth::True).for_each(|(atom, _)| mark(*atom));
         let by_agent = atoms.sources.iter().position(|(source, _)| *source == Source::UserAgent);
         *agent = facts.user_agent.present().and_then(|text| {
             agents.place(text, |report| {
@@ -88,7 +96,8 @@ impl Scratch {
         }
         if facts.client.trusted {
             // Undecided, not true: the networks' own test says so.
-            for atom in table.unloaded().filter_map(|network| atoms.of_network(network)) {
+            let unloaded = table.unloaded().filter_map(|network| atoms.of_network(network));
+            for atom in unloaded.chain(recalled.iter().map(|(atom, _)| *atom)) {
                 classes.mark_atom(atom, class_marks);
                 rules.mark_atom(atom, rule_marks);
             }
@@ -110,6 +119,7 @@ pub struct Request<'r> {
     state: &'r dyn State,
     atoms: &'r Atoms,
     table: &'r Table,
+    recalled: &'r [(AtomId, Truth)],
     found: &'r Marks,
     unknown: &'r Marks,
     /// What is known of its User-Agent.
@@ -130,7 +140,7 @@ impl<'r> Request<'r> {
         facts: &'r Facts<'r>,
         state: &'r dyn State,
         atoms: &'r Atoms,
-        table: &'r Table,
+        (table, recalled): (&'r Table, &'r [(AtomId, Truth)]),
         found: &'r Marks,
         unknown: &'r Marks,
         agent: Option<&'r Agent>,
@@ -140,6 +150,7 @@ impl<'r> Request<'r> {
             state,
             atoms,
             table,
+            recalled,
             found,
             unknown,
             agent,
@@ -178,6 +189,7 @@ impl<'r> Request<'r> {
             Test::Found(source) if self.unknown.contains(*source) => Truth::Undecided,
             Test::Found(_) => self.found.contains(id as usize).into(),
             Test::Network(_) | Test::Country(_) | Test::Asn(_) if !facts.client.trusted => Truth::False,
+            Test::Network(_) if self.recalled(id).is_some() => self.recalled(id).unwrap_or(Truth::Undecided),
             Test::Network(network) if !self.found.contains(id as usize) && !self.table.is_loaded(*network) => {
                 Truth::Undecided
             }
@@ -187,11 +199,7 @@ impl<'r> Request<'r> {
             Test::Identity(identity) => (*identity == facts.identity).into(),
             Test::ClientName(wanted) => truth(facts.client_name, |name| name == wanted),
             Test::Class(class) => (*class == self.class).into(),
-            Test::Present(source) => match source.text(facts) {
-                Fact::Present(_) => Truth::True,
-                Fact::Absent => Truth::False,
-                Fact::Unknown => Truth::Undecided,
-            },
+            Test::Present(source) => source.is_there(facts),
             Test::Verified => self.verified(),
             Test::Signals { wanted, at_least } => {
                 let (present, unknown) = self.signals().count(*wanted);
@@ -222,6 +230,11 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Whether an atom of a network holds, where that is on record.
+    fn recalled(&self, id: AtomId) -> Option<Truth> {
+        self.recalled.iter().find(|(atom, _)| *atom == id).map(|(_, truth)| *truth)
+    }
+
     /// Whether the User-Agent names a crawler whose address this is.
     fn verified(&self) -> Truth {
         let address = self.facts.client.address;
@@ -244,19 +257,11 @@ impl<'r> Request<'r> {
     /// The signals of the request, read when they are first asked for.
     pub fn signals(&self) -> Signals {
         self.signals.get().unwrap_or_else(|| {
-            let read = signals(self.facts, self.claim(), self.state);
+            let claim = self.agent.map_or_else(|| Browser::of(self.facts.user_agent), |agent| agent.browser().into());
+            let read = signals(self.facts, claim, self.state);
             self.signals.set(Some(read));
             read
         })
-    }
-
-    /// The browser that the client claims to be.
-    fn claim(&self) -> Fact<Browser> {
-        match self.facts.user_agent {
-            Fact::Present(text) => self.agent.map_or_else(|| Browser::claimed(text), Agent::browser).into(),
-            Fact::Absent => Fact::Absent,
-            Fact::Unknown => Fact::Unknown,
-        }
     }
 
     /// The signals, if something has asked for them.

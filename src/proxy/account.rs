@@ -6,6 +6,7 @@ use super::context::Context;
 use super::entry::would;
 use crate::facts::header_text;
 use crate::metrics::NO_SITE;
+use crate::record::SHOWN;
 use crate::referer::path_at;
 use crate::signal::Signals;
 use crate::state::Fetch;
@@ -15,11 +16,8 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
 
-/// Client-sent text longer than this is cut in the access log.
-const MAX_LOGGED: usize = 512;
-
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_LOGGED)]
+    &text[..text.floor_char_boundary(SHOWN)]
 }
 
 /// The words of the signals that are there.
@@ -113,13 +111,15 @@ impl Front {
         let header = |name| request.headers.get(name).map(|value| cut(header_text(value)));
         // The query is left out: a presigned one is a secret.
         let path = match &context.path {
-            Some(path) => path.as_str().to_owned(),
+            // No object has a longer name than S3 allows.
+            Some(path) if verdict.is_some() => path.as_str().to_owned(),
+            Some(path) => cut(path.as_str()).to_owned(),
             None => {
                 let target = String::from_utf8_lossy(request.raw_path()).into_owned();
-                target.split('?').next().unwrap_or_default().to_owned()
+                cut(target.split('?').next().unwrap_or_default()).to_owned()
             }
         };
-        let caller = context.caller.as_ref();
+        let (caller, recorded) = (context.caller.as_ref(), context.recorded.as_ref());
         tracing::info!(
             target: "access",
             request_id = context.request_id,
@@ -128,7 +128,7 @@ impl Front {
             prefix = caller.map(|c| tracing::field::display(c.client.prefix)),
             trusted = caller.map(|c| c.client.trusted),
             method = cut(request.method.as_str()),
-            path = cut(&path),
+            path,
             status,
             bytes = sent,
             class,
@@ -137,6 +137,7 @@ impl Front {
             dialect = caller.map(|c| c.dialect.word()),
             rule = verdict.map(|v| &*v.rule),
             action = context.done.word(),
+            verdict = verdict.map(|v| v.action.word()).filter(|word| *word != context.done.word()),
             mode,
             reason = context.reason,
             decision = verdict.and_then(|v| v.decided.as_ref()).map(|decision| decision.kind.word()),
@@ -161,6 +162,9 @@ impl Front {
             ja4 = fingerprint(context.busy.as_ref().map(Busy::connection)).present(),
             user_agent = header(USER_AGENT),
             referer = header(REFERER).map(|referer| referer.split('?').next().unwrap_or_default()),
+            policy = recorded.map(|recorded| &*recorded.policy),
+            facts = recorded.map(|recorded| tracing::field::display(&recorded.facts)),
+            state = recorded.map(|recorded| tracing::field::display(&recorded.state)),
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use super::connection::{Busy, Connection};
 use super::draw::Draw;
+use super::recording::Recorded;
 use super::refusal::Refusal;
 use super::route::Route;
 use super::site::Site;
@@ -102,6 +103,8 @@ pub struct Context {
     /// What of the query is sent on.
     pub query: String,
     pub verdict: Option<Verdict>,
+    /// What the verdict rests on, where that is logged.
+    pub recorded: Option<Recorded>,
     pub done: Done,
     /// A short word that says why: a refusal's reason, a pass's fault.
     pub reason: Option<&'static str>,
@@ -154,6 +157,7 @@ impl Context {
             path: None,
             query: String::new(),
             verdict: None,
+            recorded: None,
             done: Done::Refuse,
             reason: None,
             limit: None,

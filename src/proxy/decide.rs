@@ -6,13 +6,14 @@ use super::context::{Caller, Context};
 use super::draw::Draw;
 use super::intake::{self, Intake, RequestLine};
 use super::listing::scope;
+use super::live::{Live, version};
 use super::refusal::{Refusal, Reply, robots};
 use super::site::{NoSite, Site};
 use super::verify::{cookie_name, cookie_values, set_cookie};
 use super::{Front, Ruling};
 use crate::challenge::{ARRIVED_PATH, Pass, PassError, VERIFY_PATH, WAIT_PATH};
 use crate::decisions::Kind;
-use crate::facts::{Fact, Facts, Headers, HttpVersion, Identity, header_text};
+use crate::facts::{Fact, Facts, Headers, Identity};
 use crate::identity::{Entry, client, dialect};
 use crate::origin::Asked as BucketQuery;
 use crate::verdict::{Action, BLOCKED, Dialect, Done, RUNTIME_BLOCK, Verdict};
@@ -48,44 +49,6 @@ pub enum Decision {
     Refuse(Box<Refusal>),
 }
 
-/// Headers of a live request: all of them are known, but what a proxy in between made of their order and case.
-pub(super) struct Live<'a> {
-    request: &'a RequestHeader,
-    /// Whether the names of headers are as the client wrote them.
-    as_sent: bool,
-}
-
-impl<'a> Live<'a> {
-    /// What `request` says, which a proxy may have relayed.
-    pub fn new(request: &'a RequestHeader, relayed: bool) -> Self {
-        // HTTP/2 writes all names in lower case.
-        Live { request, as_sent: !relayed && request.version < http::Version::HTTP_2 }
-    }
-}
-
-impl Headers for Live<'_> {
-    fn header(&self, name: &str) -> Fact<&str> {
-        self.request.headers.get(name).map(header_text).into()
-    }
-
-    fn each(&self, visit: &mut dyn FnMut(&str, &str)) -> bool {
-        for (name, value) in &self.request.headers {
-            visit(name.as_str(), header_text(value));
-        }
-        true
-    }
-
-    fn as_sent(&self, visit: &mut dyn FnMut(&str)) -> bool {
-        if !self.as_sent {
-            return false;
-        }
-        for (name, _) in self.request.case_header_iter() {
-            visit(std::str::from_utf8(name.as_slice()).unwrap_or_default());
-        }
-        true
-    }
-}
-
 /// What is asked for, by whom, and what counts it.
 pub(super) struct Asked<'a> {
     pub site: &'a Site,
@@ -97,14 +60,6 @@ pub(super) struct Asked<'a> {
     pub method: &'a str,
     pub request: &'a RequestHeader,
     pub ruling: &'a Ruling,
-}
-
-pub(super) fn version(version: http::Version) -> HttpVersion {
-    match version {
-        http::Version::HTTP_09 | http::Version::HTTP_10 => HttpVersion::Http10,
-        http::Version::HTTP_11 => HttpVersion::Http11,
-        _ => HttpVersion::Http2,
-    }
 }
 
 pub(super) fn refuse(refusal: Refusal) -> Decision {
@@ -248,7 +203,7 @@ impl Front {
                 ja4: fingerprint(connection.as_deref()),
                 dialect: Fact::Present(caller.dialect),
             };
-            let verdict = ruling.policy.decide(&facts, &*self.gateway.memory);
+            let verdict = self.ruled(&ruling.policy, &facts, context);
             context.caller = Some(caller);
             let asked = Asked {
                 site: &site,

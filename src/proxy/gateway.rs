@@ -50,6 +50,8 @@ pub struct Gateway {
     pub whereabouts: Whereabouts,
     /// What has just happened, for rules of mode `auto`.
     pub rates: Rates,
+    /// Whether the access log says what verdicts rest on. A reload replaces it.
+    pub logs_facts: AtomicBool,
     /// Networks with prices of their own.
     pub priced: Vec<String>,
     /// Whether the process is about to end, so that it should get no new clients.

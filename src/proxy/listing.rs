@@ -3,7 +3,7 @@
 use super::Front;
 use super::connection::{Busy, fingerprint};
 use super::context::{Context, Stopwatch};
-use super::decide::{Live, version};
+use super::live::{Live, version};
 use super::refusal::{Refusal, Reply, speak};
 use super::site::Site;
 use crate::facts::{Fact, Facts, Headers};

@@ -4,16 +4,19 @@
 //! by one (`judge`) into the books.
 
 mod bucket;
+mod compared;
 mod formats;
 mod hindsight;
 mod judge;
 mod left_out;
 mod lines;
+mod logged;
 mod own;
 mod passes;
 mod places;
 mod reader;
 mod record;
+mod recorded;
 mod run;
 mod source;
 mod summary;
@@ -27,6 +30,7 @@ pub use left_out::LeftOut;
 pub use own::{Own, OwnReads};
 pub use places::{Addressed, Places};
 pub use reader::{Damaged, Example, Reader, Tally, Unparsable};
+pub use recorded::{Agreement, Difference, Recorded, Told};
 pub use run::{Change, Changes, Plan, Replayed, Ruled, replay};
 pub use source::{Log, LogFile, SourceError, find, open, unpacked};
 pub use summary::Summary;

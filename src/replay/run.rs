@@ -10,6 +10,7 @@ use super::own::{Own, OwnReads};
 use super::places::Places;
 use super::reader::{Reader, Tally};
 use super::record::{Operation, Record};
+use super::recorded::{Agreement, Recorded};
 use super::source::Log;
 use super::window::{Bounds, Ids, Window};
 use crate::clock::Timestamp;
@@ -36,7 +37,7 @@ const QUEUE: usize = 8;
 const INTERNED: usize = 20_000;
 /// How long records wait for those before them: S3 delivers some of them hours late, and files are read side by side.
 const SPAN: Duration = Duration::from_secs(6 * 3600);
-/// Records that wait to be put in order at most: some 250 bytes each.
+/// Records that wait to be put in order at most: some 250 bytes each, those of the gateway's own log up to three times as much.
 const WINDOW: usize = 250_000;
 
 /// What is to be read.
@@ -134,6 +135,8 @@ pub struct Replayed {
     pub late: u64,
     /// The places of buckets.
     pub places: Places,
+    /// How the policy's verdicts compare with those that the gateway recorded.
+    pub agreement: Agreement,
 }
 
 /// What many records have in common.
@@ -150,6 +153,7 @@ struct Kind<T> {
     version: Fact<HttpVersion>,
     secure: Fact<bool>,
     ja4: Fact<T>,
+    trusted: bool,
     region: T,
 }
 
@@ -168,6 +172,7 @@ impl<T: AsRef<str>> Kind<T> {
             version: self.version,
             secure: self.secure,
             ja4: self.ja4.as_str().map(&change),
+            trusted: self.trusted,
             region: change(self.region.as_ref()),
         }
     }
@@ -184,6 +189,7 @@ struct Owned {
     path: u32,
     target: u32,
     referer: Fact<()>,
+    recorded: Option<Arc<Recorded>>,
     status: u16,
     bytes: u64,
     billed: Billed,
@@ -211,6 +217,8 @@ impl Owned {
             version: kind.version,
             secure: kind.secure,
             ja4: kind.ja4.as_str(),
+            trusted: kind.trusted,
+            recorded: self.recorded.as_deref(),
             done: Done::Allow,
             status: self.status,
             bytes: self.bytes,
@@ -316,6 +324,7 @@ impl Sorter<'_> {
             version: record.version,
             secure: record.secure,
             ja4: record.ja4.as_str(),
+            trusted: record.trusted,
             region: record.source_region.present().unwrap_or_default(),
         };
         let owned = Owned {
@@ -327,6 +336,7 @@ impl Sorter<'_> {
             path: u32::try_from(path).unwrap_or(0),
             target: u32::try_from(target.len()).unwrap_or(0),
             referer: referer.map(|_| ()),
+            recorded: record.recorded.clone(),
             status,
             bytes: record.bytes,
             billed,
@@ -352,6 +362,7 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
     let read = Mutex::new((Tally::default(), LeftOut::default(), places.clone(), OwnReads::default()));
     let mut replayed = Replayed::default();
     let mut window = Window::new(bounds);
+    other.iter_mut().for_each(|other| other.compare_nothing());
 
     std::thread::scope(|scope| {
         for _ in 0..readers {
@@ -420,5 +431,6 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
 
     let (tally, left_out, places, own_reads) = read.into_inner().unwrap_or_else(PoisonError::into_inner);
     let left_out = LeftOut { duplicates: window.duplicates(), ..left_out };
-    Replayed { tally, left_out, own_reads, places, late: window.late(), ..replayed }
+    let agreement = judge.agreement().clone();
+    Replayed { tally, left_out, own_reads, places, late: window.late(), agreement, ..replayed }
 }

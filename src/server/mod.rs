@@ -20,7 +20,7 @@ use crate::listener::{Address, Caps, Inherited, Listener, Predecessor, Socket, S
 use crate::metrics::Metrics;
 use crate::origin::{Seal, Whereabouts};
 use crate::policy::ToldApart;
-use crate::proxy::{Asker, Front, Gateway, Ruling, Sites};
+use crate::proxy::{Asker, Front, Gateway, LoggedFacts, Ruling, Sites};
 use crate::register::Register;
 use crate::reload::Steering;
 use crate::shared_state::SharedState;
@@ -179,6 +179,7 @@ impl Server {
             asker: Asker::default(),
             whereabouts: Whereabouts::new(rand::random()),
             rates: Rates::default(),
+            logs_facts: AtomicBool::new(config.file.access_log.facts == LoggedFacts::Policy),
             priced,
             leaving: AtomicBool::new(false),
             clock,

@@ -17,6 +17,7 @@ const RANKS: [&[&str]; 7] = [
         "path",
         "printable",
         "quantity",
+        "record",
         "referer",
         "signal",
         "state",

@@ -7,6 +7,7 @@ mod harness;
 #[path = "../simulator/mod.rs"]
 mod simulator;
 
+mod a_replay_decides_as_it_was_live;
 mod addresses_are_believed_from_proxies_only;
 mod adversaries_stay_out;
 mod all_solvers_agree;

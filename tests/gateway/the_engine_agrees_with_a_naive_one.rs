@@ -7,10 +7,15 @@ mod request;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use request::{Line, Request};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use windscreen::config::check_policy;
 use windscreen::document::Diagnostics;
+use windscreen::facts::Fact;
+use windscreen::policy::Policy;
+use windscreen::record::{Noting, Recalled};
+use windscreen::state::Blank;
 use windscreen::verdict::Verdict;
 
 /// The one block of the feed that is read.
@@ -39,6 +44,12 @@ fn every_verdict_is_the_same() {
             let found = bare(loaded.policy.decide(&request.facts(), &request.state));
             let explained = bare(loaded.policy.explain(&request.facts(), &request.state).verdict);
             prop_assert_eq!(&explained, &found, "explained");
+            let (line, noted) = recorded(&loaded.policy, request);
+            prop_assert_eq!(&bare(noted), &found, "noted");
+            let recalled = Recalled::new(&line.answers, &Blank);
+            let again = bare(loaded.policy.decide(&line.facts(request), &recalled));
+            let written = serde_json::to_string(&(&line.facts, &line.answers)).unwrap();
+            prop_assert_eq!(&again, &found, "from the record {}\nof {:?}\n{}", written, request, text);
             let (expected, held) = naive::decide(&policy, request);
             prop_assert_eq!(&found, &expected, "{:?} hold for {:?}\n{}", held, request, text);
             note(&mut seen.borrow_mut(), &expected, held.len());
@@ -58,6 +69,18 @@ fn every_verdict_is_the_same() {
     }
     assert!(seen["withheld"] > 10, "{seen:?}");
     assert!(seen["by a rule"] * 5 > total, "{seen:?}");
+}
+
+/// What the access log would say of a request, after a way through its text, and the verdict that was noted.
+fn recorded(policy: &Policy, request: &Request) -> (Line, Verdict) {
+    let noting = Noting::new(&request.state);
+    let verdict = policy.decide(&request.facts(), &noting);
+    let facts = serde_json::to_string(&policy.record(&request.facts(), &verdict, &noting)).unwrap();
+    let answers = serde_json::to_string(&noting.answers()).unwrap();
+    let (facts, answers) = (serde_json::from_str(&facts).unwrap(), serde_json::from_str(&answers).unwrap());
+    let referer =
+        request.headers.0.iter().find(|(name, _)| *name == "referer").map_or(Fact::Absent, |(_, value)| *value);
+    (Line { facts, answers, referer }, verdict)
 }
 
 fn note(seen: &mut BTreeMap<&'static str, usize>, verdict: &Verdict, held: usize) {

@@ -1,5 +1,7 @@
 //! What browser a User-Agent claims to be. It reads the text alone, and believes it.
 
+use crate::facts::Fact;
+
 /// What draws the pages, as far as its requests look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -61,6 +63,15 @@ pub(super) fn shows_pages(agent: &str) -> bool {
 }
 
 impl Browser {
+    /// The browser that a client with this User-Agent claims to be.
+    pub fn of(user_agent: Fact<&str>) -> Fact<Browser> {
+        match user_agent {
+            Fact::Present(agent) => Browser::claimed(agent).into(),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown => Fact::Unknown,
+        }
+    }
+
     /// The browser that `agent` claims to be, or `None` where it claims to be none.
     ///
     /// Browsers say `Mozilla/5.0` (Internet Explorer once 4.0), old ones of Opera `Opera/`. So do crawlers, but

@@ -16,6 +16,7 @@ mod tests;
 mod wire;
 
 use crate::facts::{Fact, Facts, HttpVersion};
+use crate::record::Hints;
 use crate::signal::{Signal, Signals};
 use crate::state::State;
 pub use browser::Browser;
@@ -23,6 +24,9 @@ use browser::{Engine, Platform};
 
 /// Reads the signals of one request, which `claim`s to be of a browser. What hangs on an unknown fact is noted as unknown.
 pub fn signals(facts: &Facts<'_>, claim: Fact<Browser>, state: &dyn State) -> Signals {
+    if let Some(Hints(known)) = facts.headers.recorded().and_then(|recollection| recollection.facts.signals) {
+        return known.with(Signal::ForgedForwarding, is_forged(facts));
+    }
     // Most signals are about browsers: nobody else can show them, and who that is may be unknown.
     let of_browser = |test: &dyn Fn(Browser) -> Option<bool>| match claim {
         Fact::Present(browser) => test(browser),

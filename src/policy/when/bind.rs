@@ -8,6 +8,7 @@ use super::table::Table;
 use crate::facts::{Fact, Facts, Headers};
 use crate::path::form_decoded;
 use crate::policy::request::suspicion;
+use crate::record::RecordedFacts;
 use crate::signal::{Signal, Signals};
 use cel::common::types::{CelDouble, CelInt, CelString};
 use cel::common::value::{CowVal, Val};
@@ -98,7 +99,10 @@ impl<'a> Bindings<'a> {
             "load_15m" => self.double(name, load(2)),
             "headers" => self.table(name, headers(facts.headers, &reads.headers)),
             "query" => match facts.query {
-                Fact::Unknown => self.unknown = true,
+                Fact::Unknown => match facts.headers.recorded() {
+                    Some(recollection) => self.table(name, recorded_query(recollection.facts, &reads.query)),
+                    None => self.unknown = true,
+                },
                 known => self.table(name, query(known.present().unwrap_or_default(), &reads.query)),
             },
             "signals" => self.table(name, signals(running.signals)),
@@ -202,6 +206,19 @@ fn query<'a>(raw: &'a str, wanted: &Names) -> Table<'a> {
         if *slot == Fact::Absent {
             *slot = Fact::Present(CelString::from(form_decoded(value)));
         }
+    }
+    table
+}
+
+/// The same of what is on record.
+fn recorded_query<'a>(recorded: &'a RecordedFacts, wanted: &Names) -> Table<'a> {
+    let mut table = Table::query();
+    let others = recorded.query.iter().map(|(name, _)| name).filter(|_| wanted.all);
+    for name in wanted.some.iter().map(String::as_str).chain(others) {
+        table.put(CelString::from(name.to_owned()), recorded.parameter(name).map(CelString::from));
+    }
+    if wanted.all && !recorded.all_query {
+        table.leave_unknown();
     }
     table
 }

@@ -12,6 +12,7 @@ mod shape;
 mod table;
 
 use crate::facts::{Facts, Truth};
+use crate::record::Extent;
 use crate::signal::Signals;
 use crate::state::State;
 use crate::verdict::Class;
@@ -121,6 +122,20 @@ impl When {
             Err(ExecutionError::FunctionError { function, message }) => Err(reason(&format!("{function}: {message}"))),
             Err(error) => Err(reason(&error.to_string())),
         }
+    }
+
+    /// Adds to `extent` what the expression reads.
+    pub fn extend(&self, extent: &mut Extent) {
+        let Reads { headers, query, .. } = &self.reads;
+        for (all, read) in [(&mut extent.headers, headers), (&mut extent.query, query)] {
+            read.some.iter().for_each(|name| all.add(name));
+            all.all |= read.all;
+        }
+        if self.reads("content_length") {
+            extent.headers.add("content-length");
+        }
+        extent.host |= self.reads("host");
+        extent.signals |= self.reads("signals");
     }
 
     /// Whether the expression reads the variable `name`.

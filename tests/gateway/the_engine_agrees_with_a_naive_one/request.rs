@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::net::IpAddr;
 use windscreen::clock::Timestamp;
-use windscreen::facts::{Client, Fact, Facts, Headers, HttpVersion, Identity};
+use windscreen::facts::{Client, Fact, Facts, Headers, HttpVersion, Identity, Recollection};
 use windscreen::network::IpNet;
+use windscreen::record::{Answers, RecordedFacts};
 use windscreen::state::State;
 use windscreen::verdict::Dialect;
 
@@ -120,6 +121,57 @@ impl Request {
             secure: Fact::Present(false),
             ja4: self.ja4,
             dialect: self.dialect,
+        }
+    }
+}
+
+/// What a line of the access log says of a request.
+pub struct Line {
+    pub facts: RecordedFacts,
+    pub answers: Answers,
+    /// The Referer, which has a place of its own.
+    pub referer: Fact<&'static str>,
+}
+
+impl Headers for Line {
+    fn header(&self, name: &str) -> Fact<&str> {
+        let placed = if name == "referer" { self.referer } else { Fact::Unknown };
+        self.facts.header(name).unwrap_or(placed)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&str, &str)) -> bool {
+        if let (Fact::Present(referer), None) = (self.referer, self.facts.headers.get("referer")) {
+            visit("referer", referer);
+        }
+        for (name, text) in self.facts.headers.iter() {
+            text.texts().iter().for_each(|text| visit(name, text));
+        }
+        self.facts.all_headers
+    }
+
+    fn as_sent(&self, _: &mut dyn FnMut(&str)) -> bool {
+        false
+    }
+
+    fn recorded(&self) -> Option<Recollection<'_>> {
+        Some(Recollection { facts: &self.facts, same_policy: true })
+    }
+}
+
+impl Line {
+    /// The facts of `request` as far as the line has them.
+    pub fn facts<'a>(&'a self, request: &'a Request) -> Facts<'a> {
+        let facts = request.facts();
+        Facts {
+            now: Timestamp(self.facts.at),
+            host: self.facts.host.as_deref().map_or(Fact::Unknown, Fact::Present),
+            query: Fact::Unknown,
+            pass: self.facts.pass,
+            headers: self,
+            version: Fact::Unknown,
+            secure: Fact::Unknown,
+            dialect: Fact::Unknown,
+            ..facts
         }
     }
 }
