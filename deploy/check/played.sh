@@ -9,7 +9,7 @@ echo hello >"$played/bucket/log"
 # What this machine lets root give away, and no service manager that would time health checks.
 cat >"$played/containers.conf" <<CONF
 [containers]
-default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=$(ulimit -Hu | sed s/unlimited/-1/):$(ulimit -Hu | sed s/unlimited/-1/)"]
+default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=4096:4096"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
@@ -50,7 +50,7 @@ python3 -m http.server --bind 0.0.0.0 --directory bucket 18340 >/dev/null 2>&1 &
 within curl -fsS http://127.0.0.1:9090/readyz || { "${podman[@]}" logs windscreen-pod-0-windscreen windscreen-pod-windscreen; exit 1; }
 [ "$(curl -fsS -H 'Host: logs.example.org' http://127.0.0.1:8080/log)" = hello ]
 name=$("${podman[@]}" ps --format '{{.Names}}' | grep windscreen-pod)
-"${podman[@]}" healthcheck run "$name"
+"${podman[@]}" exec "$name" /usr/bin/windscreen healthcheck -c /etc/windscreen/gateway.yaml
 # Its state is on a volume.
 within test -s "$("${podman[@]}" volume inspect windscreen-state --format '{{.Mountpoint}}')/ledger.db"
 "${podman[@]}" kube down pod.yaml >/dev/null

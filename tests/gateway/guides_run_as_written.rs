@@ -2,7 +2,7 @@
 //! folder, and print what is shown. And the files that guides name are there.
 
 use crate::harness::markdown::{blocks, links};
-use crate::harness::{ACCESS, SECRET, Setup};
+use crate::harness::{ACCESS, SECRET, STRANGER, Setup, eventually};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ const TRIED_ELSEWHERE: [&str; 3] = ["windscreen serve ", "windscreen report s3:/
 /// What stands in the README for what everybody has of their own.
 fn of_ours(line: &str, site: &str, admin: &str) -> String {
     let ours = [
-        ("https://logs.example.org/run/log ", format!("{site}/logs/run/log ")),
+        ("https://logs.example.org/run/log", format!("{site}/logs/run/log")),
         ("https://images.example.org/", format!("{site}/images/")),
         ("HEX --limit-rate", format!("{EMPTY} --limit-rate")),
         (" URL", format!(" {site}/images/empty")),
@@ -82,7 +82,7 @@ async fn every_command_of_the_readme_is_known() {
     let policy = "version: 1\nmode: enforce\ndefault: {action: allow}\n";
     let cases = "version: 1\ncases:\n  - {name: all, request: {site: logs, path: /a}, expect: {action: allow}}\n";
     let log = "192.0.2.9 - - [01/Sep/2026:10:00:00 +0000] \"GET /run/log HTTP/1.1\" 200 1000 \"-\" \"curl/8.0\"\n";
-    let setup = Setup::new().policy(policy).more("ledger: {path: ledger.db}\n");
+    let setup = Setup::new().policy(policy).more("ledger: {path: ledger.db, interval: 1s}\n");
     let setup = setup.admin(&format!(", tokens: [{{name: alice, token: '{}'}}]", token.hash()));
     let world = setup.open_first().start().await;
     world.put("logs", "run/log", b"the log");
@@ -100,6 +100,10 @@ async fn every_command_of_the_readme_is_known() {
     write("botPolicies.yaml", "bots:\n  - {name: all, path_regex: .*, action: CHALLENGE}\n");
     let site = format!("http://{}", world.server.addresses[0]);
     let admin = format!("http://{}", world.server.admin.unwrap());
+    assert_eq!(world.client(STRANGER).get("/logs/run/log").await.status, 200);
+    let reported =
+        || shell(folder).args(["-euc", "windscreen report -c gateway.yaml"]).output().unwrap().status.success();
+    eventually("it is in the ledger", async || reported()).await;
     let readme = read("README.md");
     let mut tried = 0;
     for block in blocks(&readme) {
