@@ -70,7 +70,7 @@ little_root() {
 
 # Several steps: the slowest first, two at a time, each by itself.
 if [ $# != 1 ]; then
-    [ $# -gt 0 ] || set -- ansible buckets booted played kubernetes behind systemd ci
+    [ $# -gt 0 ] || set -- ansible buckets booted played kubernetes lint behind systemd ci
     # shellcheck disable=SC2016
     printf '%s\n' "$@" | xargs -P 2 -I STEP bash -c '
         said=$(deploy/check.sh STEP 2>&1) && status=0 || status=1; printf "%s\n" "$said"; exit $status'

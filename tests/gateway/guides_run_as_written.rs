@@ -84,7 +84,7 @@ async fn every_command_of_the_readme_is_known() {
     let log = "192.0.2.9 - - [01/Sep/2026:10:00:00 +0000] \"GET /run/log HTTP/1.1\" 200 1000 \"-\" \"curl/8.0\"\n";
     let setup = Setup::new().policy(policy).more("ledger: {path: ledger.db, interval: 1s}\n");
     let setup = setup.admin(&format!(", tokens: [{{name: alice, token: '{}'}}]", token.hash()));
-    let world = setup.open_first().start().await;
+    let world = setup.start().await;
     world.put("logs", "run/log", b"the log");
     for name in ["a.qcow2", "b.qcow2", "rhel.qcow2", "empty"] {
         world.put("images", name, b"");
