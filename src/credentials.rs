@@ -47,6 +47,20 @@ pub enum CredentialsSource {
     KeyFile(PathBuf),
 }
 
+impl CredentialsSource {
+    /// The same, where relative paths begin in `directory`.
+    #[must_use]
+    pub fn beside(self, directory: &Path) -> Self {
+        match self {
+            Self::Files { access_key, secret_key } => {
+                Self::Files { access_key: directory.join(access_key), secret_key: directory.join(secret_key) }
+            }
+            Self::KeyFile(path) => Self::KeyFile(directory.join(path)),
+            Self::Chain | Self::Profile(_) => self,
+        }
+    }
+}
+
 impl Decode for CredentialsSource {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut map = MapReader::new(node, diagnostics)?;

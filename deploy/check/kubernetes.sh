@@ -15,8 +15,8 @@ sys.exit(not eval(sys.argv[2]))
 PYTHON
 }
 
-# try_out NAME DIR: renders, validates against Kubernetes' own schemas, checks the gateway file in it.
-try_out() {
+# render NAME DIR: renders, validates against Kubernetes' own schemas, checks the gateway file in it.
+render() {
     kubectl kustomize "$2" >"$rendered/$1.yaml"
     # Of custom resources there is no schema.
     kubernetes-validate --strict --quiet "$rendered/$1.yaml" 2>&1 | grep -vE 'kind (Route|ServiceMonitor) ' || true
@@ -32,6 +32,11 @@ for document in yaml.safe_load_all(open(sys.argv[1])):
             open(f"{sys.argv[2]}/{name}", "w").write(text)
 PYTHON
     "$WINDSCREEN" check -c "$rendered/$1/gateway.yaml" >/dev/null || { "$WINDSCREEN" check -c "$rendered/$1/gateway.yaml"; return 1; }
+}
+
+# try_out NAME DIR: the same, and what all that run in a cluster have in common.
+try_out() {
+    render "$1" "$2"
     holds "$1" 'pod()["terminationGracePeriodSeconds"] > 3600'
     holds "$1" '{v["name"] for v in pod()["volumes"]} == {m["name"] for m in pod()["containers"][0]["volumeMounts"]}'
     holds "$1" 'all("runAsUser" not in p for p in (pod()["securityContext"], pod()["containers"][0]["securityContext"]))'
@@ -46,6 +51,8 @@ holds openshift 'one("Deployment")["spec"]["replicas"] == 1 and one("Deployment"
 holds openshift 'one("Route")["spec"]["tls"]["termination"] == "edge" and one("Route")["spec"]["port"]["targetPort"] == "http"'
 holds openshift '[v for v in pod()["volumes"] if v["name"] == "state"] == [{"name": "state", "persistentVolumeClaim": {"claimName": "windscreen-state"}}]'
 holds openshift 'not any("valkey" in name for _, name in documents)'
+render podman deploy/kubernetes/overlays/podman
+holds podman '{kind for kind, _ in documents} == {"ConfigMap", "Deployment"}'
 for component in servicemonitor hpa report; do
     mkdir -p "$rendered/with-$component"
     cp -r deploy/kubernetes "$rendered/with-$component/kubernetes"
@@ -59,4 +66,4 @@ YAML
 done
 holds hpa '"replicas" not in one("Deployment")["spec"]'
 holds report 'one("CronJob", "windscreen-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] != "windscreen"'
-echo "rendered: base, openshift, and each component"
+echo "rendered: base, openshift, podman, and each component"

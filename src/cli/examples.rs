@@ -23,7 +23,8 @@ Its exit status is 0 where the gateway is ready, 1 where it is not or does not a
 
 Examples:
   windscreen healthcheck -c gateway.yaml
-  windscreen healthcheck --admin http://127.0.0.1:9090";
+  windscreen healthcheck --admin http://127.0.0.1:9090
+  windscreen healthcheck --alive                         # for what would start it anew";
 
 pub(super) const EXPLAIN: &str = "\
 Examples:

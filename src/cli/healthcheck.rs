@@ -11,12 +11,16 @@ use http::{HeaderMap, Method, StatusCode};
 pub(super) struct HealthcheckArguments {
     #[command(flatten)]
     admin: AdminArguments,
+    /// Ask only whether it answers: origins that are away and a stop that is under way do not matter
+    #[arg(long)]
+    alive: bool,
 }
 
-/// Asks `/readyz`, and says what it says where that is no.
+/// Asks `/readyz`, or `/healthz`, and says what it says where that is no.
 pub(super) fn healthcheck(arguments: &HealthcheckArguments) -> Result<u8, String> {
     let base = arguments.admin.base()?;
-    match runtime()?.block_on(ask(&base, (Method::GET, "/readyz"), HeaderMap::new(), String::new())) {
+    let path = if arguments.alive { "/healthz" } else { "/readyz" };
+    match runtime()?.block_on(ask(&base, (Method::GET, path), HeaderMap::new(), String::new())) {
         Ok((StatusCode::OK, _)) => Ok(0),
         Ok((_, body)) => {
             print!("{}", String::from_utf8_lossy(&body).lines().map(|line| printable(line) + "\n").collect::<String>());

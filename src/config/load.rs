@@ -137,6 +137,8 @@ pub fn admin_address(path: &Path, diagnostics: &mut Diagnostics) -> Result<Optio
 fn compose(text: &str, directory: &Path, files: &mut Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let mut file: GatewayFile = read_as(FileKind::Gateway, text, diagnostics)?;
     file.feeds.directory = file.feeds.directory.map(|path| directory.join(path));
+    let credentials = std::mem::take(&mut file.credentials).into_iter();
+    file.credentials = credentials.map(|(name, source)| (name, source.beside(directory))).collect();
     if let Some(log) = file.admin.as_mut().and_then(|admin| admin.access_log.as_mut()) {
         *log = directory.join(&*log);
     }

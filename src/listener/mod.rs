@@ -8,6 +8,7 @@
 mod address;
 mod caps;
 mod client_certificates;
+mod conversation;
 mod handover;
 mod proxy_protocol;
 mod settings;
@@ -30,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::network::unmapped;
 use crate::proxy::{Connection, Front, Sharing};
 use caps::Place;
+use conversation::converse;
 use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::protocols::SocketDigest;
 use pingora::protocols::http::v2::server::default_h2_options;
@@ -189,18 +191,20 @@ impl Door {
     /// One connection from its first byte to its end.
     async fn let_in(self: Arc<Self>, raw: Raw, peer: SocketAddr, place: Place, closing: CancellationToken) {
         let _counted = Counted::new(&self.metrics.connections.open);
-        let shaken = timeout(self.settings.handshake_timeout, self.shake_hands(raw, peer, place, &closing)).await;
-        match shaken.unwrap_or(Err("slow")) {
+        // By itself, so that its memory is given back.
+        let shaking = Box::pin(self.shake_hands(raw, peer, place, &closing));
+        let (going_away, goes) = watch::channel(false);
+        match timeout(self.settings.handshake_timeout, shaking).await.unwrap_or(Err("slow")) {
+            // pingora would drop what is on its way when it is told to close, so the wire sees to it.
+            Ok((wire, _place)) if !wire.is_shared() => converse(&self.app, wire, &goes).await,
             Ok((wire, _place)) => {
-                let shared = wire.is_shared();
-                let (going_away, goes) = watch::channel(false);
                 let mut serving = std::pin::pin!(self.app.process_new(Box::new(wire), &goes));
                 tokio::select! {
                     _ = &mut serving => return,
                     () = closing.cancelled() => {}
                 }
-                // HTTP/2 has a word for it. With HTTP/1 pingora would drop what is on its way, so the wire sees to it.
-                going_away.send_replace(shared);
+                // HTTP/2 has a word for it.
+                going_away.send_replace(true);
                 serving.await;
             }
             Err(why) => self.turn_away(why),

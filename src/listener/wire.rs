@@ -8,6 +8,7 @@ use super::transport::Transport;
 use crate::metrics::Metrics;
 use crate::proxy::{Connection, Phase, Sharing};
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
@@ -15,8 +16,9 @@ use pingora::protocols::{
     UniqueIDType,
 };
 use prometheus::IntCounterVec;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -29,11 +31,15 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What an HTTP/2 client says first (RFC 9113, section 3.4), with the header of its SETTINGS.
 const PREFACE: usize = 24 + 9;
+/// What is read at once of a request that begins, in bytes: as much as pingora would.
+const BEGINNING: usize = 4096;
 
 /// The connection. Nothing is held back here: pingora does not flush what an origin has sent before it falls silent.
 #[derive(Debug)]
 pub struct Wire {
     io: Guarded,
+    /// What was read of a request before anybody asked for it.
+    first: Bytes,
     socket: Arc<SocketDigest>,
     proxy: Arc<ProxyDigest>,
 }
@@ -75,7 +81,24 @@ impl Wire {
             stall_alarm: None,
             pause: None,
         };
-        Ok(Wire { io: guarded, socket: Arc::new(socket), proxy })
+        Ok(Wire { io: guarded, first: Bytes::new(), socket: Arc::new(socket), proxy })
+    }
+
+    /// Waits until a request begins. `false` where none will: the connection is closed, or has had its time.
+    pub async fn begins(&mut self) -> bool {
+        // Not in the future, which is there for as long as nothing comes.
+        let mut read = |context: &mut Context<'_>| {
+            let mut space = [MaybeUninit::uninit(); BEGINNING];
+            let mut into = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut into))?;
+            Poll::Ready(io::Result::Ok(Bytes::copy_from_slice(into.filled())))
+        };
+        match poll_fn(|context| read(context)).await {
+            Ok(came) => self.first = came,
+            // It is counted.
+            Err(_) => return false,
+        }
+        !self.first.is_empty()
     }
 
     /// Whether several requests share it at a time.
@@ -320,6 +343,11 @@ impl AsyncWrite for Guarded {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let most = self.first.len().min(into.remaining());
+            into.put_slice(&self.first.split_to(most));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_read(context, into)
     }
 }
@@ -535,6 +563,21 @@ mod tests {
         assert_eq!(silent.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(from.elapsed() < LONG, "{:?}", from.elapsed());
         assert_eq!(cut(&metrics), [], "it was no fault of the client's");
+    }
+
+    #[tokio::test]
+    async fn what_a_request_begins_with_is_not_lost() {
+        let (mut wire, mut theirs, _) = wire(false);
+        assert!(timeout(SOON, wire.begins()).await.is_err(), "nothing has come");
+        theirs.write_all(b"GET / HTTP").await.unwrap();
+        assert!(wire.begins().await);
+        theirs.write_all(b"/1.1").await.unwrap();
+        let mut read = [0; 14];
+        wire.read_exact(&mut read[..3]).await.unwrap();
+        wire.read_exact(&mut read[3..]).await.unwrap();
+        assert_eq!(&read, b"GET / HTTP/1.1");
+        drop(theirs);
+        assert!(!wire.begins().await);
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ impl ConnectionMetrics {
     /// Why a connection is closed before its first request.
     pub const REFUSED: [&'static str; 6] = ["full", "address", "proxy_protocol", "tls", "slow", "error"];
     /// Why a connection is closed later.
-    pub const CUT: [&'static str; 4] = ["idle", "slow", "stalled", "resets"];
+    pub const CUT: [&'static str; 5] = ["idle", "slow", "stalled", "resets", "blocked"];
 
     pub(super) fn new(r: &Registrar) -> Result<Self, prometheus::Error> {
         let metrics = ConnectionMetrics {
@@ -32,9 +32,10 @@ impl ConnectionMetrics {
             )?,
             cut: r.counters(
                 "connections_cut_total",
-                "Connections that were closed while the client was waited for, by reason: idle (no request came), slow (the \
+                "Connections that were closed before their end, by reason: idle (no request came), slow (the \
                  headers of a request took too long), stalled (the client did not take what it asked for), \
-                 resets (over HTTP/2 it left most of what it asked for).",
+                 resets (over HTTP/2 it left most of what it asked for), blocked (an operator blocked the client during a \
+                 transfer; over HTTP/2 that alone ends).",
                 &["reason"],
             )?,
             certificates_expire: r.gauges(

@@ -4,12 +4,30 @@ use super::Front;
 use super::context::Context;
 use super::decide::{Decision, refuse};
 use super::refusal::{Refusal, Reply, speak};
+use crate::decisions::Kind;
+use crate::verdict::RUNTIME_BLOCK;
 use http::header;
-use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+/// An operator has blocked the client.
+const BLOCKED: ErrorType = ErrorType::new("Blocked");
 
 impl Front {
+    /// Ends a transfer whose client an operator has blocked since it began.
+    pub(super) fn see_to_blocks(&self, context: &mut Context) -> Result<()> {
+        let Some(caller) = &context.caller else { return Ok(()) };
+        let decided = self.gateway.memory.decided(&caller.client, self.gateway.clock.now());
+        let Some(block) = decided.filter(|decision| decision.kind == Kind::Block) else { return Ok(()) };
+        context.reason = Some(RUNTIME_BLOCK);
+        if let Some(verdict) = &mut context.verdict {
+            verdict.decided = Some(block);
+        }
+        self.gateway.metrics.connections.cut.with_label_values(&["blocked"]).inc();
+        Err(Error::new(BLOCKED))
+    }
+
     /// Sends a response that the gateway made itself.
     pub(super) async fn reply(&self, session: &mut Session, context: &mut Context, reply: Reply) -> Result<()> {
         let mut header = reply.header;

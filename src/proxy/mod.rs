@@ -294,6 +294,7 @@ impl ProxyHttp for Front {
         _end: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
+        self.see_to_blocks(context)?;
         let bytes = body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         Ok(context.pace(bytes, session.body_bytes_sent()))
     }

@@ -39,6 +39,7 @@ mod keys_and_tokens_are_made;
 mod keys_are_rotated_without_a_restart;
 mod keys_of_issuers_are_kept_fresh;
 mod limits_bound_one_client;
+mod listeners_are_where_they_say;
 mod listings_hide_what_is_private;
 mod logs_are_read_from_buckets;
 mod nothing_is_smuggled;

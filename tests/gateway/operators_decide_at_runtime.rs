@@ -1,16 +1,21 @@
 //! What operators decide while the gateway runs is in force at once, ends by itself, opens nothing private, and is for those
 //! alone who have a token.
 
+use crate::harness::http2::{DATA, END_HEADERS, END_STREAM, End, Http2, request};
 use crate::harness::passes::VERIFY;
 use crate::harness::program::Program;
+use crate::harness::tls::{TlsClient, authority, certify};
 use crate::harness::valkey::Valkey;
 use crate::harness::{Answer, CI, Client, INTERNAL, STRANGER, Setup, World, eventually, manual_clock, metric_in};
+use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use windscreen::clock::ManualClock;
 use windscreen::identity::Token;
 
@@ -113,6 +118,64 @@ async fn a_block_denies_at_once_in_every_mode_and_ends_by_itself() {
         assert_eq!(status(&world, STRANGER).await, 200, "{mode}");
         assert_eq!(listed(&world).await, Vec::<Value>::new());
     }
+}
+
+/// Nothing between an origin and a client holds so much.
+const LARGE: usize = 64 << 20;
+
+/// A download that has begun.
+async fn begin(world: &World, address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(world.server.addresses[0]).await.unwrap();
+    let asked = format!(
+        "GET /logs/large HTTP/1.1\r\nHost: logs\r\nX-Forwarded-For: {address}\r\nUser-Agent: x\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    stream.read_exact(&mut [0; 100_000]).await.unwrap();
+    stream
+}
+
+async fn rest(stream: &mut TcpStream) -> usize {
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    rest.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_under_way_ends_with_a_block() {
+    let (world, _) = world().await;
+    world.put("logs", "large", &vec![7; LARGE]);
+    let (mut blocked, mut other) = (begin(&world, STRANGER).await, begin(&world, CI).await);
+    decide(&world, "block", "192.0.2.0/24", "1h").await;
+    let came = rest(&mut blocked).await;
+    assert!(came < LARGE - 100_000, "what is on its way may come, and no more: {came}");
+    assert!(rest(&mut other).await >= LARGE - 100_000, "others are not meant");
+    let cut = "windscreen_connections_cut_total{reason=\"blocked\"}";
+    eventually("it is counted", async || world.metric(cut).await == 1.0).await;
+    // What began after the block has ended goes on.
+    assert_eq!(remove(&world, "192.0.2.0/24").await, 200);
+    assert!(rest(&mut begin(&world, STRANGER).await).await >= LARGE - 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http2_too() {
+    let authority = authority("servers");
+    let server = certify(&authority, 1, ExtendedKeyUsagePurpose::ServerAuth, |parameters| {
+        parameters.subject_alt_names.push(SanType::DnsName("logs.test".try_into().unwrap()));
+    });
+    let setup = setup(POLICY).listener("tls: {certificates: {certificate: server.pem, key: server.key}}");
+    let setup = setup.file("server.pem", server.certificate.as_bytes()).file("server.key", server.key.as_bytes());
+    let world = setup.start().await;
+    world.put("logs", "large", &vec![7; LARGE]);
+    let client = TlsClient::new(&authority, None, &["h2"]);
+    // Nobody's proxy.
+    let mut http = Http2::connect(&client, world.server.addresses[0], "127.0.0.2", &[]).await;
+    let stream = http.open(&request("/logs/large"), END_STREAM | END_HEADERS).await.unwrap();
+    // It has begun, and waits for the windows to be opened.
+    while http.next().await.unwrap().kind != DATA {}
+    decide(&world, "block", "127.0.0.2/32", "1h").await;
+    let end = http.end_of(stream).await;
+    assert!(matches!(end, End::Reset(_)), "{end:?}");
+    assert!(http.get("/logs/large").await.is(403), "the connection goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

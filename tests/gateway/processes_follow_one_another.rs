@@ -6,11 +6,12 @@ use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
 
 const LARGE: usize = 48 << 20;
 
@@ -65,27 +66,55 @@ async fn get(address: SocketAddr) -> Result<(), String> {
     if good { Ok(()) } else { Err(answer) }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_refuses_nobody_and_cuts_nothing() {
+/// Two clients that ask all the time, each time whoever `whom` names, on a new connection.
+struct Clients {
+    stop: Arc<AtomicBool>,
+    served: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Clients {
+    fn asking(whom: impl Fn(usize) -> SocketAddr + Send + Sync + 'static) -> Self {
+        let (stop, served, whom) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(whom));
+        let task = |number: usize| {
+            let (stop, served, whom) = (stop.clone(), served.clone(), whom.clone());
+            tokio::spawn(async move {
+                for time in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    get(whom(number + time)).await.unwrap();
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let tasks = (0..2).map(task).collect();
+        Clients { stop, served, tasks }
+    }
+
+    async fn go_on(&self) {
+        let known = self.served.load(Ordering::Relaxed);
+        crate::harness::eventually("it serves", async || self.served.load(Ordering::Relaxed) > known + 5).await;
+    }
+
+    /// How many requests were answered; all were.
+    async fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        self.served.load(Ordering::Relaxed)
+    }
+}
+
+/// Upgrades so often, under load.
+async fn upgrade(times: usize) {
     let world = world(OPEN, "").await;
     let mut process = serve(&world);
     let (address, admin) = (process.address(), process.admin());
-    let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let clients: Vec<_> = (0..2)
-        .map(|_| {
-            let (stop, served) = (stop.clone(), served.clone());
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    get(address).await?;
-                    served.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok::<(), String>(())
-            })
-        })
-        .collect();
-    let mut downloads = Vec::new();
-    let mut before = Vec::new();
-    for _ in 0..3 {
+    let clients = Clients::asking(move |_| address);
+    let (mut downloads, mut before) = (Vec::new(), Vec::new());
+    for _ in 0..times {
         downloads.push(tokio::spawn(download(address, Duration::from_secs(4))));
         tokio::time::sleep(Duration::from_millis(300)).await;
         before.push(process.id);
@@ -95,8 +124,7 @@ async fn an_upgrade_refuses_nobody_and_cuts_nothing() {
         })
         .await
         .unwrap();
-        let known = served.load(Ordering::Relaxed);
-        crate::harness::eventually("it serves", async || served.load(Ordering::Relaxed) > known + 5).await;
+        clients.go_on().await;
         // The admin listener has gone over, too.
         assert_eq!(Client::new(admin).get("/readyz").await.status, 200);
         let asked = Command::new(env!("CARGO_BIN_EXE_windscreen"))
@@ -107,12 +135,74 @@ async fn an_upgrade_refuses_nobody_and_cuts_nothing() {
     for download in downloads {
         download.await.unwrap().unwrap();
     }
-    stop.store(true, Ordering::Relaxed);
-    for client in clients {
-        client.await.unwrap().unwrap();
-    }
+    let served = clients.end().await;
     before.iter().for_each(|id| process.wait_until_gone(*id));
     assert!(process.lives() && !before.contains(&process.id));
+    println!("{times} upgrades: {served} requests answered, {times} downloads whole");
+}
+
+/// Two replicas, one of which is drained at a time, so often; whoever is in front asks who is ready, as Kubernetes does.
+async fn drain(times: usize) {
+    let world = world(OPEN, "drain: {delay: 3s}\n").await;
+    let mut replicas = [serve(&world), serve(&world)];
+    let ready = Arc::new(Mutex::new(replicas.each_ref().map(|replica| Some(replica.address())).to_vec()));
+    let whom = {
+        let ready = ready.clone();
+        move |number: usize| {
+            let ready: Vec<SocketAddr> = ready.lock().unwrap().iter().flatten().copied().collect();
+            ready[number % ready.len()]
+        }
+    };
+    let (clients, mut downloads) = (Clients::asking(whom), Vec::new());
+    for time in 0..times {
+        let leaving = &replicas[time % 2];
+        let (address, admin) = (leaving.address(), leaving.admin());
+        downloads.push(tokio::spawn(download(address, Duration::from_secs(4))));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        leaving.tell("TERM");
+        crate::harness::eventually("it says that it leaves", async || {
+            Client::new(admin).get("/readyz").await.status == 503
+        })
+        .await;
+        ready.lock().unwrap()[time % 2] = None;
+        leaving.wait_for("requests in flight end first");
+        clients.go_on().await;
+        let next = serve(&world);
+        ready.lock().unwrap()[time % 2] = Some(next.address());
+        let leaving = std::mem::replace(&mut replicas[time % 2], next);
+        // It is killed when it is dropped, so not before its download is over.
+        downloads.push(tokio::task::spawn_blocking(move || {
+            leaving.wait_until_gone(leaving.id);
+            Ok(())
+        }));
+    }
+    for ended in downloads {
+        ended.await.unwrap().unwrap();
+    }
+    let served = clients.end().await;
+    println!("{times} drains: {served} requests answered, {times} downloads whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_refuses_nobody_and_cuts_nothing() {
+    upgrade(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_drained_is_missed_by_nobody() {
+    drain(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: make soak"]
+async fn twenty_upgrades() {
+    upgrade(20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: make soak"]
+async fn twenty_drains() {
+    drain(20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,6 +272,10 @@ async fn a_stop_is_announced_and_waits_for_transfers() {
         .unwrap();
     let said = String::from_utf8_lossy(&asked.stdout).into_owned();
     assert!(asked.status.code() == Some(1) && said.contains("stopping"), "{said}");
+    let alive = Command::new(env!("CARGO_BIN_EXE_windscreen"))
+        .args(["healthcheck", "--alive", "--admin", &format!("http://{admin}")])
+        .status();
+    assert!(alive.unwrap().success(), "nobody should kill it for that");
     // Whoever is in front has not noticed yet.
     get(address).await.unwrap();
     process.wait_for("requests in flight end first");

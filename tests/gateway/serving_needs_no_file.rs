@@ -137,9 +137,11 @@ async fn profiles_two_files_and_nobody_at_all() {
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let two = format!("{{access_key_file: {d}/access, secret_key_file: {d}/secret}}", d = directory.display());
+    std::fs::write(directory.join("both"), format!("{ACCESS} {SECRET}\n")).unwrap();
+    // Beside the gateway file, wherever it was started.
+    let two = "{access_key_file: access, secret_key_file: secret}";
     let environment = [("AWS_SHARED_CREDENTIALS_FILE", profiles.to_str().unwrap())];
-    for path in [file("profile.yaml", "{profile: ci}"), file("files.yaml", &two)] {
+    for path in [file("profile.yaml", "{profile: ci}"), file("two.yaml", two), file("one.yaml", "{key_file: both}")] {
         let program = Program::start(&["serve", "-c", &path], &environment);
         assert_eq!(program.get("/run/log").await.text(), "the log", "{path}");
     }

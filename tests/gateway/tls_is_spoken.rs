@@ -174,6 +174,48 @@ async fn certificates_are_replaced_while_clients_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_swap_under_load_fails_nobody_and_cuts_nothing() {
+    let (world, directory) = world(TLS).await;
+    let large: Vec<u8> = (0..16 << 20).map(|at: usize| (at / 7) as u8).collect();
+    world.put("logs", "large", &large);
+    // Two pairs, and who trusts both.
+    let other = tempfile::TempDir::new().unwrap();
+    certify(other.path(), "next", &["logs.test"]);
+    for end in [".ca", ".key", ".pem"] {
+        fs::copy(directory.path().join(format!("logs{end}")), other.path().join(format!("last{end}"))).unwrap();
+    }
+    let both = ["last.ca", "next.ca"].map(|name| fs::read_to_string(other.path().join(name)).unwrap()).concat();
+    let trusted = other.path().join("both.ca");
+    fs::write(&trusted, both).unwrap();
+    let port = world.server.addresses[0].port();
+    let begin = |object: &str, arguments: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--resolve", &format!("logs.test:{port}:127.0.0.1"), "--cacert"]).arg(&trusted);
+        command.args(arguments).arg(format!("https://logs.test:{port}/logs/{object}"));
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    // It takes four seconds.
+    let download = begin("large", &["--limit-rate", "4M"]);
+    let mut asked = Vec::new();
+    for time in 0..10 {
+        asked.extend((0..3).map(|_| begin("a", &[])));
+        let pair = ["next", "last"][time % 2];
+        for end in [".key", ".pem"] {
+            fs::copy(other.path().join(format!("{pair}{end}")), directory.path().join(format!("logs{end}"))).unwrap();
+        }
+        let (file, steering) = (world.directory.path().join("gateway.yaml"), world.server.steering.clone());
+        let (good, _) = tokio::task::spawn_blocking(move || steering.reload(&file)).await.unwrap();
+        assert!(good);
+    }
+    for answer in asked {
+        let answer = answer.await.unwrap();
+        assert_eq!(text(&answer), "object", "{:?}", answer.status);
+    }
+    let answer = download.await.unwrap();
+    assert!(answer.stdout == large, "{} bytes, {}", answer.stdout.len(), String::from_utf8_lossy(&answer.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_with_a_get_is_refused_over_http2_too() {
     let (world, directory) = world(TLS).await;
     let ca = directory.path().join("logs.ca");
