@@ -72,6 +72,8 @@ pub struct Metrics {
     pub auto_active: IntGaugeVec,
     pub auto_evidence_ratio: GaugeVec,
     pub auto_switches: IntCounterVec,
+    pub sample_sessions: IntGaugeVec,
+    pub sample_solvers_ratio: GaugeVec,
     pub runtime_decisions: IntGaugeVec,
     pub last_reload_good: IntGauge,
     pub loaded_at: IntGauge,
@@ -110,7 +112,7 @@ impl Metrics {
                 "requests_total",
                 "Requests that ended, by site (`none` where the address is that of no site), class of the client \
                  (ci, human, declared-bot, tool, suspect, unknown), action that was taken (allow, deny, challenge, redirect, limit, refuse, internal) and mode (observe where the deciding rule is not enforced, or \
-                 the request was allowed because another was held back; else enforce).",
+                 the request was allowed because another was held back; sample where a challenge was in force for the sample alone; else enforce).",
                 &["site", "class", "action", "mode"],
             )?,
             response_bytes: r.counters(
@@ -275,6 +277,19 @@ impl Metrics {
                 "auto_switches_total",
                 "How often rules of mode auto were switched, by what to: on, off.",
                 &["to"],
+            )?,
+            // A family of one, too: where nobody is sampled there is no share.
+            sample_sessions: r.gauges(
+                "sample_sessions",
+                "Sessions that the sample of the last day challenged, by what became of them (solved, waited, left). A session is one \
+                 User-Agent at one site, of one prefix in one hour.",
+                &["outcome"],
+            )?,
+            sample_solvers_ratio: r.fractions(
+                "sample_solvers_ratio",
+                "The part of unknown sessions of the last day that solves the challenge, as the sample says: the estimate, and the low and high \
+                 bounds that hold the truth 95 times out of 100. Scrapers with a browser solve, too. Absent until 30 prefixes were challenged.",
+                &["bound"],
             )?,
             reloads: r.counters(
                 "config_reloads_total",

@@ -303,7 +303,11 @@ impl Front {
                 if pass.is_some() {
                     self.reject(site, PassError::Tier, context);
                 }
-                Some(self.challenge(asked, tier, *difficulty, context))
+                let decision = self.challenge(asked, tier, *difficulty, context);
+                if verdict.sampled && matches!(decision, Decision::Reply(_)) {
+                    self.note_shown(&site.name, caller.client.prefix, asked.request, context.now);
+                }
+                Some(decision)
             }
             Action::Allow | Action::Redirect => {
                 if let Some(asked) = context.listing.clone().filter(|_| !context.checking) {

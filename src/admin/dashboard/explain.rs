@@ -86,6 +86,7 @@ pub(super) fn explain(asked: &Asked, of: &Sources, sites: &Sites, knows: bool) -
         country: memory.country(address),
         asn: memory.asn(address),
         evidence: memory.evidence(),
+        sample_point: memory.sample_point(prefix(address), now),
         decisions: knows.then(|| memory.decisions()),
         ..Given::default()
     };

@@ -348,6 +348,7 @@ fn evaluate(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
         action: verdict::Action::Allow,
         rule: "default".into(),
         enforced: enforces(&policy.default),
+        sampled: false,
         charges: Default::default(),
         draws_on_pass: false,
         held_back: None,

@@ -1,0 +1,34 @@
+//! The `sample` section of a policy file.
+
+use crate::document::{Diagnostics, NonEmpty, Position, Spanned};
+use crate::policy::Sample;
+use crate::report::Percent;
+use crate::verdict::Class;
+
+crate::settings! {
+    /// Whom a challenge meets that is held back for all others, to see who solves.
+    pub struct SampleSettings {
+        /// The part of all prefixes that is challenged, drawn anew each hour; `5%` where absent.
+        share: Percent = Percent(0.05),
+        /// The classes that are; `human` and `unknown` where absent.
+        of: NonEmpty<Spanned<Class>> = NonEmpty([Class::Human, Class::Unknown].map(here).into()),
+    }
+}
+
+fn here(class: Class) -> Spanned<Class> {
+    Spanned { position: Position::default(), value: class }
+}
+
+impl SampleSettings {
+    /// Checks what the types alone do not.
+    pub fn check(&self, diagnostics: &mut Diagnostics) {
+        for class in self.of.0.iter().filter(|class| class.value == Class::Ci) {
+            diagnostics.error(class.position, "`ci` is never challenged: no machine of it could solve");
+        }
+    }
+
+    /// What the policy makes of it.
+    pub fn sample(&self) -> Sample {
+        Sample::new(self.share.0, self.of.0.iter().map(|class| class.value).collect(), true)
+    }
+}
