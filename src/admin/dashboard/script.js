@@ -318,7 +318,7 @@ async function explain() {
   $('steps').hidden = true;
   try {
     const found = await ask('explain', asked);
-    const by = found.rule ? ` by ${found.rule}, ${found.enforced ? 'enforced' : 'observed'}` : ', before the policy';
+    const by = found.rule ? ` by ${found.rule}, ${found.sampled ? 'for the sample' : found.enforced ? 'enforced' : 'observed'}` : ', before the policy';
     const held = found.held_back ? `; ${found.held_back.action} by ${found.held_back.rule} is held back` : '';
     const rest = found.decisions ? '' : '; decisions of operators are left out without a token';
     $('explained').textContent = `${found.class ?? 'nobody'}: ${found.action}${by}${held}${rest}.`;
