@@ -98,12 +98,7 @@ impl<'l> Loader<'l> {
         let mode = mode.unwrap_or(file.mode);
         let mut policy = Policy::compile(mode, &fragments, &file.default, &self.names, self.diagnostics);
         if let Some((policy, sample)) = policy.as_mut().zip(file.sample.as_ref()) {
-            policy.set_sample(sample.value.sample());
-            // Where the gateway file says `observe`, it is meant for later.
-            if policy.sample().is_none() && policy.mode() == file.mode {
-                let message = "nobody is sampled: no challenge has mode `sample`, or `auto` in a policy that enforces";
-                self.diagnostics.warn(sample.position, message);
-            }
+            sample.value.put_into(policy, file.mode, sample.position, self.diagnostics);
         }
         let pass_limits = pass_limits_of(&file.challenge.limits, &self.limits, &self.names, self.diagnostics);
         let wait_limits = match &file.challenge.wait {

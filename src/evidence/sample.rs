@@ -1,9 +1,9 @@
 //! The `sample` section of a policy file.
 
 use crate::document::{Diagnostics, NonEmpty, Position, Spanned};
-use crate::policy::Sample;
+use crate::policy::{Policy, Sample};
 use crate::report::Percent;
-use crate::verdict::Class;
+use crate::verdict::{Class, Mode};
 
 crate::settings! {
     /// Whom a challenge meets that is held back for all others, to see who solves.
@@ -27,8 +27,14 @@ impl SampleSettings {
         }
     }
 
-    /// What the policy makes of it.
-    pub fn sample(&self) -> Sample {
-        Sample::new(self.share.0, self.of.0.iter().map(|class| class.value).collect(), true)
+    /// Puts it into a policy whose file says `mode`, and warns where nothing comes of it.
+    pub fn put_into(&self, policy: &mut Policy, mode: Mode, position: Position, diagnostics: &mut Diagnostics) {
+        policy.set_sample(Sample::new(self.share.0, self.of.0.iter().map(|class| class.value).collect(), true));
+        // Where the gateway file says `observe`, it is meant for later.
+        let is_idle = policy.sample().is_none() && policy.mode() == mode;
+        if is_idle && diagnostics.error_count() == 0 {
+            let message = "nobody is sampled: no challenge has mode `sample`, or `auto` in a policy that enforces";
+            diagnostics.warn(position, message);
+        }
     }
 }

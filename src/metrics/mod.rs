@@ -5,6 +5,7 @@
 
 mod connections;
 mod costs;
+mod modes;
 mod origins;
 mod registrar;
 mod samples;
@@ -12,13 +13,13 @@ mod zeros;
 
 pub use connections::ConnectionMetrics;
 pub use costs::CostMetrics;
+pub use modes::ModeMetrics;
 pub use origins::OriginMetrics;
 pub use registrar::Family;
 pub use samples::{Labels, Samples};
 
 use prometheus::{
-    CounterVec, Encoder, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
+    CounterVec, Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 use registrar::Registrar;
 
@@ -69,11 +70,7 @@ pub struct Metrics {
     pub lookups: IntCounterVec,
     pub expression_errors: IntCounter,
     pub reloads: IntCounterVec,
-    pub auto_active: IntGaugeVec,
-    pub auto_evidence_ratio: GaugeVec,
-    pub auto_switches: IntCounterVec,
-    pub sample_sessions: IntGaugeVec,
-    pub sample_solvers_ratio: GaugeVec,
+    pub modes: ModeMetrics,
     pub runtime_decisions: IntGaugeVec,
     pub last_reload_good: IntGauge,
     pub loaded_at: IntGauge,
@@ -263,34 +260,7 @@ impl Metrics {
                  (for everybody). `windscreen decisions` lists them.",
                 &["kind"],
             )?,
-            auto_active: r.gauges(
-                "auto_active",
-                "1 while the evidence has rules of mode auto enforced, else 0. There is none without an `auto` section: they are enforced.",
-                &[],
-            )?,
-            auto_evidence_ratio: r.fractions(
-                "auto_evidence_ratio",
-                "How near the nearest condition of the policy's `auto` section is: at 1 rules of mode auto are switched on.",
-                &[],
-            )?,
-            auto_switches: r.counters(
-                "auto_switches_total",
-                "How often rules of mode auto were switched, by what to: on, off.",
-                &["to"],
-            )?,
-            // A family of one, too: where nobody is sampled there is no share.
-            sample_sessions: r.gauges(
-                "sample_sessions",
-                "Sessions that the sample of the last day challenged, by what became of them (solved, waited, left). A session is one \
-                 User-Agent at one site, of one prefix in one hour.",
-                &["outcome"],
-            )?,
-            sample_solvers_ratio: r.fractions(
-                "sample_solvers_ratio",
-                "The part of unknown sessions of the last day that solves the challenge, as the sample says: the estimate, and the low and high \
-                 bounds that hold the truth 95 times out of 100. Scrapers with a browser solve, too. Absent until 30 prefixes were challenged.",
-                &["bound"],
-            )?,
+            modes: ModeMetrics::new(&r)?,
             reloads: r.counters(
                 "config_reloads_total",
                 "Attempts to load the configuration again, by result (ok, error). After an error nothing has changed.",

@@ -5,9 +5,9 @@
 //! be it an office or a machine that changes its name, so they were drawn together, and it is prefixes by the hour that are
 //! drawn again to see how sure this is: 1,000 times, from those that there are and two more, of mean size, of which one
 //! solves and one does not, without which few of a kind would pass for none. The interval holds what the resampled shares
-//! say, and what they say in units of their own errors (bootstrap-t: B. Efron, R. Tibshirani, An introduction to the
-//! bootstrap, 1993, chapter 12): the one is too narrow where few prefixes solve or nearly all do, the other where there
-//! are few prefixes.
+//! say, and what they say in units of their own errors (bootstrap-t of the log odds: B. Efron, R. Tibshirani, An
+//! introduction to the bootstrap, 1993, chapter 12): the one is too narrow where prefixes differ much in size, the other
+//! where few of them solve, or nearly all.
 
 use crate::traffic::{Books, Drawn};
 use serde::Serialize;
@@ -117,18 +117,24 @@ pub fn estimate(clusters: &[Cluster], seed: u64) -> Option<Estimate> {
         let drawn = (0..sums.len()).fold(Sums::default(), |all, _| all.and(&sums[chance.below(sums.len())]));
         let (share, own) = drawn.share(sums.len());
         shares.push(share);
-        if own > 0.0 {
-            units.push((share - centre) / own);
+        if own > 0.0 && share > 0.0 && share < 1.0 {
+            units.push((logit(share) - logit(centre)) * share * (1.0 - share) / own);
         }
     }
     let (low, high) = ends(&mut shares)?;
     let (least, most) = ends(&mut units).unwrap_or_default();
+    // The two that were added keep the centre from both ends.
+    let by_error = |units: f64| logistic(logit(centre) - units * error / (centre * (1.0 - centre)));
     let share = all.solved / all.sessions;
-    Some(Estimate {
-        share,
-        low: low.min(centre - most * error).clamp(0.0, share),
-        high: high.max(centre - least * error).clamp(share, 1.0),
-    })
+    Some(Estimate { share, low: low.min(by_error(most)).min(share), high: high.max(by_error(least)).max(share) })
+}
+
+fn logit(share: f64) -> f64 {
+    (share / (1.0 - share)).ln()
+}
+
+fn logistic(odds: f64) -> f64 {
+    1.0 / (1.0 + (-odds).exp())
 }
 
 /// The values between which all but the tails lie.

@@ -5,11 +5,10 @@
 use crate::auto::Auto;
 use crate::cost::PriceBook;
 use crate::exchange::{Change, CounterId, Replicated, Total};
-use crate::metrics::Metrics;
 use crate::proxy::Gateway;
 use crate::report::{projected, sampled};
 use crate::surroundings::Surroundings;
-use crate::traffic::{Books, HOUR};
+use crate::traffic::HOUR;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +61,8 @@ pub(super) async fn project(gateway: Arc<Gateway>, auto: Arc<Auto>, prices: Arc<
         let projecting = tokio::task::spawn_blocking(move || {
             let now = gateway.clock.now();
             let months = gateway.books.look(now, |books| {
-                tell_sample(books, now.0 / HOUR, &gateway.metrics);
+                let sample = sampled(books, (now.0 / HOUR).saturating_sub(23), 1);
+                gateway.metrics.modes.tell_sample(sample.as_ref());
                 projected(books, now, &prices)
             });
             gateway.metrics.costs.project(gateway.sites.iter().map(|site| &site.name), &months);
@@ -71,21 +71,5 @@ pub(super) async fn project(gateway: Arc<Gateway>, auto: Arc<Auto>, prices: Arc<
         // Whatever went wrong, the next one may go right.
         let _ = projecting.await;
         tokio::time::sleep(PROJECTION_INTERVAL).await;
-    }
-}
-
-/// Tells what the sample of the last day says.
-fn tell_sample(books: &Books, hour: u64, metrics: &Metrics) {
-    metrics.sample_sessions.reset();
-    metrics.sample_solvers_ratio.reset();
-    let Some(sample) = sampled(books, hour.saturating_sub(23), 1) else { return };
-    let left = sample.sessions - sample.solved - sample.waited;
-    for (outcome, count) in [("solved", sample.solved), ("waited", sample.waited), ("left", left)] {
-        metrics.sample_sessions.with_label_values(&[outcome]).set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-    if let Some(solvers) = sample.solvers {
-        for (bound, share) in [("low", solvers.low), ("estimate", solvers.share), ("high", solvers.high)] {
-            metrics.sample_solvers_ratio.with_label_values(&[bound]).set(share);
-        }
     }
 }

@@ -75,13 +75,13 @@ fn in_at_least_930_of_1000_seeds() {
         let truth = truth(&sessions);
         let (drawn, estimate) = told(&sessions, [0.03, 0.05, 0.1][seed as usize % 3], seed);
         let Estimate { share, low, high } = estimate.unwrap();
-        assert!(low <= share && share <= high && high - low < 0.7, "{kind} {seed}: {low} {share} {high}");
+        assert!(low <= share && share <= high && high - low < 0.8, "{kind} {seed}: {low} {share} {high}");
         *covered.entry(kind).or_default() += u32::from(low <= truth && truth <= high);
         *widths.entry(kind).or_default() += (high - low) / 250.0;
-        *prefixes.entry(kind).or_default() += drawn / 250;
+        *prefixes.entry(kind).or_default() += drawn;
     }
     println!("of 250 each, the truth is within the interval: {covered:?}");
-    println!("widths in the mean: {widths:.3?}; prefixes by the hour: {prefixes:?}");
+    println!("widths in the mean: {widths:.3?}; prefixes by the hour in all: {prefixes:?}");
     assert!(covered.values().sum::<u32>() >= 930, "{covered:?}");
     assert!(covered.values().all(|count| *count >= 225), "{covered:?}");
     assert!(widths.values().all(|width| *width < 0.25), "it says something, too: {widths:?}");

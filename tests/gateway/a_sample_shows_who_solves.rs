@@ -20,7 +20,8 @@ const POLICY: &str = "version: 1\nmode: sample\nclasses:\n\
     \x20 - {name: denied, match: {path: /denied}, action: deny}\n\
     \x20 - {name: people, match: {class: [human, suspect]}, action: challenge}\n\
     default: {action: allow}\n\
-    challenge: {tiers: {default: 64}, wait: {after: 8s, tiers: [default], requests: 5, bytes: 1 MB, per: 10m}}\n";
+    limits: {waits: {key: prefix, requests: 30/hour}}\n\
+    challenge: {tiers: {default: 64}, wait: {after: 8s, tiers: [default], requests: 5, bytes: 1 MB, per: 10m, limits: [waits]}}\n";
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(START))
@@ -154,7 +155,7 @@ async fn reports_put_gateways_together_and_say_who_solved() {
     let clock = clock();
     let folder = tempfile::tempdir().unwrap();
     let ledgers = ["one.db", "other.db"].map(|name| folder.path().join(name));
-    let more = |at: usize| format!("ledger: {{path: '{}', interval: 1h}}\n", ledgers[at].display());
+    let more = |at: usize| format!("ledger: {{path: '{}', interval: 1m}}\n", ledgers[at].display());
     let (one, other) = (world(POLICY, "100%", &clock, &more(0)).await, world(POLICY, "100%", &clock, &more(1)).await);
     let report = |ledgers: &[&std::path::Path]| {
         let paths = ledgers.iter().map(|path| path.to_str().unwrap());

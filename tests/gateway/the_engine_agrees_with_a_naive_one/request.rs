@@ -162,7 +162,7 @@ fn remembered() -> impl Strategy<Value = Remembered> {
         fact(&[64500u32, 64502]),
         fact(&[true, false]),
         fact(&[true, false]),
-        fact(&[0, 0, windscreen::state::SAMPLE_POINTS / 20]),
+        fact(&[0, 0, windscreen::state::SAMPLE_POINTS / 19]),
     )
         .prop_map(|(strikes, load, country, asn, listed, named, point)| Remembered {
             strikes,
