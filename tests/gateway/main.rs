@@ -8,6 +8,8 @@ mod harness;
 mod simulator;
 
 mod a_replay_decides_as_it_was_live;
+mod a_sample_covers_the_truth;
+mod a_sample_shows_who_solves;
 mod addresses_are_believed_from_proxies_only;
 mod adversaries_stay_out;
 mod all_solvers_agree;
