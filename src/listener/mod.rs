@@ -9,6 +9,7 @@ mod address;
 mod caps;
 mod client_certificates;
 mod conversation;
+mod guarded;
 mod handover;
 mod proxy_protocol;
 mod settings;

@@ -12,6 +12,7 @@ mod left_out;
 mod lines;
 mod logged;
 mod own;
+mod owned;
 mod passes;
 mod places;
 mod reader;
