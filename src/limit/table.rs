@@ -216,13 +216,7 @@ impl Table {
         self.run(key, entry, news, act)
     }
 
-    fn run<R>(
-        &self,
-        key: u128,
-        entry: &mut Entry,
-        news: &mut Vec<u128>,
-        act: impl FnOnce(u128, &mut Entry) -> R,
-    ) -> R {
+    fn run<R>(&self, key: u128, entry: &mut Entry, news: &mut Vec<u128>, act: impl FnOnce(u128, &mut Entry) -> R) -> R {
         let had_news = entry.has_news();
         let outcome = act(key, entry);
         if !self.sharing.load(Ordering::Relaxed) {
