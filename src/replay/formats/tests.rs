@@ -463,7 +463,8 @@ fn the_gateways_own_log_is_read_and_messages_are_passed_over() {
         r#""action":"allow""#,
         r#""action":"limit","verdict":"allow","would_rule":"x","would_action":"deny","trusted":false,"policy":"5f","facts":{"at":7,"headers":{"x-a":null},"later":[1]},"state":{"strikes":"2.5"}"#,
     );
-    let decided = read(Format::Json, &decided.replace(r#""trusted":true,"#, ""));
+    let text = decided.replace(r#""trusted":true,"#, "");
+    let decided = read(Format::Json, &text);
     let recorded = decided.recorded.as_deref().unwrap();
     assert_eq!((decided.time.0, decided.trusted, recorded.is_limited), (7, false, true));
     assert_eq!(
