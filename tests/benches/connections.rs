@@ -224,7 +224,7 @@ fn round(
                 });
             })
         };
-        let measured = (|| {
+        let measured = (|| -> io::Result<()> {
             seen.coming.push(percentiles(&honest(port, time)?));
             let from = Instant::now();
             while there.load(Ordering::Relaxed) < count && from.elapsed() < Duration::from_secs(30) {
