@@ -36,14 +36,14 @@ impl ModeMetrics {
             // A family of one, too: where nobody is sampled there is no share.
             sample_sessions: r.gauges(
                 "sample_sessions",
-                "Sessions that the sample of the last day challenged, by what became of them (solved, waited, left). A session is one \
+                "Sessions that the sample of the last day challenged, by outcome (solved, waited, left). A session is one \
                  User-Agent at one site, of one prefix in one hour.",
                 &["outcome"],
             )?,
             sample_solvers_ratio: r.fractions(
                 "sample_solvers_ratio",
-                "The part of unknown sessions of the last day that solves the challenge, as the sample says: the estimate, and the low and high \
-                 bounds that hold the truth 95 times out of 100. Scrapers with a browser solve, too. Absent until 30 prefixes were challenged.",
+                "The part of unknown sessions of the last day that solves the challenge, as the sample says, by bound: the estimate, and low and high, \
+                 which hold the truth 95 times out of 100. Scrapers with a browser solve, too. Absent until 30 prefixes were challenged.",
                 &["bound"],
             )?,
         })
