@@ -19,14 +19,14 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// A reader is judged when it has kept us waiting for so long in all.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What an HTTP/2 client says first (RFC 9113, section 3.4), with the header of its SETTINGS.
-const PREFACE: usize = 24 + 9;
+pub const PREFACE: usize = 24 + 9;
 
 /// The connection with its deadlines.
 #[derive(Debug)]
 pub struct Guarded {
     pub transport: Transport,
     pub connection: Arc<Connection>,
-    idle: Duration,
+    pub idle: Duration,
     head: Duration,
     /// Bytes per second, and when it is looked at.
     slowest: u64,
@@ -36,7 +36,7 @@ pub struct Guarded {
     /// Bytes that came so far; only the first are counted.
     read: usize,
     /// When no more requests are wanted, and what waits for that.
-    closing: CancellationToken,
+    pub closing: CancellationToken,
     closes: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Whether a request was answered. The first one may be on its way already.
     has_answered: bool,

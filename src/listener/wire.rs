@@ -164,6 +164,7 @@ impl Peek for Wire {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::guarded::PREFACE;
     use super::super::transport::Raw;
     use super::*;
     use crate::proxy::{Phase, Sharing};
@@ -172,7 +173,7 @@ mod tests {
     use std::time::Duration;
     use tokio::io::AsyncReadExt;
     use tokio::net::UnixStream;
-    use tokio::time::{sleep, timeout};
+    use tokio::time::{Instant, sleep, timeout};
 
     /// Stands for half a minute.
     const SOON: Duration = Duration::from_millis(400);
