@@ -35,10 +35,10 @@ pub(super) fn is_secret_name(name: &str) -> bool {
 
 /// Whether the value of a header may be a secret, or hold one: a URL with a query may be a presigned one.
 pub(super) fn is_secret_value(name: &str, value: &str) -> bool {
-    let proves = |proof: &&str| value.get(..proof.len()).is_some_and(|start| start.eq_ignore_ascii_case(proof));
+    let proves = |proof: &str| value.get(..proof.len()).is_some_and(|start| start.eq_ignore_ascii_case(proof));
     // Every line of the access log has the User-Agent.
     let is_url = name != "user-agent" && (value.starts_with('/') || value.contains("://"));
-    PROOFS.iter().any(|proof| proves(&proof)) || (is_url && value.contains('?'))
+    PROOFS.iter().any(|proof| proves(proof)) || (is_url && value.contains('?'))
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! Time is that of the log, for limits, strikes and passes, too. A log does not say who would have solved a challenge: whom
 //! the policy takes for a person is taken to solve each one, everybody else none.
 
+use super::logged::Logged;
 use super::passes::Passes;
+use super::recorded::{Agreement, Recorded};
 use crate::challenge::PassSettings;
 use crate::clock::{Clock, ManualClock, Throttle, Timestamp};
 use crate::facts::{Client, Fact, Facts, Headers, HttpVersion, Identity};
@@ -12,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::network::IpNet;
 use crate::path::CanonicalPath;
 use crate::policy::{NetworkId, Policy, ToldApart};
+use crate::record::Recalled;
 use crate::referer::path_at;
 use crate::state::{Fetch, Memory, State};
 use crate::surroundings::{Geo, StrikeSettings, Surroundings};
@@ -71,6 +74,10 @@ pub struct Past<'a> {
     pub secure: Fact<bool>,
     /// The JA4 fingerprint of the client's TLS.
     pub ja4: Fact<&'a str>,
+    /// Whether the address may prove something.
+    pub trusted: bool,
+    /// What the gateway recorded of its decision.
+    pub recorded: Option<&'a Recorded>,
     /// What was done with it then.
     pub done: Done,
     /// The status of the answer.
@@ -81,37 +88,6 @@ pub struct Past<'a> {
     pub billed: Billed,
     /// The region of the provider that it came from; empty where that is not known.
     pub region: Arc<str>,
-}
-
-/// What a log records of headers.
-struct Logged<'a> {
-    user_agent: Fact<&'a str>,
-    referer: Fact<&'a str>,
-    host: Fact<&'a str>,
-}
-
-impl Headers for Logged<'_> {
-    fn header(&self, name: &str) -> Fact<&str> {
-        match name {
-            "user-agent" => self.user_agent,
-            "referer" => self.referer,
-            "host" => self.host,
-            _ => Fact::Unknown,
-        }
-    }
-
-    fn each(&self, visit: &mut dyn FnMut(&str, &str)) -> bool {
-        for (name, value) in [("user-agent", self.user_agent), ("referer", self.referer)] {
-            if let Fact::Present(value) = value {
-                visit(name, value);
-            }
-        }
-        false
-    }
-
-    fn as_sent(&self, _: &mut dyn FnMut(&str)) -> bool {
-        false
-    }
 }
 
 /// A transfer that is under way until the given time.
@@ -165,6 +141,8 @@ pub struct Judge {
     networks: ToldApart,
     nowhere: Arc<str>,
     refused: Arc<str>,
+    compares: bool,
+    agreement: Agreement,
 }
 
 impl Judge {
@@ -188,7 +166,19 @@ impl Judge {
             networks: ToldApart::new(networks, priced),
             nowhere: "".into(),
             refused: "refuse".into(),
+            compares: true,
+            agreement: Agreement::default(),
         })
+    }
+
+    /// Has it pass over what was decided then: that is compared with one policy.
+    pub fn compare_nothing(&mut self) {
+        self.compares = false;
+    }
+
+    /// How verdicts compare so far with those that were recorded.
+    pub fn agreement(&self) -> &Agreement {
+        &self.agreement
     }
 
     /// Judges the next request. They must come in the order of their times, or nearly so.
@@ -202,7 +192,7 @@ impl Judge {
             self.transfers.pop();
         }
 
-        let client = Client::new(past.address, true);
+        let client = Client::new(past.address, past.trusted);
         let user_agent = past.user_agent.present().unwrap_or_default();
         let network = self.networks.first(&self.policy.networks, client.address);
         let asn = self.memory.asn(client.address).present();
@@ -243,13 +233,14 @@ impl Judge {
             Identity::None if self.passes.holds(holder) && !self.is_suspicious(client.prefix, user_agent, past.at) => {
                 self.passes.get(holder, past.at)
             }
-            _ => None,
+            _ => past.recorded.and_then(|recorded| recorded.facts.pass),
         };
-        let logged = Logged { user_agent: past.user_agent, referer: past.referer, host: past.host };
+        let logged = Logged::new(past, self.policy.hash());
+        let recalled = past.recorded.map(|recorded| Recalled::new(&recorded.state, &self.memory));
         let facts = Facts {
             now: past.at,
             site: &past.site,
-            host: past.host,
+            host: logged.host(),
             method: past.method,
             path: canonical.as_str(),
             query: past.query,
@@ -257,14 +248,20 @@ impl Judge {
             identity: if pass.is_some() { Identity::Pass } else { past.identity },
             client_name: past.client_name,
             pass,
-            user_agent: past.user_agent,
+            user_agent: logged.header("user-agent"),
             headers: &logged,
             version: past.version,
             secure: past.secure,
             ja4: past.ja4,
             dialect: Fact::Unknown,
         };
-        let verdict = self.policy.decide_as(Mode::Enforce, &facts, &self.memory);
+        let as_if_enforced = recalled.map(|recalled| recalled.as_if_enforced(logged.is_same_policy()));
+        let state = as_if_enforced.as_ref().map_or(&self.memory as &dyn State, |recalled| recalled);
+        let verdict = self.policy.decide_as(Mode::Enforce, &facts, state);
+        let again = recalled.zip(past.recorded).filter(|_| self.compares).map(|(recalled, recorded)| {
+            let facts = Facts { identity: past.identity, pass: recorded.facts.pass, ..facts };
+            (recorded, self.policy.decide(&facts, &recalled), logged.is_same_policy())
+        });
         if verdict.strikes > 0.0 {
             self.memory.strike(client.prefix, verdict.strikes, past.at);
         }
@@ -279,6 +276,10 @@ impl Judge {
             bytes: past.bytes,
         });
         entry.key.would = self.would(past, client, asn, &verdict, holder);
+        if let Some((recorded, again, same_policy)) = again {
+            let would = entry.key.would.as_ref().map(|would| would.action);
+            self.agreement.note(past.at, recorded, &again, same_policy, would);
+        }
         if entry.key.would.is_none() && canonical.key().is_empty() {
             refuse(&mut entry, &self.refused);
         }

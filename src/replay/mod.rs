@@ -4,14 +4,17 @@
 //! by one (`judge`) into the books.
 
 mod bucket;
+mod compared;
 mod formats;
 mod hindsight;
 mod judge;
 mod lines;
+mod logged;
 mod passes;
 mod places;
 mod reader;
 mod record;
+mod recorded;
 mod run;
 mod source;
 mod summary;
@@ -23,6 +26,7 @@ pub use hindsight::Hindsight;
 pub use judge::{Basis, Judge, Past};
 pub use places::{Addressed, Places};
 pub use reader::{Damaged, Example, Reader, Tally, Unparsable};
+pub use recorded::{Agreement, Difference, Recorded, Told};
 pub use run::{Change, Changes, LeftOut, Plan, Replayed, Ruled, replay};
 pub use source::{Log, LogFile, SourceError, find, open, unpacked};
 pub use summary::Summary;

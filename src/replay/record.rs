@@ -3,10 +3,12 @@
 //! A record borrows from its line, so that reading a line allocates nothing in the common case. What a format has no
 //! field for is unknown, which is something else than absent.
 
+use super::recorded::Recorded;
 use crate::clock::Timestamp;
 use crate::facts::{Fact, HttpVersion, Identity};
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What a request was for, as far as bills and policies tell requests apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,6 +97,10 @@ pub struct Record<'a> {
     pub client_name: Fact<Cow<'a, str>>,
     /// The JA4 fingerprint of the client's TLS.
     pub ja4: Fact<Cow<'a, str>>,
+    /// Whether the address may prove something.
+    pub trusted: bool,
+    /// What the gateway recorded of its decision.
+    pub recorded: Option<Arc<Recorded>>,
     /// The AWS region that the request came from. Absent is from anywhere else.
     pub source_region: Fact<&'a str>,
 }
@@ -128,6 +134,8 @@ impl<'a> Record<'a> {
             identity: Fact::Unknown,
             client_name: Fact::Unknown,
             ja4: Fact::Unknown,
+            trusted: true,
+            recorded: None,
             source_region: Fact::Unknown,
         }
     }

@@ -8,6 +8,7 @@ use super::judge::{Judge, Past};
 use super::places::Places;
 use super::reader::{Reader, Tally};
 use super::record::{Operation, Record};
+use super::recorded::{Agreement, Recorded};
 use super::source::Log;
 use super::window::{Bounds, Ids, Window};
 use crate::clock::Timestamp;
@@ -31,7 +32,7 @@ const QUEUE: usize = 8;
 const INTERNED: usize = 20_000;
 /// How long records wait for those before them: S3 delivers some of them hours late, and files are read side by side.
 const SPAN: Duration = Duration::from_secs(6 * 3600);
-/// Records that wait to be put in order at most: some 400 bytes each.
+/// Records that wait to be put in order at most: some 400 bytes each, those of the gateway's own log up to twice as much.
 const WINDOW: usize = 250_000;
 /// The User-Agent that the gateway sends to origins begins so.
 const OURS: &str = "windscreen/";
@@ -147,6 +148,8 @@ pub struct Replayed {
     pub late: u64,
     /// The places of buckets.
     pub places: Places,
+    /// How the policy's verdicts compare with those that the gateway recorded.
+    pub agreement: Agreement,
 }
 
 /// A record that owns its texts.
@@ -169,6 +172,8 @@ struct Owned {
     version: Fact<HttpVersion>,
     secure: Fact<bool>,
     ja4: Fact<Arc<str>>,
+    trusted: bool,
+    recorded: Option<Arc<Recorded>>,
     status: u16,
     bytes: u64,
     billed: Billed,
@@ -195,6 +200,8 @@ impl Owned {
             version: self.version,
             secure: self.secure,
             ja4: self.ja4.as_str(),
+            trusted: self.trusted,
+            recorded: self.recorded.as_deref(),
             done: Done::Allow,
             status: self.status,
             bytes: self.bytes,
@@ -292,6 +299,8 @@ impl Sorter<'_> {
             version: record.version,
             secure: record.secure,
             ja4: record.ja4.as_str().map(|text| texts.get(text)),
+            trusted: record.trusted,
+            recorded: record.recorded.clone(),
             status,
             bytes: record.bytes,
             billed,
@@ -318,6 +327,7 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
     let read = Mutex::new((Tally::default(), LeftOut::default(), places.clone()));
     let mut replayed = Replayed::default();
     let mut window = Window::new(bounds);
+    other.iter_mut().for_each(|other| other.compare_nothing());
 
     std::thread::scope(|scope| {
         for _ in 0..readers {
@@ -383,5 +393,6 @@ pub fn replay(plan: Plan, judge: &mut Judge, mut other: Option<&mut Judge>) -> R
 
     let (tally, left_out, places) = read.into_inner().unwrap_or_else(PoisonError::into_inner);
     let left_out = LeftOut { duplicates: window.duplicates(), ..left_out };
-    Replayed { tally, left_out, places, late: window.late(), ..replayed }
+    let agreement = judge.agreement().clone();
+    Replayed { tally, left_out, places, late: window.late(), agreement, ..replayed }
 }

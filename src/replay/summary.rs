@@ -1,5 +1,6 @@
 //! What a replay came to, for people and for machines.
 
+use super::compared;
 use super::run::{Change, Changes, Replayed, Ruled};
 use crate::printable::printable;
 use crate::report::{aligned, bytes, grouped};
@@ -113,6 +114,7 @@ impl<'r> Summary<'r> {
                 json!({"rule": &**rule, "requests": requests, "bytes": bytes})
             }).collect::<Vec<_>>(),
             "hit": self.hit.iter().map(hit).collect::<Vec<_>>(),
+            "recorded": compared::json(&self.replayed.agreement),
             "changes": changes.iter().map(change).collect::<Vec<_>>(),
         })
     }
@@ -155,6 +157,7 @@ impl<'r> Summary<'r> {
         if *late > 0 {
             writeln!(out, "{} came too late to be put in order; they count", grouped(*late))?;
         }
+        compared::write(&self.replayed.agreement, out)?;
         for example in &tally.unparsable.examples {
             writeln!(out, "  {}: {}: {}", printable(&example.place), example.reason, example.text)?;
         }

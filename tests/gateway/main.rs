@@ -7,6 +7,7 @@ mod harness;
 #[path = "../simulator/mod.rs"]
 mod simulator;
 
+mod a_replay_decides_as_it_was_live;
 mod addresses_are_believed_from_proxies_only;
 mod all_solvers_agree;
 mod anubis_answers_are_kept;

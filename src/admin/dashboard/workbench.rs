@@ -144,6 +144,9 @@ pub(super) fn attempt(asked: &Asked, of: &Sources, stop: Arc<AtomicBool>) -> Res
         told.remove("unreadable");
         told.remove("buckets");
     }
+    if let Some(recorded) = told["recorded"].as_object_mut() {
+        recorded.remove("differing");
+    }
     if let Some(changes) = told["changes"].as_array_mut() {
         changes.sort_by_key(|change| std::cmp::Reverse((change["bytes"].as_u64(), change["requests"].as_u64())));
         changes.truncate(MOST_TOLD);

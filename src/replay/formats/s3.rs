@@ -53,6 +53,8 @@ pub fn parse(line: &str, ended: bool) -> Parsed<'_> {
     };
     let host = request.and_then(|request| request.host);
     Ok(Some(Record {
+        trusted: true,
+        recorded: None,
         time: at,
         method: Cow::Borrowed(method),
         target,

@@ -2,6 +2,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::facts::{Fact, HttpVersion, Identity};
 use crate::replay::record::{Operation, Signature};
+use crate::replay::recorded::Told;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use std::borrow::Cow;
@@ -458,6 +459,23 @@ fn the_gateways_own_log_is_read_and_messages_are_passed_over() {
     assert_eq!((signed.identity, signed.client_name), (Fact::Present(Identity::Signature), present("ci")));
     let over_tls = line.replace('{', r#"{"ja4":"t13d1516h2_8daaf6152771_e5627efa2ab1","#);
     assert_eq!(read(Format::Json, &over_tls).ja4, present("t13d1516h2_8daaf6152771_e5627efa2ab1"));
+    let decided = line.replace(
+        r#""action":"allow""#,
+        r#""action":"limit","verdict":"allow","would_rule":"x","would_action":"deny","trusted":false,"policy":"5f","facts":{"at":7,"headers":{"x-a":null},"later":[1]},"state":{"strikes":"2.5"}"#,
+    );
+    let text = decided.replace(r#""trusted":true,"#, "");
+    let decided = read(Format::Json, &text);
+    let recorded = decided.recorded.as_deref().unwrap();
+    assert_eq!((decided.time.0, decided.trusted, recorded.is_limited), (7, false, true));
+    assert_eq!(
+        (recorded.facts.header("x-a"), recorded.state.get("strikes").map(|s| &**s)),
+        (Some(Fact::Absent), Some("2.5"))
+    );
+    let held_back = Some(("x".into(), "deny".into()));
+    let (class, action, rule) = ("human".into(), "allow".into(), "browsers".into());
+    assert_eq!(recorded.verdict, Told { class, action, rule, held_back, undecided: None });
+    // A rule may refuse with 400 what could be read.
+    assert_eq!(read(Format::Json, &line.replace("\"status\":200", "\"status\":400")).target, "/pull-1/log%201.html");
     // What is known of a request that broke off before it was read.
     let least = r#"{"timestamp":"2026-11-01T00:00:02Z","request_id":"0f3a","site":"none","method":"GET","path":"/%zz","status":400,"bytes":0,"class":"unknown","action":"refuse","mode":"enforce","origin_bytes":0,"seconds":0.0}"#;
     let record = read(Format::Json, least);

@@ -89,6 +89,8 @@ fn past<'a>(event: &'a Event, target: &'a str) -> Past<'a> {
         version: Fact::Unknown,
         secure: Fact::Present(event.is_tls),
         ja4: Fact::Unknown,
+        trusted: true,
+        recorded: None,
         done: Done::Allow,
         status: event.status,
         bytes: event.bytes,

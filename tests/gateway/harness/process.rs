@@ -22,7 +22,11 @@ fn signal(id: u32, name: &str) -> bool {
 impl Process {
     /// Runs a command that serves, and waits until it does.
     pub fn start(command: &mut Command) -> Self {
-        let mut first = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Process::start_with(command.stdout(Stdio::null()))
+    }
+
+    fn start_with(command: &mut Command) -> Self {
+        let mut first = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (said, into) = (BufReader::new(first.stderr.take().unwrap()).lines().map_while(Result::ok), lines.clone());
         std::thread::spawn(move || said.for_each(|line| into.lock().unwrap().push(line)));
@@ -34,6 +38,11 @@ impl Process {
     /// `windscreen serve` with a gateway file.
     pub fn serving(file: &std::path::Path) -> Self {
         Process::start(Command::new(env!("CARGO_BIN_EXE_windscreen")).args(["serve", "-c"]).arg(file))
+    }
+
+    /// `windscreen serve` with a gateway file, whose access log goes to `log`.
+    pub fn logging(file: &std::path::Path, log: std::fs::File) -> Self {
+        Process::start_with(Command::new(env!("CARGO_BIN_EXE_windscreen")).args(["serve", "-c"]).arg(file).stdout(log))
     }
 
     /// What it has said so far.
