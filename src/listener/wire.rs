@@ -7,23 +7,20 @@ use super::settings::ConnectionSettings;
 use super::transport::Transport;
 use crate::metrics::Metrics;
 use crate::proxy::{Connection, Phase, Sharing};
-use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
+use pingora::protocols::SocketDigest;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType,
-};
 use prometheus::IntCounterVec;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -40,8 +37,8 @@ pub struct Wire {
     io: Guarded,
     /// What was read of a request before anybody asked for it.
     first: Bytes,
-    socket: Arc<SocketDigest>,
-    proxy: Arc<ProxyDigest>,
+    pub(super) socket: Arc<SocketDigest>,
+    pub(super) proxy: Arc<ProxyDigest>,
 }
 
 impl Wire {
@@ -99,6 +96,10 @@ impl Wire {
             Err(_) => return false,
         }
         !self.first.is_empty()
+    }
+
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.io.transport.descriptor()
     }
 
     /// Whether several requests share it at a time.
@@ -378,57 +379,13 @@ impl AsyncWrite for Wire {
     }
 }
 
-#[async_trait]
-impl Shutdown for Wire {
-    async fn shutdown(&mut self) {
-        // Nobody is there to be told of a failure.
-        let _ = AsyncWriteExt::shutdown(&mut self.io).await;
-    }
-}
-
-impl UniqueID for Wire {
-    fn id(&self) -> UniqueIDType {
-        self.io.transport.descriptor()
-    }
-}
-
-impl Ssl for Wire {
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.is_shared().then_some(ALPN::H2)
-    }
-}
-
-impl GetSocketDigest for Wire {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        Some(self.socket.clone())
-    }
-
-    fn set_socket_digest(&mut self, digest: SocketDigest) {
-        self.socket = Arc::new(digest);
-    }
-}
-
-impl GetProxyDigest for Wire {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        Some(self.proxy.clone())
-    }
-}
-
-impl GetTimingDigest for Wire {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl Peek for Wire {}
-
 #[cfg(test)]
 mod tests {
     use super::super::transport::Raw;
     use super::*;
     use crate::quantity::Bytes;
     use std::os::fd::AsRawFd;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
     use tokio::time::{sleep, timeout};
 
