@@ -39,6 +39,7 @@ use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use prometheus::IntGauge;
+use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -63,6 +64,9 @@ const HEADER_LIST: u32 = 48 << 10;
 /// Streams that a client has reset and that are still remembered: beyond that it is cut off (CVE-2023-44487).
 const RESET_STREAMS: usize = 20;
 
+/// What the system takes of an answer before it can send it, in bytes. Left to itself it takes megabytes for each client
+/// that reads nothing, until there is no memory for the sockets of others.
+const NOT_SENT: u32 = 128 << 10;
 /// Streams that we have reset or refused for a mistake of the client's: beyond that it is cut off.
 const REFUSED_STREAMS: usize = 200;
 /// What is held for a stream until the client takes it, in bytes. With 100 streams a client that reads nothing costs us some
@@ -265,6 +269,7 @@ impl Socket {
                 let (stream, peer) = listener.accept().await?;
                 // Answers are written whole; waiting for more only delays them. A socket that refuses is already closed.
                 let _ = stream.set_nodelay(true);
+                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT);
                 Ok((Raw::Tcp(stream), peer))
             }
             Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| (Raw::Unix(stream), LOCAL)),

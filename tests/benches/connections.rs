@@ -109,7 +109,7 @@ fn honest(port: u16, time: Duration) -> io::Result<Vec<f64>> {
         while Instant::now() < until {
             ticks.tick().await;
             let asked = Instant::now();
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 kept = connect(port).await?;
             }
             kept.write_all(&request(SMALL.0, number as usize)).await?;
@@ -147,7 +147,7 @@ async fn attack_once(
 ) -> io::Result<()> {
     let mut stream = connect(port).await?;
     match attack {
-        Attack::Idle if number % 2 == 0 => {
+        Attack::Idle if number.is_multiple_of(2) => {
             stream.write_all(&request(SMALL.0, number)).await?;
             answer(&mut stream).await?;
         }
