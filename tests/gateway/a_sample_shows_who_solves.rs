@@ -8,6 +8,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use windscreen::clock::{Clock, ManualClock, Timestamp};
+use windscreen::state::Fetch;
+use windscreen::traffic::Drawn;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// An hour begins.
@@ -204,4 +206,44 @@ async fn reports_put_gateways_together_and_say_who_solved() {
     assert!(text.contains("40 sessions in 40 prefix-hours), 2 % more wait for a pass, the rest leave"), "{text}");
     let (alone, _) = report(&[&ledgers[0]]);
     assert_eq!(alone["solved"], 0, "who solved is in the books of the other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_solves_and_then_acts_like_no_browser_is_told() {
+    let clock = clock();
+    let world = world(POLICY, "100%", &clock, "").await;
+    let memory = &world.server.gateway.memory;
+    let note = |address: &str, minutes: u32, path: &str, referer: Option<&str>| {
+        let prefix = windscreen::network::prefix(address.parse().unwrap());
+        let at = Timestamp(START.0 - u64::from(minutes) * 60_000);
+        let fetch = Fetch { at, prefix, user_agent: BROWSER, site: "logs", path, referer, status: 200, bytes: 1000 };
+        memory.note_fetch(&fetch);
+    };
+    for number in 0..20 {
+        let page = format!("/run-{number}/log.html");
+        note(&address(number), 30, &page, None);
+        for part in ["log.chunks", "log", "shot-1.png"] {
+            note(&address(number), 30, &format!("/run-{number}/{part}"), Some(&page));
+        }
+    }
+    // Pages without their parts, from one that has a browser all the same.
+    (1..9).rev().for_each(|minutes| note(STRANGER, minutes, &format!("/run-{minutes}/log.html"), None));
+    let suspicion = |address: &str| {
+        let prefix = windscreen::network::prefix(address.parse().unwrap());
+        memory.suspicion(prefix, BROWSER, clock.now()).present()
+    };
+    eventually("it is known", async || suspicion(STRANGER).is_some_and(|score| score >= 0.8)).await;
+    for address in [STRANGER, &address(1)] {
+        let challenge = challenge(&world.client(address).navigating().get("/logs/page").await);
+        let cookie = submit(&world, address, &challenge, &solve(&challenge, 64)).await.cookie().unwrap();
+        assert_eq!(with_pass(&world, address, &cookie, "/logs/page").await.status, 200);
+    }
+    eventually("it is in the books", async || {
+        let books = world.server.gateway.books.recent(clock.now());
+        let mut drawn: Vec<Drawn> = books.hours.values().flat_map(|hour| hour.sampled.drawn()).collect();
+        drawn.sort_unstable();
+        let solved = Drawn { shown: 1, solved: 1, waited: 0, suspicious: 0 };
+        drawn == [solved, Drawn { suspicious: 1, ..solved }]
+    })
+    .await;
 }
