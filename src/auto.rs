@@ -55,8 +55,8 @@ impl Auto {
         let (ruling, metrics) = (self.gateway.ruling.load(), &self.gateway.metrics);
         let Some(settings) = &ruling.auto else {
             self.surroundings.set_evidence(Fact::Unknown);
-            metrics.auto_active.reset();
-            metrics.auto_evidence_ratio.reset();
+            metrics.modes.auto_active.reset();
+            metrics.modes.auto_evidence_ratio.reset();
             return;
         };
         let load = self.surroundings.load().present().map(|averages| averages[0]);
@@ -69,11 +69,11 @@ impl Auto {
         let switched = switch.look(settings, &self.gateway.rates, measured, now);
         self.surroundings.set_evidence(switch.on_since().into());
         let none: [&str; 0] = [];
-        metrics.auto_active.with_label_values(&none).set(switch.on_since().is_some().into());
-        metrics.auto_evidence_ratio.with_label_values(&none).set(switch.nearest());
+        metrics.modes.auto_active.with_label_values(&none).set(switch.on_since().is_some().into());
+        metrics.modes.auto_evidence_ratio.with_label_values(&none).set(switch.nearest());
         if let Some(switched) = switched {
             let to = if switched.on { "on" } else { "off" };
-            metrics.auto_switches.with_label_values(&[to]).inc();
+            metrics.modes.auto_switches.with_label_values(&[to]).inc();
             tracing::warn!(to, because = switched.because, "rules of mode `auto` were switched");
         }
     }

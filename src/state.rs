@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// No record holds more strikes, so that ten half-lives later nothing is left of any.
 pub const MOST_STRIKES: f64 = 100.0;
 
+/// Where prefixes stand in the draw of an hour is below this.
+pub const SAMPLE_POINTS: u64 = 1 << 63;
+
 /// State that policy reads. All methods return at once and take no lock for long. What an implementation does not say is
 /// unknown.
 pub trait State: Send + Sync {
@@ -34,6 +37,12 @@ pub trait State: Send + Sync {
     /// Since when the evidence says that rules of mode `auto` are enforced; absent while it says that they are not, and
     /// unknown where nobody collects any.
     fn evidence(&self) -> Fact<Timestamp> {
+        Fact::Unknown
+    }
+
+    /// Where `prefix` stands in the draw of the hour of `now`: as likely at any point below [`SAMPLE_POINTS`], and the same
+    /// at every gateway with the same pass keys. Those below a share of it are the sample.
+    fn sample_point(&self, _prefix: IpNet, _now: Timestamp) -> Fact<u64> {
         Fact::Unknown
     }
 

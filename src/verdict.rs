@@ -50,12 +50,14 @@ pub enum Mode {
     Enforce,
     /// Enforce while the evidence says so, or where nobody collects any.
     Auto,
+    /// As `observe`, but challenge a share of those who are not known, to see who solves.
+    Sample,
 }
 
 impl Mode {
     /// Every mode with its word.
-    pub const WORDS: [(&'static str, Mode); 3] =
-        [("observe", Mode::Observe), ("enforce", Mode::Enforce), ("auto", Mode::Auto)];
+    pub const WORDS: [(&'static str, Mode); 4] =
+        [("observe", Mode::Observe), ("enforce", Mode::Enforce), ("auto", Mode::Auto), ("sample", Mode::Sample)];
 
     /// The word for it.
     pub fn word(self) -> &'static str {
@@ -192,6 +194,8 @@ pub struct Verdict {
     pub rule: Arc<str>,
     /// Whether the deciding rule is in force.
     pub enforced: bool,
+    /// Whether it is so for this request alone: a held-back challenge, and the client is in the sample.
+    pub sampled: bool,
     /// The limits that the request is charged to, in the order of the rules.
     pub charges: SmallVec<[Charge; 4]>,
     /// Whether the client owes it to its pass, so that the request draws on it: a challenge was met, or without the pass

@@ -10,9 +10,10 @@ use crate::document::{Diagnostics, unknown_word};
 use crate::facts::{Fact, Identity};
 use crate::feeds::{cached, given};
 use crate::identity::Peer;
-use crate::network::{parse, unmapped};
+use crate::network::{parse, prefix, unmapped};
 use crate::origin::{Origin, Signer};
 use crate::proxy::{Site, Sites};
+use crate::traffic::sample_point;
 use crate::trial::{Bench, Described, Dress, Dressed, Given, country, fingerprint, to_json, to_text};
 use crate::verdict::Mode;
 use clap::Args;
@@ -64,7 +65,7 @@ pub(super) struct ExplainArguments {
     /// As if its TLS had this JA4 fingerprint; else unknown.
     #[arg(long, value_name = "JA4", value_parser = fingerprint)]
     ja4: Option<String>,
-    /// As if the policy had this mode: observe, enforce or auto.
+    /// As if the policy had this mode: observe, enforce, auto or sample.
     #[arg(long, value_parser = |text: &str| word(text, &Mode::WORDS))]
     mode: Option<Mode>,
     /// As operators have decided at the running gateway, which is asked by its admin listener, with the token in the
@@ -214,6 +215,11 @@ fn describe(arguments: &ExplainArguments, config: &Config) -> Result<Described, 
             true => Some(Arc::new(decisions::in_force(&arguments.config, None)?)),
             false => None,
         },
+        // Without keys each start draws another sample.
+        sample_point: config
+            .pass_keys
+            .as_ref()
+            .map_or(Fact::Unknown, |keys| Fact::Present(sample_point(&keys.derive("sample"), prefix(address), now))),
         ..Given::default()
     };
     Ok(Described {

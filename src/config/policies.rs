@@ -64,6 +64,7 @@ impl<'l> Loader<'l> {
         self.names(source, file.networks, file.lists, file.limits, false);
         file.decision.check(self.diagnostics);
         file.auto.iter().for_each(|auto| auto.check(self.diagnostics));
+        file.sample.iter().for_each(|sample| sample.value.check(self.diagnostics));
         for (name, difficulty) in &file.challenge.tiers.0 {
             self.names.add_tier(name, *difficulty);
         }
@@ -95,7 +96,10 @@ impl<'l> Loader<'l> {
             })
             .collect();
         let mode = mode.unwrap_or(file.mode);
-        let policy = Policy::compile(mode, &fragments, &file.default, &self.names, self.diagnostics);
+        let mut policy = Policy::compile(mode, &fragments, &file.default, &self.names, self.diagnostics);
+        if let Some((policy, sample)) = policy.as_mut().zip(file.sample.as_ref()) {
+            sample.value.put_into(policy, file.mode, sample.position, self.diagnostics);
+        }
         let pass_limits = pass_limits_of(&file.challenge.limits, &self.limits, &self.names, self.diagnostics);
         let wait_limits = match &file.challenge.wait {
             Some(wait) => {

@@ -3,7 +3,7 @@
 use super::gateway::Named;
 use crate::challenge::ChallengeSettings;
 use crate::document::{Decode, Node, Schemas, Spanned, Version};
-use crate::evidence::AutoSettings;
+use crate::evidence::{AutoSettings, SampleSettings};
 use crate::limit::LimitSettings;
 use crate::network::Blocks;
 use crate::policy::{self, RuleSettings, UserAgentListSettings};
@@ -47,6 +47,9 @@ crate::settings! {
         decision: DecisionSettings = DecisionSettings::default(),
         /// When rules of mode `auto` are enforced; always where absent.
         auto: Option<AutoSettings> = None,
+        /// Whom challenges meet that are held back for all others: by mode `sample`, and by mode `auto` while the evidence
+        /// says no.
+        sample: Option<Spanned<SampleSettings>> = None,
     }
 }
 

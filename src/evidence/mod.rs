@@ -4,9 +4,11 @@
 //! `auto` section. Pure: the time is an argument, and nothing is switched in here.
 
 mod rates;
+mod sample;
 mod settings;
 mod switch;
 
 pub use rates::{Rates, Sums};
+pub use sample::SampleSettings;
 pub use settings::{AutoSettings, TriggerSettings};
 pub use switch::{Condition, Measured, Switch, Switched};

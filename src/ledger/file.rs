@@ -96,14 +96,14 @@ impl File {
             transaction.execute(&format!("DELETE FROM {table} WHERE hour < ?1"), [signed(hour)])
         };
         let mut fewer = drop_before("cells", oldest)?;
-        for table in ["tops", "objects", "findings"] {
+        for table in ["tops", "objects", "findings", "sampled"] {
             drop_before(table, oldest)?;
         }
         while used(&transaction)? > most {
             let Some(newest) = number("SELECT max(hour) FROM cells")? else { break };
             let first_top = number("SELECT min(hour) FROM tops")?;
             if let Some(hour) = first_top.filter(|hour| hour + WEEK < newest) {
-                for table in ["tops", "objects"] {
+                for table in ["tops", "objects", "sampled"] {
                     drop_before(table, (hour + DAY).min(newest))?;
                 }
                 continue;
@@ -111,7 +111,7 @@ impl File {
             let Some(first) = number("SELECT min(hour) FROM cells")?.filter(|first| *first < newest) else { break };
             let end = (first + DAY).min(newest);
             fewer += drop_before("cells", end)?;
-            for table in ["tops", "objects", "findings"] {
+            for table in ["tops", "objects", "findings", "sampled"] {
                 drop_before(table, end)?;
             }
         }

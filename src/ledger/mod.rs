@@ -7,6 +7,7 @@
 
 mod file;
 mod rows;
+mod sampled;
 mod schema;
 mod settings;
 mod stores;

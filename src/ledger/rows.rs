@@ -1,8 +1,8 @@
 //! Hours as rows, and back.
 
-use super::schema::{FINDINGS, LedgerError, STEPS, version};
-use super::stores;
+use super::schema::{FINDINGS, LedgerError, SAMPLED, STEPS, version};
 use super::texts::Texts;
+use super::{sampled, stores};
 use crate::network::IpNet;
 use crate::traffic::{Agent, Billed, Books, Cell, Distinct, Hour, Key, PathPrefix, Stopped, Taken, Taker, Would};
 use crate::verdict::{Class, Done};
@@ -111,8 +111,12 @@ pub(super) fn read(connection: &Connection, texts: &Texts, hours: Range<u64>) ->
         top(row, texts, books.hours.entry(unsigned(row, 0)?).or_default())?;
     }
     // An older file that nobody may write has none.
-    if version(connection, STEPS)? >= FINDINGS {
+    let version = version(connection, STEPS)?;
+    if version >= FINDINGS {
         stores::read(connection, texts, range, &mut books)?;
+    }
+    if version >= SAMPLED {
+        sampled::read(connection, range, &mut books)?;
     }
     Ok(books)
 }
@@ -185,5 +189,6 @@ pub(super) fn write(
         let rule = texts.id(connection, &stopped.rule)?;
         put("stopped", place, stopped.prefix.to_string(), stopped.class.word(), rule, stopped.action, taken)?;
     }
+    sampled::write(connection, hour, &before.sampled, &after.sampled)?;
     stores::write(connection, texts, hour, &after.stores)
 }

@@ -38,10 +38,18 @@ pub(super) const STEPS: &[&str] = &["
         weight INTEGER NOT NULL, error INTEGER NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL,
         PRIMARY KEY (hour, place)
     ) STRICT, WITHOUT ROWID;
+", "
+    -- The sample of an hour: where a prefix stands in the draw, from where on none is in it, and its sessions.
+    CREATE TABLE sampled (
+        hour INTEGER NOT NULL, point INTEGER NOT NULL, below INTEGER NOT NULL, sessions BLOB NOT NULL,
+        PRIMARY KEY (hour, point)
+    ) STRICT, WITHOUT ROWID;
 "];
 
 /// The first version that has findings.
 pub(super) const FINDINGS: i64 = 2;
+/// The first version that has the sample.
+pub(super) const SAMPLED: i64 = 3;
 
 /// `WSLG`: files of this program bear it.
 const APPLICATION: i64 = 0x5753_4c47;

@@ -6,7 +6,8 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::document::read;
 use crate::network::IpNet;
-use crate::traffic::{Billed, Cell, Entry, Heavy, Key, Shown, Taken, Would};
+use crate::state::SAMPLE_POINTS;
+use crate::traffic::{Billed, Cell, Drawn, Entry, Heavy, Key, Outcome, Shown, Sighting, Taken, Would};
 use crate::verdict::{Class, Done};
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -304,7 +305,7 @@ fn files_of_others_and_of_later_versions_are_left_alone() {
         ("CREATE TABLE addresses (name TEXT)", "it belongs to another program: name another file"),
         (
             "PRAGMA application_id = 0x57534c47; PRAGMA user_version = 7; CREATE TABLE x (y)",
-            "it is of version 7, and this program knows up to 2: use a newer windscreen",
+            "it is of version 7, and this program knows up to 3: use a newer windscreen",
         ),
     ];
     for (sql, message) in cases {
@@ -328,9 +329,39 @@ fn an_older_file_is_migrated_as_a_whole_or_not_at_all() {
     let broken = [STEPS, &["CREATE TABLE more (x INTEGER)", "nonsense"]].concat();
     assert!(migrate(&mut connection, &broken).is_err());
     assert_eq!(desk.requests(), 1, "nothing has changed");
-    migrate(&mut connection, &broken[..3]).unwrap();
+    migrate(&mut connection, &broken[..4]).unwrap();
     connection.execute_batch("SELECT x FROM more").unwrap();
-    assert!(matches!(Ledger::read(&desk.path, Timestamp(0), FOREVER), Err(LedgerError::Newer { found: 3, known: 2 })));
+    assert!(matches!(Ledger::read(&desk.path, Timestamp(0), FOREVER), Err(LedgerError::Newer { found: 4, known: 3 })));
+}
+
+#[test]
+fn the_sample_is_kept_and_a_smaller_one_goes_on_with_it() {
+    let desk = Desk::new("");
+    let sighting = |point, session, outcome| Sighting {
+        at: Timestamp(HOUR * 9_999),
+        point,
+        below: SAMPLE_POINTS / 2,
+        session,
+        outcome,
+    };
+    let whole = |outcome| Sighting { below: SAMPLE_POINTS, ..sighting(SAMPLE_POINTS - 1, 3, outcome) };
+    desk.ledger.live.enter_sighting(whole(Outcome::Shown));
+    desk.ledger.save();
+    assert_eq!(desk.read().hours[&9_999].sampled.drawn().count(), 1, "the last point of all");
+    for session in [u32::MAX, 0, 7] {
+        desk.ledger.live.enter_sighting(sighting(SAMPLE_POINTS / 2 - 1, session, Outcome::Shown));
+    }
+    desk.ledger.save();
+    // Another half minute, another process.
+    desk.ledger.live.enter_sighting(sighting(SAMPLE_POINTS / 2 - 1, u32::MAX, Outcome::Solved));
+    desk.ledger.save();
+    let sampled = desk.read().hours[&9_999].sampled.clone();
+    assert_eq!(sampled.drawn().collect::<Vec<_>>(), [Drawn { shown: 3, solved: 1, waited: 0, suspicious: 0 }]);
+    assert_eq!(sampled.share(), 0.5, "a smaller one leaves out what it would not have drawn");
+    let connection = Connection::open(&desk.path).unwrap();
+    connection.execute_batch("UPDATE sampled SET sessions = x'0102'").unwrap();
+    let error = Ledger::read(&desk.path, Timestamp(0), FOREVER).unwrap_err().to_string();
+    assert_eq!(error, "it is damaged: a sample that makes no sense");
 }
 
 #[test]
@@ -339,7 +370,9 @@ fn a_file_of_the_first_version_is_read_and_written_on() {
     desk.enter(&[Made::new(HOUR * 9_999, 1)]);
     desk.ledger.save();
     let connection = Connection::open(&desk.path).unwrap();
-    connection.execute_batch("DROP TABLE findings; DROP TABLE objects; PRAGMA user_version = 1").unwrap();
+    connection
+        .execute_batch("DROP TABLE findings; DROP TABLE objects; DROP TABLE sampled; PRAGMA user_version = 1")
+        .unwrap();
     drop(connection);
     assert_eq!(desk.requests(), 1);
     let again = Desk::at(TempDir::new().unwrap(), desk.path.clone(), "");

@@ -5,6 +5,7 @@
 
 mod connections;
 mod costs;
+mod modes;
 mod origins;
 mod registrar;
 mod samples;
@@ -12,13 +13,13 @@ mod zeros;
 
 pub use connections::ConnectionMetrics;
 pub use costs::CostMetrics;
+pub use modes::ModeMetrics;
 pub use origins::OriginMetrics;
 pub use registrar::Family;
 pub use samples::{Labels, Samples};
 
 use prometheus::{
-    CounterVec, Encoder, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
+    CounterVec, Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 use registrar::Registrar;
 
@@ -69,9 +70,7 @@ pub struct Metrics {
     pub lookups: IntCounterVec,
     pub expression_errors: IntCounter,
     pub reloads: IntCounterVec,
-    pub auto_active: IntGaugeVec,
-    pub auto_evidence_ratio: GaugeVec,
-    pub auto_switches: IntCounterVec,
+    pub modes: ModeMetrics,
     pub runtime_decisions: IntGaugeVec,
     pub last_reload_good: IntGauge,
     pub loaded_at: IntGauge,
@@ -110,7 +109,7 @@ impl Metrics {
                 "requests_total",
                 "Requests that ended, by site (`none` where the address is that of no site), class of the client \
                  (ci, human, declared-bot, tool, suspect, unknown), action that was taken (allow, deny, challenge, redirect, limit, refuse, internal) and mode (observe where the deciding rule is not enforced, or \
-                 the request was allowed because another was held back; else enforce).",
+                 the request was allowed because another was held back; sample where a challenge was in force for the sample alone; else enforce).",
                 &["site", "class", "action", "mode"],
             )?,
             response_bytes: r.counters(
@@ -261,21 +260,7 @@ impl Metrics {
                  (for everybody). `windscreen decisions` lists them.",
                 &["kind"],
             )?,
-            auto_active: r.gauges(
-                "auto_active",
-                "1 while the evidence has rules of mode auto enforced, else 0. There is none without an `auto` section: they are enforced.",
-                &[],
-            )?,
-            auto_evidence_ratio: r.fractions(
-                "auto_evidence_ratio",
-                "How near the nearest condition of the policy's `auto` section is: at 1 rules of mode auto are switched on.",
-                &[],
-            )?,
-            auto_switches: r.counters(
-                "auto_switches_total",
-                "How often rules of mode auto were switched, by what to: on, off.",
-                &["to"],
-            )?,
+            modes: ModeMetrics::new(&r)?,
             reloads: r.counters(
                 "config_reloads_total",
                 "Attempts to load the configuration again, by result (ok, error). After an error nothing has changed.",

@@ -8,7 +8,7 @@ use super::networks::Networks;
 use super::request::Scratch;
 use super::rule::{RuleSettings, Section};
 use super::schema::matches;
-use super::{Policy, warnings};
+use super::{Policy, Sample, warnings};
 use crate::document::{Decode, Diagnostics, Node, Position, Spanned, check_name};
 use crate::verdict::{Class, Mode, RUNTIME_BLOCK};
 use regex_automata::util::pool::Pool;
@@ -117,6 +117,7 @@ impl Policy {
         let template = Scratch::new(&atoms, classes.len(), rules.len());
         Some(Policy {
             mode,
+            sample: Sample::default(),
             atoms,
             networks: Networks::new(networks),
             classes,

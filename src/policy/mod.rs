@@ -18,6 +18,7 @@ mod own_doing;
 mod patterns;
 mod request;
 mod rule;
+mod sample;
 mod schema;
 mod settings;
 mod settle;
@@ -33,6 +34,7 @@ pub use names::{BUILT_IN_FILE, Deployment, Names};
 pub use networks::{NetworkId, NetworkParts, Networks, ToldApart};
 pub use request::Reason;
 pub use rule::{Effect, Rule, RuleSettings};
+pub use sample::Sample;
 pub use schema::{classes, rules};
 pub use user_agents::UserAgentListSettings;
 
@@ -67,6 +69,7 @@ pub fn check_expression(text: &str) -> Result<(), String> {
 #[derive(Debug)]
 pub struct Policy {
     mode: Mode,
+    sample: Sample,
     atoms: Atoms,
     /// The networks; feeds change them while the policy is in use.
     pub networks: Networks,
@@ -263,6 +266,7 @@ impl Policy {
             action: Action::Allow,
             rule: self.rules[default].name.clone(),
             enforced: self.enforces(&self.rules[default], &request),
+            sampled: false,
             charges: Default::default(),
             draws_on_pass: false,
             held_back: None,
@@ -315,7 +319,9 @@ impl Policy {
 
     /// Does what a rule does whose match holds.
     fn apply(&self, rule: &Rule, request: &mut Request<'_>, verdict: &mut Verdict) -> Fate {
-        let enforced = self.enforces(rule, request);
+        let in_general = self.enforces(rule, request);
+        let sampled = !in_general && self.samples(rule, request);
+        let enforced = in_general || sampled;
         let harmless = match &rule.effect {
             Effect::End(Action::Allow) => true,
             Effect::Go(step) => !matches!(step, Step::Slow(_) | Step::Limit),
@@ -344,7 +350,7 @@ impl Policy {
             Effect::End(action) => {
                 verdict.action = action.clone();
                 verdict.rule = rule.name.clone();
-                verdict.enforced = enforced;
+                (verdict.enforced, verdict.sampled) = (enforced, sampled);
                 verdict.charge(rule, enforced);
                 return Fate::Decided;
             }
@@ -361,7 +367,7 @@ impl Policy {
     fn enforces(&self, rule: &Rule, request: &Request<'_>) -> bool {
         match (request.mode, rule.mode) {
             (_, Some(Mode::Enforce)) => true,
-            (Mode::Observe, _) | (_, Some(Mode::Observe)) => false,
+            (Mode::Observe | Mode::Sample, _) | (_, Some(Mode::Observe | Mode::Sample)) => false,
             (Mode::Enforce, None) => true,
             (_, Some(Mode::Auto)) | (Mode::Auto, None) => request.state().evidence() != Fact::Absent,
         }

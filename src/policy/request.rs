@@ -11,7 +11,7 @@ use super::when::Running;
 use crate::facts::{Fact, Facts, Truth};
 use crate::signal::Signals;
 use crate::state::State;
-use crate::verdict::{Class, Mode};
+use crate::verdict::{Class, Dialect, Mode};
 use std::cell::Cell;
 
 /// Memory for a decision, used again for the next one.
@@ -131,6 +131,20 @@ impl<'r> Request<'r> {
     /// The state that it is evaluated against.
     pub fn state(&self) -> &'r dyn State {
         self.state
+    }
+
+    /// Where the client's prefix stands in the draw of the hour.
+    pub fn sample_point(&self) -> Fact<u64> {
+        self.state.sample_point(self.facts.client.prefix, self.facts.now)
+    }
+
+    /// Whether it opens a page: not a part of one, and not in advance, which nobody may ever look at.
+    pub fn is_navigation(&self) -> bool {
+        let header = |name: &str| self.facts.headers.header(name).present();
+        let is_early = |name| header(name).is_some_and(|why| why.to_ascii_lowercase().contains("prefetch"));
+        self.facts.dialect == Fact::Present(Dialect::Page)
+            && !matches!(header("sec-fetch-dest"), Some("iframe" | "frame"))
+            && !["sec-purpose", "purpose"].into_iter().any(is_early)
     }
 
     /// Whether `matcher` holds.

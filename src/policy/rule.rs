@@ -40,7 +40,7 @@ crate::settings! {
         rate: Option<Node> = None,
         /// The limits that requests are charged to (limit, and what ends the evaluation).
         limits: Vec<Spanned<String>> = Vec::new(),
-        /// `observe`, `enforce` or `auto`; as the policy where absent.
+        /// `observe`, `enforce`, `auto` or `sample`; as the policy where absent.
         mode: Option<Mode> = None,
     }
 }

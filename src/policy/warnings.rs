@@ -57,7 +57,7 @@ pub fn warn(rules: &[Rule], names: &Names, atoms: &Builder, diagnostics: &mut Di
 /// Whether a rule ends the evaluation whenever it matches, for clients with a pass, too.
 fn ends(rule: &Rule) -> bool {
     // Switching the policy on must not change which rules are reached: only a rule's own mode counts.
-    let held_back = matches!(rule.mode, Some(Mode::Observe | Mode::Auto));
+    let held_back = matches!(rule.mode, Some(Mode::Observe | Mode::Auto | Mode::Sample));
     let ending = matches!(rule.effect, Effect::End(Action::Allow | Action::Deny { .. } | Action::Redirect));
     ending && !held_back
 }

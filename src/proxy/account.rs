@@ -57,6 +57,7 @@ impl Front {
         if let Some(pass) = &mut context.pass {
             let parts = pass.charge(context.redirected.unwrap_or(sent));
             self.count_bought(pass.pass(), parts);
+            self.note_doing(session.req_header(), context);
         }
 
         let is_about_the_object = context.origin_stopwatch.is_some() || context.reason == Some("missing");
@@ -70,7 +71,14 @@ impl Front {
         let held_back = verdict.and_then(|verdict| verdict.held_back.as_ref());
         let passed_over = held_back.is_some() && context.done == Done::Allow;
         let observed = passed_over || verdict.is_some_and(|verdict| !verdict.enforced);
-        let mode = if observed { "observe" } else { "enforce" };
+        let sampled = verdict.is_some_and(|verdict| verdict.sampled);
+        let mode = if sampled {
+            "sample"
+        } else if observed {
+            "observe"
+        } else {
+            "enforce"
+        };
         let labels = [site, class, context.done.word(), mode];
         metrics.requests.with_label_values(&labels).inc();
         metrics.response_bytes.with_label_values(&labels).inc_by(sent);

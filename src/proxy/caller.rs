@@ -207,3 +207,16 @@ impl Refusal {
         }
     }
 }
+
+/// Whether a fetch comes from a page of the same origin: by fetch metadata, or by the Referer where a browser on plain
+/// http sends none.
+pub(super) fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => {
+            let referer = text("referer").and_then(|referer| referer.parse::<http::Uri>().ok());
+            referer.is_some_and(|uri| uri.host().is_some_and(|name| name.eq_ignore_ascii_case(host)))
+        }
+    }
+}

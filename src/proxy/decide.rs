@@ -1,6 +1,6 @@
 //! The stages in order: identity, policy, then limits or the challenge.
 
-use super::caller::{forwarded_query, proves};
+use super::caller::{forwarded_query, is_same_origin, proves};
 use super::connection::{Busy, fingerprint};
 use super::context::{Caller, Context};
 use super::draw::Draw;
@@ -303,7 +303,11 @@ impl Front {
                 if pass.is_some() {
                     self.reject(site, PassError::Tier, context);
                 }
-                Some(self.challenge(asked, tier, *difficulty, context))
+                let decision = self.challenge(asked, tier, *difficulty, context);
+                if verdict.sampled && matches!(decision, Decision::Reply(_)) {
+                    self.note_shown(&site.name, caller.client.prefix, asked.request, context.now);
+                }
+                Some(decision)
             }
             Action::Allow | Action::Redirect => {
                 if let Some(asked) = context.listing.clone().filter(|_| !context.checking) {
@@ -384,18 +388,5 @@ impl Front {
     fn reject(&self, site: &Site, error: PassError, context: &mut Context) {
         context.reason = Some(error.word());
         self.gateway.metrics.passes_rejected.with_label_values(&[&*site.name, error.word()]).inc();
-    }
-}
-
-/// Whether a fetch comes from a page of the same origin: by fetch metadata, or by the Referer where a browser on plain
-/// http sends none.
-fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => {
-            let referer = text("referer").and_then(|referer| referer.parse::<http::Uri>().ok());
-            referer.is_some_and(|uri| uri.host().is_some_and(|name| name.eq_ignore_ascii_case(host)))
-        }
     }
 }

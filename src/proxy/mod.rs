@@ -23,6 +23,7 @@ mod listing;
 mod redirect;
 mod refusal;
 mod route;
+mod sample;
 mod sharing;
 mod site;
 mod upstream;
@@ -220,7 +221,7 @@ impl ProxyHttp for Front {
             decide::Decision::Forward => return Ok(false),
             decide::Decision::List(asked) => self.list(session, context, *asked).await?,
             decide::Decision::Verify => self.verify(session, context).await?,
-            decide::Decision::Wait(sealed) => self.wait(&sealed, context).await?,
+            decide::Decision::Wait(sealed) => self.wait(session, &sealed, context).await?,
             decide::Decision::Arrived(sealed) => self.arrived(session, &sealed, context)?,
             decide::Decision::Reply(reply) => *reply,
             decide::Decision::Refuse(refusal) => {

@@ -43,6 +43,7 @@ impl Front {
             Ok((site, secure, redeemed)) => {
                 if redeemed.first {
                     metrics.challenges_solved.with_label_values(&[&site]).inc();
+                    self.note_got_in(&redeemed.pass, session.req_header());
                 }
                 let value = self.gateway.gate.seal(&redeemed.pass);
                 context.cookie = Some(set_cookie(&site, secure, &value));

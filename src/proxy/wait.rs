@@ -22,13 +22,14 @@ enum Followed {
 
 impl Front {
     /// Gives the pass to those who have waited, and sends them to where it is looked whether their browser keeps it.
-    pub(super) async fn wait(&self, sealed: &str, context: &mut Context) -> Result<Reply> {
+    pub(super) async fn wait(&self, session: &Session, sealed: &str, context: &mut Context) -> Result<Reply> {
         let metrics = &self.gateway.metrics;
         match self.follow(sealed, context).await {
             Ok(Followed::Early(left)) => speak(&Refusal::too_early(left), context.dialect(), &context.request_id),
             Ok(Followed::Sold { redeemed: Redeemed { pass, first }, secure }) => {
                 if first {
                     metrics.passes_waited.with_label_values(&[&pass.site]).inc();
+                    self.note_got_in(&pass, session.req_header());
                 }
                 context.cookie = Some(set_cookie(&pass.site, secure, &self.gateway.gate.seal(&pass)));
                 self.go_on(&format!("{ARRIVED_PATH}?{sealed}"), context)

@@ -5,6 +5,7 @@ use super::decide::{Measured, answer};
 use super::evidence::{Days, Evidence, LeftOut, Of, sum};
 use super::people::{effect, tops};
 use super::rows::{Amount, CiOutside, ClassRow, DayRow, Hours, InFront, MonthRow, SiteRow, SourceRow, UndecidedRow};
+use super::sample::sampled;
 use super::settings::DecisionSettings;
 use crate::cost::{
     Bill, Day, DayUsage, Destination, Location, Month, PriceBook, Usage, alternatives, in_front, project, saving_of,
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 /// The days of a period.
 const WEEK: usize = 7;
+/// How the sample is resampled: the same report says the same twice.
+const SEED: u64 = 1;
 /// Days that a projection of the month looks back.
 const LOOK_BACK: usize = 28;
 /// Days of which bytes are told.
@@ -171,12 +174,15 @@ impl Report {
             Some(MonthRow { first: month.first, to_date, projected, low: told.low, high: told.high })
         });
         let [takers, agents, paths] = tops(&period);
+        let newest = evidence.books.hours.last_key_value().map_or(0, |(hour, _)| hour + 1);
+        let week_ago = newest.saturating_sub(24 * WEEK as u64);
         Report {
             version: 1,
             evidence: basis(evidence, &history),
             sites: of.sites(),
             sources: of.sources(),
             effect: effect(&period, book, &month, &raw, settings),
+            sample: sampled(evidence.books, week_ago, SEED),
             undecided: of.undecided(),
             ci_outside: of.ci_outside(),
             offers: alternatives(&of.bill),

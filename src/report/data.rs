@@ -4,6 +4,7 @@ use super::evidence::LeftOut;
 use super::rows::{
     Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
 };
+use super::sample::SampleRow;
 use crate::cost::{Alternative, Day, Money};
 use crate::verdict::Class;
 use serde::Serialize;
@@ -145,6 +146,8 @@ pub struct Report {
     pub sources: Vec<SourceRow>,
     /// What the policy would have done.
     pub effect: Effect,
+    /// Who solved of those whom the sample challenged, in the last seven days of all evidence.
+    pub sample: Option<SampleRow>,
     /// What nobody can tell, by rule.
     pub undecided: Vec<UndecidedRow>,
     /// CI outside the region, where that is the dearest of all.

@@ -17,6 +17,7 @@ mod markdown;
 mod people;
 mod projected;
 mod rows;
+mod sample;
 mod sentences;
 mod settings;
 mod stores;
@@ -34,6 +35,7 @@ pub use projected::projected;
 pub use rows::{
     Amount, CiOutside, ClassRow, DayRow, Hours, Hurt, InFront, MonthRow, SiteRow, SourceRow, Top, UndecidedRow,
 };
+pub use sample::{Cluster, Estimate, FEWEST, SampleRow, estimate, sampled};
 pub use sentences::answer as headline;
 pub use settings::{ConditionSettings, DecisionSettings, Growth, Monthly, Percent, ThresholdSettings};
 pub use stores::{Named, Removal, SecondStore, Showed, second_stores, second_stores_text};

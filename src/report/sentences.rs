@@ -2,6 +2,7 @@
 
 use super::data::{Answer, Measure, Need, Reason, Report};
 use super::rows::Hurt;
+use super::sample::Estimate;
 use super::wording::{bytes, counted, date, dates, dollars, grouped, percent};
 use crate::cost::Alternative;
 use crate::cost::Money;
@@ -14,8 +15,8 @@ const SOURCES: usize = 5;
 
 /// The sentences below the table, in their order.
 pub(super) fn findings(report: &Report) -> Vec<String> {
-    let all = [sources(report), effect(report), undecided(report), cheaper(report), gateway(report), month(report)];
-    all.into_iter().flatten().collect()
+    let (first, second) = ([sources(report), effect(report), sample(report)], [undecided(report), cheaper(report)]);
+    first.into_iter().chain(second).chain([gateway(report), month(report)]).flatten().collect()
 }
 
 /// `$5-11`.
@@ -155,6 +156,32 @@ fn effect(report: &Report) -> Option<String> {
         people => format!("; it asks {} of them to wait for a challenge", grouped(people)),
     };
     Some(format!("{} would have stopped {stopped} and hurt {people} and {ci}{waiting}", report.evidence.policy))
+}
+
+/// What the sample says, and what it cannot say: a scraper with a browser solves, too.
+fn sample(report: &Report) -> Option<String> {
+    let sample = report.sample.as_ref()?;
+    let sessions = counted(sample.sessions, "session", "sessions");
+    let basis = format!("{sessions} in {}", counted(sample.prefix_hours as u64, "prefix-hour", "prefix-hours"));
+    let Some(Estimate { share, low, high }) = sample.solvers else {
+        let fewest = sample.fewest;
+        return Some(format!("Sample: {basis} were challenged so far; {fewest} prefix-hours tell how many solve"));
+    };
+    let part = |some: u64, of: u64| percent(some as f64 / of.max(1) as f64);
+    let waited = match sample.waited {
+        0 => String::new(),
+        waited => format!(", {} more wait for a pass", part(waited, sample.sessions)),
+    };
+    let acted = match (sample.solved, sample.suspicious) {
+        (0, _) => String::new(),
+        (solved, some) => format!("; at least {} of these acted like no browser afterwards", part(some, solved)),
+    };
+    let sure = format!("{}-{}", percent(low).trim_end_matches(" %"), percent(high));
+    Some(format!(
+        "Sample: {} of unknown sessions solve the challenge (95 % sure: {sure}; {basis}){waited}, the rest leave or run no \
+         scripts. Who solves is a person, or a scraper with a browser{acted}",
+        percent(share)
+    ))
 }
 
 fn undecided(report: &Report) -> Option<String> {

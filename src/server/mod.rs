@@ -160,6 +160,7 @@ impl Server {
         let ledger_settings = config.file.ledger.as_ref().map(|settings| &settings.value);
         let books = Arc::new(Ledger::live(ledger_settings));
         let surroundings = Arc::new(Surroundings::new(&strikes, config.geo, clock.clone(), &metrics));
+        surroundings.draw_by(keys.derive("sample"));
         surroundings.start(Arc::new(SystemResolver::new()), &background);
         let seal = Seal::new(keys.derive("listings"));
         let gate = Arc::new(Gate::new(keys, challenge, clock.now()));

@@ -6,8 +6,9 @@ use crate::auto::Auto;
 use crate::cost::PriceBook;
 use crate::exchange::{Change, CounterId, Replicated, Total};
 use crate::proxy::Gateway;
-use crate::report::projected;
+use crate::report::{projected, sampled};
 use crate::surroundings::Surroundings;
+use crate::traffic::HOUR;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +60,11 @@ pub(super) async fn project(gateway: Arc<Gateway>, auto: Arc<Auto>, prices: Arc<
         let (gateway, auto, prices) = (gateway.clone(), auto.clone(), prices.clone());
         let projecting = tokio::task::spawn_blocking(move || {
             let now = gateway.clock.now();
-            let months = gateway.books.look(now, |books| projected(books, now, &prices));
+            let months = gateway.books.look(now, |books| {
+                let sample = sampled(books, (now.0 / HOUR).saturating_sub(23), 1);
+                gateway.metrics.modes.tell_sample(sample.as_ref());
+                projected(books, now, &prices)
+            });
             gateway.metrics.costs.project(gateway.sites.iter().map(|site| &site.name), &months);
             auto.set_months(months);
         });

@@ -28,11 +28,12 @@ use crate::facts::{Client, Fact};
 use crate::metrics::Metrics;
 use crate::network::IpNet;
 use crate::state::{Fetch, Memory, State};
+use crate::traffic::sample_point;
 use arc_swap::ArcSwap;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +52,8 @@ pub struct Surroundings {
     names: Arc<names::Names>,
     listings: Arc<dnsbl::Listings>,
     decisions: Arc<Decisions>,
+    /// What the sample is drawn by.
+    draw: OnceLock<[u8; 16]>,
     /// Since when rules of mode `auto` are enforced, in milliseconds; see [`UNKNOWN`] and [`OFF`].
     evidence: AtomicU64,
     clock: Arc<dyn Clock>,
@@ -69,6 +72,7 @@ impl Surroundings {
             names: Arc::new(names::new(metrics)),
             listings: Arc::new(dnsbl::new(metrics)),
             decisions: Arc::default(),
+            draw: OnceLock::new(),
             evidence: AtomicU64::new(UNKNOWN),
             clock,
             metrics: metrics.clone(),
@@ -92,6 +96,12 @@ impl Surroundings {
     /// Changes how fast strikes are forgotten; what is on record stays.
     pub fn set_half_life(&self, half_life: Duration) {
         self.strikes.set_half_life(half_life);
+    }
+
+    /// From now on the sample is drawn by this secret, for good. Until then nobody is in it.
+    pub fn draw_by(&self, secret: [u8; 16]) {
+        // Nobody else sets it.
+        let _ = self.draw.set(secret);
     }
 
     /// Says what the evidence says: since when rules of mode `auto` are enforced.
@@ -204,6 +214,10 @@ impl State for Surroundings {
             OFF => Fact::Absent,
             since => Fact::Present(Timestamp(since)),
         }
+    }
+
+    fn sample_point(&self, prefix: IpNet, now: Timestamp) -> Fact<u64> {
+        self.draw.get().map_or(Fact::Unknown, |secret| Fact::Present(sample_point(secret, prefix, now)))
     }
 
     fn country(&self, address: IpAddr) -> Fact<[u8; 2]> {

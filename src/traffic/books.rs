@@ -2,6 +2,7 @@
 
 use super::distinct::{Distinct, prefix_hash};
 use super::heavy::Heavy;
+use super::sampled::{Sampled, Sighting};
 use super::stores::{Finding, Shown, Stores};
 use crate::clock::Timestamp;
 use crate::network::IpNet;
@@ -205,6 +206,8 @@ pub struct Hour {
     pub stopped: Heavy<Stopped>,
     /// What requests showed about second stores.
     pub stores: Stores,
+    /// What became of the sample.
+    pub sampled: Sampled,
 }
 
 impl Default for Hour {
@@ -216,6 +219,7 @@ impl Default for Hour {
             paths: Heavy::new(TOP),
             stopped: Heavy::new(TOP),
             stores: Stores::default(),
+            sampled: Sampled::default(),
         }
     }
 }
@@ -282,6 +286,7 @@ impl Hour {
         self.paths.merge(&other.paths);
         self.stopped.merge(&other.stopped);
         self.stores.merge(&other.stores);
+        self.sampled.merge(&other.sampled);
     }
 
     /// Takes the peaks of the same cells in `known`, where they are higher.
@@ -313,6 +318,11 @@ impl Books {
     /// Enters what a comparison of origins showed.
     pub fn enter_finding(&mut self, finding: Finding, path: &str, at: Timestamp) {
         self.hours.entry(at.0 / HOUR).or_default().stores.enter(finding, path, 0, at);
+    }
+
+    /// Enters what became of a session of the sample.
+    pub fn enter_sighting(&mut self, sighting: Sighting) {
+        self.hours.entry(sighting.at.0 / HOUR).or_default().sampled.enter(sighting);
     }
 
     /// Adds what `other` counted.

@@ -5,6 +5,7 @@
 
 use super::books::{Books, Entry, HOUR};
 use super::distinct::prefix_hash;
+use super::sampled::Sighting;
 use super::stores::Finding;
 use crate::clock::Timestamp;
 use crate::network::IpNet;
@@ -88,6 +89,15 @@ impl Live {
     pub fn enter_finding(&self, finding: Finding, path: &str, at: Timestamp) {
         let shard = SHARD.with(|shard| *shard);
         lock(&self.shards[shard]).enter_finding(finding, path, at);
+    }
+
+    /// Enters what became of a session of the sample.
+    pub fn enter_sighting(&self, mut sighting: Sighting) {
+        if let Disguise::Hourly(secret) = &self.disguise {
+            sighting.redraw(secret);
+        }
+        let shard = SHARD.with(|shard| *shard);
+        lock(&self.shards[shard]).enter_sighting(sighting);
     }
 
     /// Brings together what threads have entered, and forgets what is older than a day. Call it every minute or so.

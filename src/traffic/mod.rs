@@ -8,6 +8,7 @@ mod books;
 mod distinct;
 mod heavy;
 mod live;
+mod sampled;
 mod stores;
 
 pub use behaviour::{Behaviour, Cause, Suspicion};
@@ -15,6 +16,7 @@ pub use books::{Agent, Billed, Books, Cell, Entry, HOUR, Hour, Key, PathPrefix, 
 pub use distinct::{Distinct, prefix_hash};
 pub use heavy::{Heavy, Taken, weight};
 pub use live::{Disguise, Live, RECENT_HOURS};
+pub use sampled::{Drawn, Outcome, Sampled, Sighting, sample_point, session};
 pub use stores::{Finding, Shower, Shown, Stores, Sum};
 
 #[cfg(test)]

@@ -224,6 +224,7 @@ impl RequestSettings {
             }
         });
         let state = Given {
+            sample_point: Fact::Unknown,
             decisions: None,
             evidence: Fact::Unknown,
             strikes: Fact::Present(self.strikes),

@@ -63,6 +63,7 @@ fn decision(explanation: &Explanation) -> Value {
             "reason": &*decided.reason,
         })),
         "enforced": verdict.enforced,
+        "sampled": verdict.sampled,
         "held_back": verdict.held_back.as_ref().map(|held| json!({"rule": &*held.rule, "action": held.action})),
         "draws_on_pass": verdict.draws_on_pass,
         "weight": verdict.weight,

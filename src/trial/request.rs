@@ -111,14 +111,16 @@ pub struct Given {
     pub decisions: Option<Arc<Decisions>>,
     /// Since when rules of mode `auto` are enforced, where somebody collects evidence.
     pub evidence: Fact<Timestamp>,
+    /// Where the client's prefix stands in the draw of the hour.
+    pub sample_point: Fact<u64>,
 }
 
 impl Default for Given {
     fn default() -> Self {
         let (strikes, suspicion, load) = (Fact::Unknown, Fact::Unknown, Fact::Unknown);
-        let (country, asn, evidence) = (Fact::Unknown, Fact::Unknown, Fact::Unknown);
+        let (country, asn, evidence, sample_point) = (Fact::Unknown, Fact::Unknown, Fact::Unknown, Fact::Unknown);
         let (host_names, listed, fetched, decisions) = Default::default();
-        Given { strikes, suspicion, load, country, asn, host_names, listed, fetched, decisions, evidence }
+        Given { strikes, suspicion, load, country, asn, host_names, listed, fetched, decisions, evidence, sample_point }
     }
 }
 
@@ -146,6 +148,10 @@ impl State for Given {
 
     fn evidence(&self) -> Fact<Timestamp> {
         self.evidence
+    }
+
+    fn sample_point(&self, _: IpNet, _: Timestamp) -> Fact<u64> {
+        self.sample_point
     }
 
     fn country(&self, _: IpAddr) -> Fact<[u8; 2]> {

@@ -198,7 +198,11 @@ fn answer(outcome: &Outcome, lines: &mut Lines) {
     match outcome.verdict() {
         None => done += ", before the policy, in every mode",
         Some(verdict) => {
-            let force = if verdict.enforced { "enforced" } else { "observed" };
+            let force = match (verdict.enforced, verdict.sampled) {
+                (_, true) => "enforced, since the client is in the sample of this hour",
+                (true, _) => "enforced",
+                (false, _) => "observed",
+            };
             _ = write!(done, " by `{}`, {force}", verdict.rule);
             lines.line("answer", &done);
             done.clear();

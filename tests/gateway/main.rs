@@ -7,6 +7,8 @@ mod harness;
 #[path = "../simulator/mod.rs"]
 mod simulator;
 
+mod a_sample_covers_the_truth;
+mod a_sample_shows_who_solves;
 mod addresses_are_believed_from_proxies_only;
 mod all_solvers_agree;
 mod anubis_answers_are_kept;

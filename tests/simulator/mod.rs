@@ -26,6 +26,7 @@ pub mod people;
 pub mod rhythm;
 pub mod scenario;
 pub mod scrapers;
+pub mod strangers;
 pub mod tools;
 pub mod totals;
 pub mod tree;

@@ -86,6 +86,7 @@ pub(super) fn explain(asked: &Asked, of: &Sources, sites: &Sites, knows: bool) -
         country: memory.country(address),
         asn: memory.asn(address),
         evidence: memory.evidence(),
+        sample_point: memory.sample_point(prefix(address), now),
         decisions: knows.then(|| memory.decisions()),
         ..Given::default()
     };
@@ -105,6 +106,7 @@ pub(super) fn explain(asked: &Asked, of: &Sources, sites: &Sites, knows: bool) -
         "rule": verdict.map(|verdict| &*verdict.rule),
         "class": verdict.map(|verdict| verdict.class.word()),
         "enforced": verdict.map(|verdict| verdict.enforced),
+        "sampled": verdict.map(|verdict| verdict.sampled),
         "held_back": verdict.and_then(|verdict| verdict.held_back.as_ref()).map(|held| json!({
             "rule": &*held.rule, "action": held.action,
         })),

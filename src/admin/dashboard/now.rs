@@ -44,6 +44,9 @@ pub(super) fn now(of: &Sources, samples: &Samples) -> Value {
                 json!({"part": condition.part, "words": condition.words})
             }).collect::<Vec<_>>(),
         })),
+        "sample": ruling.policy.sample().map(|_| json!({
+            "sessions": by("sample_sessions", "outcome"), "solvers": by("sample_solvers_ratio", "bound"),
+        })),
         "refused": of.steering.refused().map(|refused| json!({
             "at": refused.at.to_string(), "because": refused.because,
         })),
@@ -88,12 +91,13 @@ pub(super) fn now(of: &Sources, samples: &Samples) -> Value {
 }
 
 /// Whether anybody is stopped now, in a word: `off` by an operator, `observe`, `enforce`, and for mode `auto`
-/// `waiting` or `active`.
+/// `waiting` or `active`, for mode `sample` `sampling`.
 fn state(of: &Sources, mode: Mode, evidence: Option<bool>) -> &'static str {
     let is_off = of.register.list().iter().any(|decision| decision.kind == Kind::Off);
     match (mode, evidence) {
         _ if is_off => "off",
         (Mode::Observe, _) => "observe",
+        (Mode::Sample, _) => "sampling",
         (Mode::Auto, Some(false)) => "waiting",
         (Mode::Auto, Some(true)) => "active",
         (Mode::Enforce | Mode::Auto, _) => "enforce",

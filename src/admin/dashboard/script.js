@@ -96,6 +96,7 @@ async function poll() {
 const STATES = {
   off: ['off', 'Protection is switched off by an operator.'],
   observe: ['watching', 'Observing: nobody is stopped, all is recorded.'],
+  sampling: ['watching', 'Sampling: a share of strangers is challenged, nobody else is stopped.'],
   waiting: ['waiting', 'On call: protection waits for evidence.'],
   active: ['on', 'Protection is on, by the evidence.'],
   enforce: ['on', 'Protection is on.'],
@@ -113,6 +114,7 @@ function show(told) {
   $('evidence').replaceChildren(...conditions.map(({part, words}) => make('li', {},
     make('progress', {max: 1, value: Math.min(1, part), 'aria-label': words}), `${percent(part)} of what switches protection on: ${words}`)));
   if (told.auto?.since) $('evidence').append(make('li', {}, `since ${told.auto.since}`));
+  if (told.sample) $('evidence').append(make('li', {}, sampled(told.sample)));
   $('refused').hidden = !told.refused;
   if (told.refused) {
     $('refused').replaceChildren(make('p', {}, `The configuration was refused at ${told.refused.at}; the one before it is in force.`),
@@ -123,6 +125,13 @@ function show(told) {
   traffic(told);
   health(told);
   operators(told);
+}
+
+function sampled({sessions, solvers}) {
+  const all = sum(Object.values(sessions));
+  const basis = `of ${plural(all, 'session')} that the sample of the last day challenged`;
+  if (solvers.estimate === undefined) return `${basis.replace('of ', '')}: too few to tell how many solve`;
+  return `${percent(solvers.estimate)} ${basis} solved (95 % sure: ${percent(solvers.low)} to ${percent(solvers.high)})`;
 }
 
 const sum = list => list.reduce((all, one) => all + one, 0);
@@ -309,7 +318,7 @@ async function explain() {
   $('steps').hidden = true;
   try {
     const found = await ask('explain', asked);
-    const by = found.rule ? ` by ${found.rule}, ${found.enforced ? 'enforced' : 'observed'}` : ', before the policy';
+    const by = found.rule ? ` by ${found.rule}, ${found.sampled ? 'for the sample' : found.enforced ? 'enforced' : 'observed'}` : ', before the policy';
     const held = found.held_back ? `; ${found.held_back.action} by ${found.held_back.rule} is held back` : '';
     const rest = found.decisions ? '' : '; decisions of operators are left out without a token';
     $('explained').textContent = `${found.class ?? 'nobody'}: ${found.action}${by}${held}${rest}.`;

@@ -341,13 +341,35 @@ fn evaluate(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
             break;
         }
     }
-    let enforces =
-        |rule: &Rule| rule.mode == Some("enforce") || (policy.mode != "observe" && rule.mode != Some("observe"));
+    let watches = ["observe", "sample"];
+    let enforces = |rule: &Rule| {
+        let held_back = watches.contains(&policy.mode) || rule.mode.is_some_and(|mode| watches.contains(&mode));
+        rule.mode == Some("enforce") || !held_back
+    };
+    // Without a section in the policy a twentieth of those who are not known, where a mode says `sample`.
+    let samples = |rule: &Rule, running: &Running<'_>| {
+        let is_meant = match rule.mode {
+            Some("sample") => policy.mode != "observe",
+            Some("observe" | "enforce") => false,
+            _ => policy.mode == "sample",
+        };
+        let is_present =
+            |name: &str, words: &[&str]| matches!(running.header(name), Fact::Present(word) if words.contains(&word));
+        let opens = request.dialect == Fact::Present(Dialect::Page)
+            && !is_present("sec-fetch-dest", &["iframe"])
+            && !is_present("purpose", &["prefetch"]);
+        is_meant
+            && matches!(rule.action, Action::Challenge(_))
+            && ["human", "unknown"].contains(&running.class)
+            && opens
+            && request.state.point == Fact::Present(0)
+    };
     let mut verdict = Verdict {
         class: Class::Unknown,
         action: verdict::Action::Allow,
         rule: "default".into(),
         enforced: enforces(&policy.default),
+        sampled: false,
         charges: Default::default(),
         draws_on_pass: false,
         held_back: None,
@@ -379,7 +401,9 @@ fn evaluate(policy: &Policy, request: &Request) -> (Verdict, Vec<String>) {
             Some(false) => {}
             Some(true) => {
                 held.push(name.clone());
-                if apply(rule, &name, enforces(rule), &mut running, &mut verdict) {
+                let sampled = !enforces(rule) && samples(rule, &running);
+                if apply(rule, &name, enforces(rule) || sampled, &mut running, &mut verdict) {
+                    verdict.sampled = sampled;
                     break;
                 }
             }

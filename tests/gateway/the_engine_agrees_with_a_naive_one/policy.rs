@@ -237,7 +237,7 @@ fn rule(
     matched: impl Strategy<Value = Option<Match>>,
     weight: impl Strategy<Value = Option<Bounds>>,
 ) -> impl Strategy<Value = Rule> {
-    let mode = prop_oneof![4 => Just(None), 1 => select(&["observe", "enforce", "enforce", "auto"][..]).prop_map(Some)];
+    let mode = prop_oneof![4 => Just(None), 1 => select(&["observe", "enforce", "enforce", "auto", "sample"][..]).prop_map(Some)];
     let limits = prop_oneof![3 => Just(vec![]), 1 => Just(vec![1]), 1 => Just(vec![2, 0])];
     (matched, weight, action, limits, mode).prop_map(|(matched, weight, action, mut limits, mode)| {
         match action {
@@ -258,7 +258,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
     );
     let thresholds = rule(prop_oneof![ending(), going_on()], option::of(a_match(false)), bounds().prop_map(Some));
     (
-        select(&["observe", "enforce", "auto"][..]),
+        select(&["observe", "enforce", "auto", "sample"][..]),
         prop::collection::vec((select(&CLASSES[..]), a_match(true)), 0..4),
         prop::collection::vec(rules, 0..12),
         prop::collection::vec(thresholds, 0..3),

@@ -54,6 +54,7 @@ pub struct Remembered {
     pub asn: Fact<u32>,
     pub listed: Fact<bool>,
     pub named: Fact<bool>,
+    pub point: Fact<u64>,
 }
 
 impl Headers for Sent {
@@ -98,6 +99,10 @@ impl State for Remembered {
 
     fn has_name_in(&self, _: &[String], _: IpAddr) -> Fact<bool> {
         self.named
+    }
+
+    fn sample_point(&self, _: IpNet, _: Timestamp) -> Fact<u64> {
+        self.point
     }
 }
 
@@ -157,14 +162,16 @@ fn remembered() -> impl Strategy<Value = Remembered> {
         fact(&[64500u32, 64502]),
         fact(&[true, false]),
         fact(&[true, false]),
+        fact(&[0, 0, windscreen::state::SAMPLE_POINTS / 19]),
     )
-        .prop_map(|(strikes, load, country, asn, listed, named)| Remembered {
+        .prop_map(|(strikes, load, country, asn, listed, named, point)| Remembered {
             strikes,
             load,
             country,
             asn,
             listed,
             named,
+            point,
         })
 }
 
