@@ -19,6 +19,7 @@ pub(super) const UNKNOWN: &str = "unknown";
 pub(super) const STRIKES: &str = "strikes";
 pub(super) const LOAD: &str = "load";
 pub(super) const EVIDENCE: &str = "evidence";
+pub(super) const SAMPLE_POINT: &str = "sample point";
 pub(super) const COUNTRY: &str = "country";
 pub(super) const ASN: &str = "asn";
 pub(super) const SUSPICION: &str = "suspicion";
@@ -43,6 +44,7 @@ struct Notes {
     strikes: Option<Fact<f64>>,
     load: Option<Fact<[f64; 3]>>,
     evidence: Option<Fact<Timestamp>>,
+    sample_point: Option<Fact<u64>>,
     country: Option<Fact<[u8; 2]>>,
     asn: Option<Fact<u32>>,
     suspicion: Option<Fact<f64>>,
@@ -76,6 +78,7 @@ impl<'s> Noting<'s> {
         write(&mut answers, STRIKES, notes.strikes);
         write(&mut answers, LOAD, notes.load.map(|load| load.map(|[a, b, c]| format!("{a} {b} {c}"))));
         write(&mut answers, EVIDENCE, notes.evidence.map(|since| since.map(|since| since.0)));
+        write(&mut answers, SAMPLE_POINT, notes.sample_point);
         let country = notes.country.map(|country| country.map(|code| String::from_utf8_lossy(&code).into_owned()));
         write(&mut answers, COUNTRY, country);
         write(&mut answers, ASN, notes.asn);
@@ -126,6 +129,10 @@ impl State for Noting<'_> {
 
     fn evidence(&self) -> Fact<Timestamp> {
         self.once(|notes| &mut notes.evidence, || self.state.evidence())
+    }
+
+    fn sample_point(&self, prefix: IpNet, now: Timestamp) -> Fact<u64> {
+        self.once(|notes| &mut notes.sample_point, || self.state.sample_point(prefix, now))
     }
 
     fn country(&self, address: IpAddr) -> Fact<[u8; 2]> {

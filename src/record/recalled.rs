@@ -2,7 +2,7 @@
 
 use super::Answers;
 use super::noting::{
-    ASN, COUNTRY, DECIDED, DECIDED_OF_STRANGERS, EVIDENCE, LOAD, NONE, STRIKES, SUSPICION, UNKNOWN, listed, named,
+    ASN, COUNTRY, DECIDED, DECIDED_OF_STRANGERS, EVIDENCE, LOAD, NONE, SAMPLE_POINT, STRIKES, SUSPICION, UNKNOWN, listed, named,
 };
 use crate::clock::Timestamp;
 use crate::decisions::{Decision, Kind};
@@ -20,7 +20,7 @@ pub struct Recalled<'r> {
     otherwise: &'r dyn State,
     /// Whether strikes are those of then, which another policy may not have given.
     strikes: bool,
-    /// Whether protection is held back as it was: by operators, and for lack of evidence.
+    /// Whether protection is held back as it was: by operators, for lack of evidence, and where there is a sample.
     held_back: bool,
 }
 
@@ -76,6 +76,11 @@ impl State for Recalled<'_> {
     fn evidence(&self) -> Fact<Timestamp> {
         let recorded = self.held_back.then(|| self.answer(EVIDENCE, |text| number(text).map(Timestamp))).flatten();
         recorded.unwrap_or_else(|| self.otherwise.evidence())
+    }
+
+    fn sample_point(&self, prefix: IpNet, now: Timestamp) -> Fact<u64> {
+        let recorded = self.held_back.then(|| self.answer(SAMPLE_POINT, number)).flatten();
+        recorded.unwrap_or_else(|| self.otherwise.sample_point(prefix, now))
     }
 
     fn country(&self, address: IpAddr) -> Fact<[u8; 2]> {
