@@ -2,7 +2,8 @@
 
 use super::Answers;
 use super::noting::{
-    ASN, COUNTRY, DECIDED, DECIDED_OF_STRANGERS, EVIDENCE, LOAD, NONE, SAMPLE_POINT, STRIKES, SUSPICION, UNKNOWN, listed, named,
+    ASN, COUNTRY, DECIDED, DECIDED_OF_STRANGERS, EVIDENCE, LOAD, NONE, SAMPLE_POINT, STRIKES, SUSPICION, UNKNOWN,
+    listed, named,
 };
 use crate::clock::Timestamp;
 use crate::decisions::{Decision, Kind};
