@@ -24,6 +24,8 @@ fn run(folder: &TempDir, commands: &str) -> String {
     let path = std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&path))).unwrap();
     let mut command = Command::new("sh");
     command.current_dir(folder.path()).env("PATH", path).stdin(Stdio::null());
+    // Not what the user keeps.
+    command.env("XDG_CACHE_HOME", folder.path().join(".cache"));
     let output = command.args(["-euc", &format!("exec 2>&1\n{commands}")]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{commands}\n{said}");
