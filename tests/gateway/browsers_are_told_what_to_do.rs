@@ -258,11 +258,14 @@ async fn reports_have_no_barriers() {
     let page = directory.path().join("report.html");
     std::fs::write(&page, &output.stdout).unwrap();
     let browser = Browser::start(&[]).await;
-    for (scheme, width) in [("light", 1280), ("dark", 360)] {
+    for (scheme, width, height) in [("light", 1280, 900), ("dark", 1280, 900), ("light", 390, 844), ("dark", 390, 844)]
+    {
         browser.prefer(scheme).await;
-        browser.resize(width, 800).await;
+        browser.resize(width, height).await;
         browser.go(&format!("file://{}", page.display())).await;
         assert_eq!(browser.barriers().await, Vec::<String>::new(), "{scheme} {width}");
+        let aside = "return document.documentElement.scrollWidth - window.innerWidth";
+        assert!(browser.run(aside).await.as_i64().unwrap() <= 0, "{scheme} {width}: the page scrolls aside");
         browser.keep(&format!("report-{scheme}-{width}")).await;
     }
 }

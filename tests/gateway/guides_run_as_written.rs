@@ -26,6 +26,8 @@ fn shell(folder: &Path) -> Command {
     let path = std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&path))).unwrap();
     let mut command = Command::new("sh");
     command.current_dir(folder).env("PATH", path).stdin(Stdio::null());
+    // Not what the user keeps.
+    command.env("XDG_CACHE_HOME", folder.join(".cache"));
     command
 }
 

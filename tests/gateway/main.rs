@@ -65,7 +65,6 @@ mod refusals_speak_the_clients_dialect;
 mod reloads_change_all_or_nothing;
 mod replicas_share_what_they_count;
 mod reports_are_right;
-mod reports_can_be_read_by_all;
 mod s3_clients_work;
 mod schemas_say_what_is_accepted;
 mod scrapers_are_found;
