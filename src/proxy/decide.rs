@@ -387,8 +387,7 @@ impl Front {
     }
 }
 
-/// Whether a fetch comes from a page of the same origin: by fetch metadata, or by the Referer where a browser on plain
-/// http sends none.
+/// Whether a fetch comes from a page of the same origin: by fetch metadata, or the Referer where plain http has none.
 fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match text("sec-fetch-site") {
