@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     if let [null, port] = &words[..]
         && null == "null"
     {
-        rig::null::serve(port.parse().unwrap());
+        rig::null::serve(port.parse().unwrap()).unwrap();
     }
     let quick = words.iter().any(|word| word == "--quick");
     let wanted: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--quick").collect();

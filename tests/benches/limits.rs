@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let quick = words.iter().any(|word| word == "--quick");
     let parts: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--quick").collect();
     match parts[..] {
-        ["null", port] => rig::null::serve(port.parse().unwrap()),
+        ["null", port] => rig::null::serve(port.parse().unwrap()).unwrap(),
         ["part", "memory", how] => memory(how == "shared", quick),
         ["part", "flood", spread, clock, limit] => flood(spread, clock, limit, quick),
         ["part", "costs"] => costs(),

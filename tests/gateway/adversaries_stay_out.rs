@@ -337,7 +337,7 @@ fn two_good_nonces_of_sixteen_get_in_as_seldom_as_theory_says() {
         let threads = [0, 1].map(|number| scope.spawn(move || half(number)));
         threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
     });
-    let chance = f64::from(2 * (2 - 1)) / f64::from(16 * (16 - 1));
+    let chance = 2.0 / f64::from(16 * 15);
     let expected = chance * f64::from(TRIES);
     let spread = (expected * (1.0 - chance)).sqrt();
     assert!((got_in as f64 - expected).abs() <= 4.0 * spread, "{got_in} got in, {expected} expected");

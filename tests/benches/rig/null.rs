@@ -6,6 +6,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::io;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -44,13 +45,13 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Zeros>, Infallibl
 }
 
 /// Serves on `port`, in one thread, until it is killed.
-pub fn serve(port: u16) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+pub fn serve(port: u16) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            stream.set_nodelay(true).unwrap();
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
             let connection = hyper::server::conn::http1::Builder::new();
             tokio::spawn(connection.serve_connection(TokioIo::new(stream), service_fn(answer)));
         }

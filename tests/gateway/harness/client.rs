@@ -32,7 +32,8 @@ impl Answer {
             return String::from_utf8_lossy(&self.body).into_owned();
         }
         let mut text = String::new();
-        GzDecoder::new(&self.body[..]).read_to_string(&mut text).unwrap();
+        let unpacked = GzDecoder::new(&self.body[..]).read_to_string(&mut text);
+        unpacked.unwrap_or_else(|error| panic!("{error} after {} bytes: {:?}", self.body.len(), self.headers));
         text
     }
 
