@@ -8,6 +8,7 @@ mod formats;
 mod hindsight;
 mod judge;
 mod lines;
+mod owned;
 mod passes;
 mod places;
 mod reader;

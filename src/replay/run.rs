@@ -4,7 +4,8 @@
 
 use super::formats::Format;
 use super::hindsight::Hindsight;
-use super::judge::{Judge, Past};
+use super::judge::Judge;
+use super::owned::{Kind, Kinds, Owned};
 use super::places::Places;
 use super::reader::{Reader, Tally};
 use super::record::{Operation, Record};
@@ -12,15 +13,12 @@ use super::source::Log;
 use super::window::{Bounds, Ids, Window};
 use crate::clock::Timestamp;
 use crate::cost::is_billed;
-use crate::facts::{Fact, HttpVersion, Identity};
-use crate::hashing::{IsHash, Quick};
+use crate::facts::{Fact, Identity};
 use crate::network::IpNet;
 use crate::traffic::{Billed, Books, Key};
 use crate::verdict::Done;
 use memchr::memchr;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -30,8 +28,6 @@ use std::time::Duration;
 const BATCH: usize = 2048;
 /// Batches that wait for the judge.
 const QUEUE: usize = 8;
-/// Kinds of records of which a reader keeps one copy.
-const INTERNED: usize = 20_000;
 /// How long records wait for those before them: S3 delivers some of them hours late, and files are read side by side.
 const SPAN: Duration = Duration::from_secs(6 * 3600);
 /// Records that wait to be put in order at most: some 250 bytes each.
@@ -150,112 +146,6 @@ pub struct Replayed {
     pub late: u64,
     /// The places of buckets.
     pub places: Places,
-}
-
-/// What many records have in common.
-#[derive(Debug, PartialEq, Hash)]
-struct Kind<T> {
-    site: T,
-    source: T,
-    method: T,
-    tells_query: bool,
-    host: Fact<T>,
-    identity: Identity,
-    client_name: Fact<T>,
-    user_agent: Fact<T>,
-    version: Fact<HttpVersion>,
-    secure: Fact<bool>,
-    ja4: Fact<T>,
-    region: T,
-}
-
-impl<T: AsRef<str>> Kind<T> {
-    /// The same, with what `change` makes of its texts.
-    fn map<'a, U>(&'a self, change: impl Fn(&'a str) -> U) -> Kind<U> {
-        Kind {
-            site: change(self.site.as_ref()),
-            source: change(self.source.as_ref()),
-            method: change(self.method.as_ref()),
-            tells_query: self.tells_query,
-            host: self.host.as_str().map(&change),
-            identity: self.identity,
-            client_name: self.client_name.as_str().map(&change),
-            user_agent: self.user_agent.as_str().map(&change),
-            version: self.version,
-            secure: self.secure,
-            ja4: self.ja4.as_str().map(&change),
-            region: change(self.region.as_ref()),
-        }
-    }
-}
-
-/// A record that owns its texts.
-#[derive(Debug)]
-struct Owned {
-    kind: Arc<Kind<Arc<str>>>,
-    took: Duration,
-    address: IpAddr,
-    /// Path, query and Referer, one after the other.
-    texts: Box<str>,
-    path: u32,
-    target: u32,
-    referer: Fact<()>,
-    status: u16,
-    bytes: u64,
-    billed: Billed,
-}
-
-impl Owned {
-    fn past(&self, at: Timestamp) -> Past<'_> {
-        let (target, referer) = self.texts.split_at(self.target as usize);
-        let (path, query) = target.split_at(self.path as usize);
-        let kind = &*self.kind;
-        Past {
-            at,
-            took: self.took,
-            address: self.address,
-            site: kind.site.clone(),
-            source: kind.source.clone(),
-            method: &kind.method,
-            path,
-            query: if kind.tells_query { Fact::Present(query.trim_start_matches('?')) } else { Fact::Unknown },
-            host: kind.host.as_str(),
-            identity: kind.identity,
-            client_name: kind.client_name.as_str(),
-            user_agent: kind.user_agent.as_str(),
-            referer: self.referer.map(|()| referer),
-            version: kind.version,
-            secure: kind.secure,
-            ja4: kind.ja4.as_str(),
-            done: Done::Allow,
-            status: self.status,
-            bytes: self.bytes,
-            billed: self.billed,
-            region: kind.region.clone(),
-        }
-    }
-}
-
-/// One copy of each kind of records.
-#[derive(Debug, Default)]
-struct Kinds {
-    keys: Quick,
-    known: HashMap<u64, Arc<Kind<Arc<str>>>, IsHash>,
-}
-
-impl Kinds {
-    fn get(&mut self, kind: &Kind<&str>) -> Arc<Kind<Arc<str>>> {
-        let hash = self.keys.hash_one(kind);
-        if let Some(known) = self.known.get(&hash).filter(|known| known.map(|text| text) == *kind) {
-            return known.clone();
-        }
-        if self.known.len() >= INTERNED {
-            self.known.clear();
-        }
-        let shared = Arc::new(kind.map(Arc::from));
-        self.known.insert(hash, shared.clone());
-        shared
-    }
 }
 
 /// What a reader of files needs.
