@@ -57,7 +57,9 @@ impl CanonicalPath {
             return Err(PathError::TooLong);
         }
         let bytes = raw.as_bytes();
+        let mut is_encoded = false;
         for at in memchr_iter(b'%', bytes) {
+            is_encoded = true;
             // The digits behind it are no `%`.
             match bytes.get(at + 1..at + 3) {
                 Some([a, b]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {}
@@ -67,7 +69,10 @@ impl CanonicalPath {
         if memchr(b'#', bytes).is_some() {
             return Err(PathError::BadCharacter);
         }
-        let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| PathError::NotUtf8)?;
+        let decoded = match is_encoded {
+            true => percent_decode_str(raw).decode_utf8().map_err(|_| PathError::NotUtf8)?,
+            false => Cow::Borrowed(raw),
+        };
         Self::check(&decoded)?;
         Ok(CanonicalPath(decoded.into_owned()))
     }

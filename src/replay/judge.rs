@@ -30,8 +30,10 @@ use std::time::Duration;
 
 /// Keys of each limit.
 const CAP: usize = 500_000;
-/// Tables forget what is old so often, in the time of the log.
+/// Memory forgets what is old so often, in the time of the log.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Limits forget who is idle, in steps, after so many requests: a quiet minute of the log leaves little to forget.
+const SWEEP_LIMITS: u32 = 1000;
 /// Transfers that are held to be under way at once.
 const MOST_TRANSFERS: usize = 100_000;
 
@@ -136,6 +138,8 @@ pub struct Judge {
     memory: Surroundings,
     clock: Arc<ManualClock>,
     swept: Throttle,
+    /// Requests since limits forgot who is idle.
+    unswept: u32,
     transfers: BinaryHeap<Reverse<Transfer>>,
     networks: ToldApart,
     nowhere: Arc<str>,
@@ -161,6 +165,7 @@ impl Judge {
             memory: Surroundings::new(&strikes, geo, as_clock, &metrics),
             clock,
             swept: Throttle::new(SWEEP),
+            unswept: 0,
             transfers: BinaryHeap::new(),
             networks: ToldApart::new(networks, priced),
             nowhere: "".into(),
@@ -185,6 +190,10 @@ impl Judge {
         self.clock.advance_to(past.at);
         if self.swept.is_due(past.at) {
             self.memory.sweep(past.at);
+        }
+        self.unswept += 1;
+        if self.unswept >= SWEEP_LIMITS {
+            self.unswept = 0;
             self.limits.sweep();
         }
         while self.transfers.peek().is_some_and(|Reverse(transfer)| transfer.0 <= past.at) {

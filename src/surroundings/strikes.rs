@@ -100,6 +100,9 @@ impl Strikes {
         if let Some(shared) = self.shared.get() {
             shared.ask(prefix, now);
         }
+        if self.len() == 0 {
+            return 0.0;
+        }
         let read = |key| self.records.get(&key).map(|record| record.at(now, self.half_life()));
         let near = neighbourhood(prefix);
         read(prefix).or_else(|| read(near).filter(|_| self.is_beyond_share(near))).unwrap_or(0.0)
