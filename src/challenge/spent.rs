@@ -7,7 +7,7 @@ use crate::network::{IpNet, truncated};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Ids remembered in one half of a challenge's lifetime. An entry takes about 60 bytes.
+/// Ids remembered in one half of a challenge's lifetime. One takes about 130 bytes where each is of another network.
 const CAP: usize = 500_000;
 /// Submissions of one host (IPv6: /64) in one half of a challenge's lifetime. An office behind one address stays below.
 const HOST_QUOTA: u32 = 120;
