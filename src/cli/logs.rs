@@ -194,7 +194,7 @@ pub(super) fn judged(
     let mut other = other.map(self::judge).transpose()?;
     let counts = || cache.as_ref().map(|cache| cache.counts()).filter(|(copies, anew)| copies + anew > 0);
     let replayed = std::thread::scope(|scope| {
-        scope.spawn(|| show(size, &read, &done, &counts));
+        scope.spawn(|| show(size, &read, &done, counts));
         let replayed = replay::replay(plan, &mut judge, other.as_mut());
         done.store(true, Ordering::Relaxed);
         replayed
