@@ -49,7 +49,10 @@ fn every_verdict_is_the_same() {
             let recalled = Recalled::new(&line.answers, &Blank);
             let again = bare(loaded.policy.decide(&line.facts(request), &recalled));
             let written = serde_json::to_string(&(&line.facts, &line.answers)).unwrap();
-            prop_assert_eq!(&again, &found, "from the record {}\nof {:?}\n{}", written, request, text);
+            // That a page was opened is not on record, and only then does it matter who is in the sample.
+            if line.answers.get("sample point").is_none() {
+                prop_assert_eq!(&again, &found, "from the record {}\nof {:?}\n{}", written, request, text);
+            }
             let (expected, held) = naive::decide(&policy, request);
             prop_assert_eq!(&found, &expected, "{:?} hold for {:?}\n{}", held, request, text);
             note(&mut seen.borrow_mut(), &expected, held.len());
